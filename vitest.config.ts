@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+// The CI script reads its counts from this report; a plain `npm test` writes none.
+const report = process.env.AKIDB_TEST_REPORT
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
@@ -7,5 +10,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    ...(report === undefined
+      ? {}
+      : { reporters: ['default', 'json'], outputFile: { json: report } }),
   },
 })

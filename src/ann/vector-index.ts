@@ -62,6 +62,10 @@ export interface OpenIndexInput extends SegmentVectors {
 
 /** Builds off the calling thread. One pool per store. */
 export interface IndexBuilder {
-  build(vectors: SegmentVectors, parameters: IndexParameters, signal?: AbortSignal): Promise<BuiltIndex>
+  build(
+    vectors: SegmentVectors,
+    parameters: IndexParameters,
+    signal?: AbortSignal,
+  ): Promise<BuiltIndex>
   close(): Promise<void>
 }

@@ -14,6 +14,24 @@ export const limits = {
   searchCountMax: 10_000,
   /** One input record, as text. */
   rowBytesMax: 64 * MIB,
+  /** Records of one ingest batch. */
+  batchRowsMax: 1_024,
+  /** Estimated bytes of records after which an ingest batch is full. */
+  batchBytesTarget: 4 * MIB,
+  /** Non-empty cells of a CSV column that decide its type. */
+  typeSampleCells: 10_000,
+  /** Bytes of a pipe that are kept while types are guessed. */
+  sampleBytesMax: 64 * MIB,
+  /** Footer of a Parquet file. */
+  parquetFooterBytesMax: 64 * MIB,
+  /** One Parquet page, compressed and decompressed. */
+  parquetPageBytesMax: 256 * MIB,
+  /** Values and nulls of one Parquet page. */
+  parquetPageValuesMax: 2 ** 24,
+  /** Columns of an input file. */
+  columnsMax: 20_000,
+  /** Files that one list of inputs names. */
+  inputFilesMax: 1_000_000,
   /** Nesting of a payload. */
   payloadDepthMax: 128,
   /** UTF-8 bytes of an id. */
@@ -28,6 +46,14 @@ export const limits = {
   packBytesMax: 16 * MIB,
   /** Rows from which a segment gets a graph. */
   graphRowsMin: 10_000,
+  /** Links a row and level of a graph (m); level 0 has twice as many. */
+  graphLinksMax: 64,
+  /** Candidates kept while a graph is built. */
+  efConstructionMax: 2_000,
+  /** Candidates kept by one search (ef). */
+  searchEfMax: 32_768,
+  /** Threads that build one graph. */
+  buildThreadsMax: 32,
   /** Segments of one collection. */
   segmentsMax: 4_096,
   /** Sources listed in a manifest itself; more go to a blob. */
@@ -36,6 +62,30 @@ export const limits = {
   blobBytesMax: 4 * GIB,
   /** A bundle's signed head. */
   headBytesMax: 64 * KIB,
+  /** Detached signatures of a bundle's head. */
+  bundleSignatureBytesMax: 16 * KIB,
+  /** Proof in a bundle that its export is in the audit log. */
+  bundleProofBytesMax: 256 * KIB,
+  /** A public key or key certificate in a bundle. */
+  bundleKeyBytesMax: 16 * KIB,
+  /** Instructions in a bundle. */
+  bundleVerifyTextBytesMax: 64 * KIB,
+  /** Inventory of a bundle. */
+  bundleInventoryBytesMax: 64 * MIB,
+  /** Blobs named by one bundle, carried or not. */
+  bundleBlobsMax: 65_536,
+  /** Entry records of one page of a bundle. */
+  bundlePageRecordsMax: 4_096,
+  /** Bytes of one page of a bundle. */
+  bundlePageBytesMax: 2 * MIB,
+  /** One member of a bundle; a larger blob becomes several. */
+  bundlePartBytesMax: 512 * MIB,
+  /** Parts of one blob in a bundle. */
+  bundlePartsMax: 1_000,
+  /** Problems that one verification of a bundle names. */
+  bundleProblemsMax: 1_000,
+  /** Places at which one verification of a bundle finds its way again after a wrong header. */
+  bundleDetoursMax: 64,
   /** Chunk of vectors and payload blobs in the chunk-hash list. */
   chunkBytesSmall: 64 * KIB,
   /** Chunk of every other blob in the chunk-hash list. */
@@ -46,6 +96,16 @@ export const limits = {
   auditEntryBytesMax: 65_535,
   /** Entries in one closed audit batch and hashes in one full tile. */
   auditTileWidth: 256,
+  /** Entries of one audit log. */
+  auditEntriesMax: 2 ** 40,
+  /** Entries of one append call, and entries that wait for the log's lock in one process. */
+  auditQueueMax: 4_096,
+  /** Full tiles that one open audit log keeps in memory (8 KiB each). */
+  auditTileCacheMax: 64,
+  /** Problems that one verification of an audit log lists; more are only counted. */
+  auditProblemsMax: 1_000,
+  /** A checkpoint or a proof file with all its signatures. */
+  auditNoteBytesMax: 256 * KIB,
   /** Times that an appender recomputes against a new head before it gives up. */
   commitAttemptsMax: 16,
   /** Files of one bulk commit. */

@@ -26,6 +26,8 @@ export interface OpenOptions {
   readonly state?: string
   /** Index build workers; default: cores, at most 8. */
   readonly threads?: number
+  /** Memory to stay within, where there is a choice. */
+  readonly memoryBytes?: number
   readonly lockWaitMs?: number
   /** Command line for lock messages and the audit log. */
   readonly command?: string
@@ -75,7 +77,9 @@ export interface SearchRequest {
   readonly id?: string
   readonly text?: string
   /** With vector and text: how they are fused. Default rrf. */
-  readonly fusion?: { readonly kind: 'rrf'; readonly k?: number } | { readonly kind: 'linear'; readonly vectorWeight: number }
+  readonly fusion?:
+    | { readonly kind: 'rrf'; readonly k?: number }
+    | { readonly kind: 'linear'; readonly vectorWeight: number }
   /** 1 ≤ k ≤ 10,000; default 10. */
   readonly k?: number
   /** Default max(128, 2k) or so; recorded in the plan. */
@@ -117,7 +121,12 @@ export interface CollectionInfo {
     readonly graph: boolean
     readonly blobs: Readonly<Record<string, number>>
   }[]
-  readonly sources: readonly { readonly name: string; readonly sha256: string; readonly rows: number; readonly rejected: number }[]
+  readonly sources: readonly {
+    readonly name: string
+    readonly sha256: string
+    readonly rows: number
+    readonly rejected: number
+  }[]
   readonly schema: Schema
   readonly index: IndexParameters
   readonly bytes: number
@@ -144,7 +153,10 @@ export interface DiffResult {
   readonly deleted: number
   readonly updated: number
   /** Changed ids, bytewise order, at most `limit`. */
-  readonly changes: readonly { readonly id: string; readonly change: 'inserted' | 'deleted' | 'updated' }[]
+  readonly changes: readonly {
+    readonly id: string
+    readonly change: 'inserted' | 'deleted' | 'updated'
+  }[]
 }
 
 export interface SnapshotInfo {
@@ -218,7 +230,11 @@ export interface IngestResult {
   readonly updated: number
   readonly rejected: number
   readonly rejectsFile?: string
-  readonly warnings: readonly { readonly code: string; readonly count: number; readonly message: string }[]
+  readonly warnings: readonly {
+    readonly code: string
+    readonly count: number
+    readonly message: string
+  }[]
   readonly manifestVersion: number
   readonly stateRoot: string
   readonly elapsedMs: number
@@ -230,12 +246,24 @@ export interface IngestResult {
 export interface IngestPreview {
   readonly path: string
   readonly format: string
-  readonly columns: readonly { readonly name: string; readonly use: 'id' | 'vector' | 'payload' | 'text' | 'ignored'; readonly type: string }[]
+  readonly columns: readonly {
+    readonly name: string
+    readonly use: 'id' | 'vector' | 'payload' | 'text' | 'ignored'
+    readonly type: string
+  }[]
   readonly dimension: number | null
   readonly notes: readonly string[]
   /** First rows as they would be stored. */
-  readonly rows: readonly { readonly id: string; readonly vector?: readonly number[]; readonly payload: JsonValue }[]
-  readonly rejects: readonly { readonly position: number; readonly code: string; readonly reason: string }[]
+  readonly rows: readonly {
+    readonly id: string
+    readonly vector?: readonly number[]
+    readonly payload: JsonValue
+  }[]
+  readonly rejects: readonly {
+    readonly position: number
+    readonly code: string
+    readonly reason: string
+  }[]
 }
 
 export interface Collection {
@@ -244,9 +272,21 @@ export interface Collection {
   info(options?: { asOf?: string }): Promise<CollectionInfo>
   /** Durable when it resolves: through the write-ahead log, with group commit. */
   upsert(records: readonly RecordInput[]): Promise<void>
-  delete(what: { ids?: readonly string[]; filter?: unknown; source?: string }): Promise<{ deleted: number }>
-  get(ids: readonly string[], options?: { asOf?: string; withVector?: boolean }): Promise<readonly (StoredRecord | undefined)[]>
-  scan(options?: { filter?: unknown; asOf?: string; withVector?: boolean; signal?: AbortSignal }): AsyncIterable<StoredRecord>
+  delete(what: {
+    ids?: readonly string[]
+    filter?: unknown
+    source?: string
+  }): Promise<{ deleted: number }>
+  get(
+    ids: readonly string[],
+    options?: { asOf?: string; withVector?: boolean },
+  ): Promise<readonly (StoredRecord | undefined)[]>
+  scan(options?: {
+    filter?: unknown
+    asOf?: string
+    withVector?: boolean
+    signal?: AbortSignal
+  }): AsyncIterable<StoredRecord>
   search(request: SearchRequest): Promise<SearchResult>
   ingest(request: IngestRequest): Promise<IngestResult>
   preview(request: IngestRequest): Promise<readonly IngestPreview[]>
@@ -260,16 +300,41 @@ export interface Collection {
   }
   /** Commits what the write-ahead log holds (a log owner only; else nothing). */
   flush(): Promise<void>
-  buildIndex(options?: { index?: Partial<IndexParameters>; again?: boolean; onProgress?: OnProgress; signal?: AbortSignal }): Promise<{ segments: number; elapsedMs: number }>
-  indexStatus(): Promise<readonly { rows: number; type: string; graph: boolean; m: number; efConstruction: number; bytes: number }[]>
+  buildIndex(options?: {
+    index?: Partial<IndexParameters>
+    again?: boolean
+    onProgress?: OnProgress
+    signal?: AbortSignal
+  }): Promise<{ segments: number; elapsedMs: number }>
+  indexStatus(): Promise<
+    readonly {
+      rows: number
+      type: string
+      graph: boolean
+      m: number
+      efConstruction: number
+      bytes: number
+    }[]
+  >
   /** recall@k against exact search of `samples` stored vectors. */
-  recall(options?: { k?: number; ef?: number; samples?: number }): Promise<{ recall: number; k: number; ef: number; samples: number }>
-  compact(options?: { onProgress?: OnProgress; signal?: AbortSignal }): Promise<{ before: number; after: number; rows: number }>
+  recall(options?: {
+    k?: number
+    ef?: number
+    samples?: number
+  }): Promise<{ recall: number; k: number; ef: number; samples: number }>
+  compact(options?: {
+    onProgress?: OnProgress
+    signal?: AbortSignal
+  }): Promise<{ before: number; after: number; rows: number }>
 }
 
 export interface CheckResult {
   readonly ok: boolean
-  readonly problems: readonly { readonly code: string; readonly key: string; readonly message: string }[]
+  readonly problems: readonly {
+    readonly code: string
+    readonly key: string
+    readonly message: string
+  }[]
   readonly blobs: number
   readonly bytes: number
 }
@@ -290,10 +355,20 @@ export interface Store {
   collection(name: string): Promise<Collection>
   list(options?: { replays?: boolean }): Promise<readonly CollectionInfo[]>
   drop(name: string): Promise<{ rows: number }>
-  check(options?: { readData?: boolean; onProgress?: OnProgress; signal?: AbortSignal }): Promise<CheckResult>
-  repair(options?: { from?: string; dryRun?: boolean; onProgress?: OnProgress }): Promise<{ repaired: readonly string[]; missing: readonly string[] }>
+  check(options?: {
+    readData?: boolean
+    onProgress?: OnProgress
+    signal?: AbortSignal
+  }): Promise<CheckResult>
+  repair(options?: {
+    from?: string
+    dryRun?: boolean
+    onProgress?: OnProgress
+  }): Promise<{ repaired: readonly string[]; missing: readonly string[] }>
   gc(options?: { keepMs?: number; dryRun?: boolean }): Promise<GcResult>
-  upgrade(options?: { dryRun?: boolean }): Promise<{ changed: readonly string[]; loses: readonly string[] }>
+  upgrade(options?: {
+    dryRun?: boolean
+  }): Promise<{ changed: readonly string[]; loses: readonly string[] }>
   status(): Promise<Readonly<Record<string, unknown>>>
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

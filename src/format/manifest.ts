@@ -90,12 +90,12 @@ export interface OriginEntry {
   readonly diverged?: true
 }
 
-/** Position in the write-ahead log of one epoch: counts of entries. */
+/** Position in the write-ahead log of one epoch, in bytes from its start. */
 export interface LogPosition {
   readonly epoch: number
-  /** Entries that are in this state's segments. */
+  /** Entries that end at or before this are in this state's segments. */
   readonly folded: number
-  /** Entries that existed at this commit: they lose to the rows it added. */
+  /** Length of the log at this commit: entries that end at or before it lose to the rows that the commit added. */
   readonly seen: number
 }
 
@@ -128,12 +128,18 @@ export interface Commit {
   /** ISO 8601 UTC with milliseconds; later than the parent's. */
   readonly committedAt: string
   readonly act: CommitAct
+  /** The act of the audit log that made it. */
+  readonly actId: string
   readonly actor: string
   readonly audit: AuditPosition
   readonly origin?: OriginEntry
   readonly log?: LogPosition
   /** Rows by id, against the parent. */
-  readonly changed: { readonly inserted: number; readonly updated: number; readonly deleted: number }
+  readonly changed: {
+    readonly inserted: number
+    readonly updated: number
+    readonly deleted: number
+  }
   readonly stateRoot: string
 }
 

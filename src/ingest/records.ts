@@ -42,6 +42,8 @@ export interface IngestBatch {
 export interface ReadOptions {
   readonly format?: InputFormat
   readonly idColumn?: string
+  /** Where no id column is found: the row number, from 0, is the id (`idColumn` of the plan is then ""). */
+  readonly idFromRow?: boolean
   readonly vectorColumn?: string
   /** Glob over column names, one column a component, ordered by the number in the name. */
   readonly vectorColumns?: string
@@ -96,7 +98,7 @@ export interface InputBytes {
   readonly bytes?: number
   /** Random access (Parquet); absent for a pipe. */
   readAt?(offset: number, bytes: number): Promise<Uint8Array>
-  /** Pieces in order. */
+  /** Pieces in order. A source calls it once at most; what it looks at beforehand it takes by `readAt`. */
   stream(): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }

@@ -1,4 +1,7 @@
-/** What a store can do beyond the common verbs. Differences are asked here, never with `instanceof`. */
+/**
+ * What a store can do beyond the common verbs. Differences are asked here, never with
+ * `instanceof`.
+ */
 export interface StoreCapabilities {
   /** `put` with `ifAbsent` decides races: exactly one caller gets 'created'. */
   readonly conditionalPut: boolean
@@ -25,7 +28,10 @@ export interface ByteRange {
 }
 
 export interface PutOptions {
-  /** 'ifAbsent' (default): an existing object is left alone and 'exists' returned. 'replace': atomic replacement. */
+  /**
+   * 'ifAbsent' (default): an existing object is left alone and 'exists' returned. 'replace':
+   * atomic replacement.
+   */
   readonly mode?: 'ifAbsent' | 'replace'
   readonly signal?: AbortSignal
 }
@@ -51,17 +57,24 @@ export interface StagedObject {
 /**
  * The one interface to where bytes live: a folder, memory, or a bucket.
  *
- * Keys are relative, '/'-separated, of [A-Za-z0-9._@=+-] segments, never '.', '..' or empty segments.
- * Everything that resolves is durable (on disk: file and folder are synced). Errors: NOT_FOUND (get, read of a
- * missing key), NO_SPACE, AUTH (permission), UNREACHABLE. Objects are immutable but for `replace`, `append`, `truncate`.
+ * Keys are relative, '/'-separated, of [A-Za-z0-9._@=+-] segments, never '.', '..' or empty
+ * segments. Everything that resolves is durable (on disk: file and folder are synced). Errors:
+ * NOT_FOUND (get, read of a missing key), NO_SPACE, AUTH (permission), UNREACHABLE. Objects are
+ * immutable but for `replace`, `append`, `truncate`.
  */
 export interface ObjectStore {
   /** For messages. */
   readonly url: string
   readonly capabilities: StoreCapabilities
-  /** Whole object or a range of it. A range beyond the end is INTEGRITY: somebody promised those bytes. */
+  /**
+   * Whole object or a range of it. A range beyond the end is INTEGRITY: somebody promised those
+   * bytes.
+   */
   get(key: string, range?: ByteRange): Promise<Uint8Array>
-  /** Streams an object (from `offset`) in pieces of at most `pieceBytes` (default 1 MiB), bounded memory. */
+  /**
+   * Streams an object (from `offset`) in pieces of at most `pieceBytes` (default 1 MiB), bounded
+   * memory.
+   */
   read(key: string, options?: { offset?: number; pieceBytes?: number }): AsyncIterable<Uint8Array>
   put(key: string, body: Uint8Array, options?: PutOptions): Promise<PutResult>
   /** For bodies too large for memory, or whose key is their digest. */
@@ -71,7 +84,10 @@ export interface ObjectStore {
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>
   /** True where it existed. */
   delete(key: string): Promise<boolean>
-  /** Appends to an object (created where missing) that must be `at` bytes long now, else CONFLICT; durable. */
+  /**
+   * Appends to an object (created where missing) that must be `at` bytes long now, else CONFLICT;
+   * durable.
+   */
   append(key: string, bytes: Uint8Array, at: number): Promise<void>
   /** Cuts an object to `bytes`; durable. */
   truncate(key: string, bytes: number): Promise<void>
@@ -79,7 +95,10 @@ export interface ObjectStore {
   nowMs(): Promise<number>
   /** Real path of a key, where `localFiles`. */
   localPath(key: string): string | undefined
-  /** Removes what killed writers left (temporary names older than a day, or of dead processes). Returns how many. */
+  /**
+   * Removes what killed writers left (temporary names older than a day, or of dead processes).
+   * Returns how many.
+   */
   sweepTemporary(): Promise<number>
   close(): Promise<void>
 }

@@ -1,0 +1,76 @@
+import { limits } from '../core/limits.ts'
+import type { IndexParameters } from '../core/schema.ts'
+import { encodeCodes } from './codes.ts'
+import { encodeGraph } from './graph.ts'
+import type { KernelMemory } from './kernel/wasm.ts'
+import { graphLevels } from './levels.ts'
+import { F32_WALK_DIMENSION_MAX, Segment } from './segment.ts'
+import type { BuiltIndex, SegmentVectors } from './vector-index.ts'
+
+/** How to build, beside the parameters that a manifest records. */
+export interface BuildOptions {
+  /** Rows from which a segment gets a graph; default limits.graphRowsMin. */
+  readonly graphRowsMin?: number
+}
+
+/**
+ * Builds a segment's index on the calling thread: codes, and a graph where the parameters and the number
+ * of rows call for one. The bytes are those that any number of workers would make.
+ * Errors: BAD_INPUT (pieces do not add up, NaN or infinity), LIMIT, NO_SPACE.
+ */
+export function buildIndexSync(
+  vectors: SegmentVectors,
+  parameters: IndexParameters,
+  options: BuildOptions = {},
+): BuiltIndex {
+  const segment = loadForBuild(vectors, parameters, { ...options, threads: 1 })
+  const codes = prepareBuild(segment)
+  if (!canBuildGraph(segment)) return { codes }
+  segment.exports.build(segment.plan.index, segment.context.address, 0, 1)
+  return { codes, graph: encodeGraph(segment) }
+}
+
+/** A segment in shared memory with its rows copied in and room for a graph where one is wanted. */
+export function loadForBuild(
+  vectors: SegmentVectors,
+  parameters: IndexParameters,
+  options: BuildOptions & { readonly threads: number; readonly memory?: KernelMemory | undefined },
+): Segment {
+  const { rows, dimension, metric } = vectors
+  const wanted =
+    parameters.type === 'hnsw' && rows >= Math.max(1, options.graphRowsMin ?? limits.graphRowsMin)
+  const shape = { rows, dimension, metric, contexts: wanted ? options.threads : 1 }
+  const segment = wanted
+    ? createWithGraph(shape, parameters, options.memory)
+    : Segment.create(shape, options.memory)
+  segment.loadRows(vectors.pieces, 'BAD_INPUT')
+  return segment
+}
+
+/** Measures and codes the rows; returns the codes' bytes. */
+export function prepareBuild(segment: Segment): Uint8Array {
+  segment.measure('BAD_INPUT')
+  segment.quantise()
+  return encodeCodes(segment)
+}
+
+/**
+ * Whether a prepared segment gets its graph. Short vectors of extreme norms do not: int8 is too coarse to
+ * walk them and float32 cannot hold their distances, so they are scanned.
+ */
+export function canBuildGraph(segment: Segment): boolean {
+  if (segment.plan.shape.graph === undefined) return false
+  return !(segment.wide && segment.dimension <= F32_WALK_DIMENSION_MAX)
+}
+
+function createWithGraph(
+  shape: Omit<Parameters<typeof Segment.create>[0], 'graph'>,
+  { m, efConstruction }: IndexParameters,
+  memory: KernelMemory | undefined,
+): Segment {
+  const levels = graphLevels(shape.rows, m)
+  const graph = { m, efConstruction, upperWords: levels.upperWords, build: true }
+  const segment = Segment.create({ ...shape, graph }, memory)
+  segment.setLevels(levels)
+  return segment
+}

@@ -1,0 +1,188 @@
+import { Worker } from 'node:worker_threads'
+import { limits } from '../core/limits.ts'
+import type { IndexParameters } from '../core/schema.ts'
+import { AkidbError } from '../errors/errors.ts'
+import { type BuildOptions, loadForBuild } from './build-index.ts'
+import type { BuildStep, StepError, StepResult } from './build-worker.ts'
+import type { KernelMemory } from './kernel/wasm.ts'
+import type { BuiltIndex, IndexBuilder, SegmentVectors } from './vector-index.ts'
+
+/** How a pool builds. */
+export interface BuilderOptions extends BuildOptions {
+  /** Threads that build together, 1…limits.buildThreadsMax. */
+  readonly threads: number
+  /** Module of the workers; default: build-worker beside this file. */
+  readonly workerUrl?: URL
+}
+
+/**
+ * Builds indexes on worker threads that share one copy of the vectors. Builds run one after the other, in
+ * the order asked for; the bytes do not depend on the number of threads. Workers start with the first
+ * build and keep the process alive only while one runs.
+ *
+ * `build` rejects with BAD_INPUT, LIMIT or NO_SPACE as buildIndexSync does, with the signal's reason where
+ * that is aborted, and with a plain Error where a worker dies: the workers are then replaced.
+ */
+export function createIndexBuilder(options: BuilderOptions): IndexBuilder {
+  const { threads } = options
+  if (!Number.isInteger(threads) || threads < 1 || threads > limits.buildThreadsMax) {
+    const message = `${threads} build threads; 1 to ${limits.buildThreadsMax} (buildThreadsMax) are allowed`
+    throw new AkidbError('LIMIT', message, { hint: 'Choose another --threads.' })
+  }
+  return new BuildPool(options)
+}
+
+class BuildPool implements IndexBuilder {
+  readonly #options: BuilderOptions
+  #crew: Crew | undefined
+  /** Settles when the builds asked for so far have. */
+  #last: Promise<unknown> = Promise.resolve()
+  /** The last build's memory, used again unless the garbage collector was faster. */
+  #memory: WeakRef<KernelMemory> | undefined
+  #closed = false
+
+  constructor(options: BuilderOptions) {
+    this.#options = options
+  }
+
+  build(
+    vectors: SegmentVectors,
+    parameters: IndexParameters,
+    signal?: AbortSignal,
+  ): Promise<BuiltIndex> {
+    const turn = this.#last.then(() => this.#buildNow(vectors, parameters, signal))
+    this.#last = turn.catch(() => undefined)
+    return turn
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const crew = this.#crew
+    this.#crew = undefined
+    await crew?.end(closedError())
+    await this.#last
+  }
+
+  async #buildNow(
+    vectors: SegmentVectors,
+    parameters: IndexParameters,
+    signal: AbortSignal | undefined,
+  ): Promise<BuiltIndex> {
+    signal?.throwIfAborted()
+    if (this.#closed) throw closedError()
+    const memory = this.#memory?.deref()
+    this.#memory = undefined
+    const segment = loadForBuild(vectors, parameters, { ...this.#options, memory })
+    const workers = segment.plan.contexts.length
+    this.#crew ??= new Crew(this.#options)
+    const crew = this.#crew
+    const abort = (): void => void crew.end(signal?.reason)
+    signal?.addEventListener('abort', abort, { once: true })
+    crew.hold(true)
+    try {
+      const step = { segment: segment.shared, workers }
+      const prepared = await crew.run({ ...step, kind: 'prepare', worker: 0 })
+      const codes = bytesOf(prepared)
+      if (prepared.wantsGraph !== true) {
+        this.#memory = new WeakRef(segment.shared.memory)
+        return { codes }
+      }
+      const all = Array.from({ length: workers }, (_, worker) =>
+        crew.run({ ...step, kind: 'build', worker }),
+      )
+      await Promise.all(all)
+      const graph = bytesOf(await crew.run({ ...step, kind: 'encode', worker: 0 }))
+      // Only now is it sure that no worker is inside; after a failure the memory is given up.
+      this.#memory = new WeakRef(segment.shared.memory)
+      return { codes, graph }
+    } finally {
+      signal?.removeEventListener('abort', abort)
+      crew.hold(false)
+      if (crew.ended && this.#crew === crew) this.#crew = undefined
+    }
+  }
+}
+
+type Success = Extract<StepResult, { readonly ok: true }>
+
+interface Pending {
+  readonly resolve: (result: Success) => void
+  readonly reject: (reason: unknown) => void
+}
+
+/** The workers of one pool. When one fails all end, because the others would wait for it for ever. */
+class Crew {
+  readonly #workers: readonly Worker[]
+  readonly #pending = new Map<Worker, Pending>()
+  #reason: unknown
+  ended = false
+
+  constructor({ threads, workerUrl = defaultWorkerUrl() }: BuilderOptions) {
+    this.#workers = Array.from({ length: threads }, () => {
+      const worker = new Worker(workerUrl)
+      worker.on('message', (result: StepResult) => this.#settle(worker, result))
+      worker.on('error', (error) => void this.end(error))
+      worker.on('exit', () => void this.end(new Error('an index build worker ended early')))
+      return worker
+    })
+  }
+
+  /** Gives one worker a step; each has at most one at a time. */
+  run(step: BuildStep): Promise<Success> {
+    const worker = this.#workers[step.worker]
+    if (worker === undefined || this.ended) {
+      return Promise.reject(this.#reason ?? new Error(`there is no build worker ${step.worker}`))
+    }
+    return new Promise((resolve, reject) => {
+      this.#pending.set(worker, { resolve, reject })
+      worker.postMessage(step)
+    })
+  }
+
+  /** Whether the process stays alive for the workers. */
+  hold(held: boolean): void {
+    for (const worker of this.#workers) held ? worker.ref() : worker.unref()
+  }
+
+  /** Ends all workers, also those inside the kernel; steps under way reject with `reason`. */
+  async end(reason: unknown): Promise<void> {
+    if (this.ended) return
+    this.ended = true
+    this.#reason = reason
+    for (const { reject } of this.#pending.values()) reject(reason)
+    this.#pending.clear()
+    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+  }
+
+  #settle(worker: Worker, result: StepResult): void {
+    const pending = this.#pending.get(worker)
+    this.#pending.delete(worker)
+    if (result.ok) {
+      pending?.resolve(result)
+      return
+    }
+    const error = revive(result.error)
+    pending?.reject(error)
+    // Others may be waiting inside the kernel for the one that failed.
+    if (this.#pending.size > 0) void this.end(error)
+  }
+}
+
+/** Sources run as .ts, the package as .js; the worker stands beside this file in both. */
+const defaultWorkerUrl = (): URL =>
+  new URL(
+    import.meta.url.endsWith('.ts') ? './build-worker.ts' : './build-worker.js',
+    import.meta.url,
+  )
+
+function revive({ code, message, hint }: StepError): Error {
+  if (code === undefined) return new Error(`index build failed: ${message}`)
+  return new AkidbError(code, message, hint === undefined ? {} : { hint })
+}
+
+function bytesOf(result: Success): Uint8Array {
+  if (result.bytes === undefined) throw new Error('an index build step left no bytes')
+  return result.bytes
+}
+
+const closedError = (): Error => new Error('this index builder is closed')

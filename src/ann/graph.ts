@@ -1,0 +1,176 @@
+import { limits } from '../core/limits.ts'
+import { METRICS } from '../core/metric.ts'
+import { AkidbError } from '../errors/errors.ts'
+import type { Segment } from './segment.ts'
+
+/**
+ * Bytes of a segment's graph (role `graph`): links only, little endian:
+ *
+ * | offset | bytes | meaning                                                                   |
+ * |--------|-------|---------------------------------------------------------------------------|
+ * | 0      | 4     | magic `AKGR`                                                              |
+ * | 4      | 2     | version, 1                                                                |
+ * | 6      | 1     | metric: 0 cosine, 1 dot, 2 l2                                             |
+ * | 7      | 1     | zero                                                                      |
+ * | 8      | 4     | rows                                                                      |
+ * | 12     | 4     | dimension                                                                 |
+ * | 16     | 2     | m                                                                         |
+ * | 18     | 2     | efConstruction                                                            |
+ * | 20     | 4     | bytes of the lists                                                        |
+ * | 24     | 8     | zero                                                                      |
+ * | 32     |       | for each row, for each of its levels from 0: the list                     |
+ *
+ * A list is LEB128 numbers: how many links, then the linked rows ascending, the first as it is and each
+ * next as the difference from the one before, less one. Levels and the entry point follow from the row
+ * numbers and m (levels.ts) and are not stored.
+ */
+const MAGIC = 0x52474b41
+const VERSION = 1
+const HEADER_BYTES = 32
+/** LEB128 bytes of a row number: rows < 2^21. */
+const VARINT_BYTES_MAX = 3
+
+/** Parameters in a graph's header, checked; needed before a segment's memory is planned. */
+export interface GraphHeader {
+  readonly m: number
+  readonly efConstruction: number
+}
+
+/** The links of a built segment as bytes. */
+export function encodeGraph(segment: Segment): Uint8Array {
+  const lists = new ByteWriter()
+  forEachList(segment, (list, capacity) => {
+    const count = Math.min(segment.u32[list] as number, capacity)
+    const ids = segment.u32.slice(list + 1, list + 1 + count).sort()
+    lists.varint(count)
+    let next = 0
+    for (const id of ids) {
+      lists.varint(id - next)
+      next = id + 1
+    }
+  })
+  const body = lists.take()
+  const bytes = new Uint8Array(HEADER_BYTES + body.length)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, MAGIC, true)
+  view.setUint16(4, VERSION, true)
+  view.setUint8(6, METRICS.indexOf(segment.metric))
+  view.setUint32(8, segment.rows, true)
+  view.setUint32(12, segment.dimension, true)
+  view.setUint16(16, segment.plan.shape.graph?.m ?? 0, true)
+  view.setUint16(18, segment.plan.shape.graph?.efConstruction ?? 0, true)
+  view.setUint32(20, body.length, true)
+  bytes.set(body, HEADER_BYTES)
+  return bytes
+}
+
+/** Reads a graph's header. Errors: INTEGRITY where it is not one for such a segment. */
+export function readGraphHeader(
+  bytes: Uint8Array,
+  shape: { rows: number; dimension: number; metric: (typeof METRICS)[number] },
+): GraphHeader {
+  if (bytes.length < HEADER_BYTES) throw damaged('shorter than a header')
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.getUint32(0, true) !== MAGIC) throw damaged('not a graph')
+  const version = view.getUint16(4, true)
+  if (version !== VERSION) throw damaged(`version ${version}, expected ${VERSION}`)
+  if (view.getUint8(6) !== METRICS.indexOf(shape.metric)) throw damaged('made for another metric')
+  if (view.getUint32(8, true) !== shape.rows) throw damaged('another number of rows')
+  if (view.getUint32(12, true) !== shape.dimension) throw damaged('another dimension')
+  const m = view.getUint16(16, true)
+  const efConstruction = view.getUint16(18, true)
+  if (m < 2 || m > limits.graphLinksMax) throw damaged(`m is ${m}`)
+  if (efConstruction < 1 || efConstruction > limits.efConstructionMax) {
+    throw damaged(`efConstruction is ${efConstruction}`)
+  }
+  if (view.getUint32(20, true) !== bytes.length - HEADER_BYTES) throw damaged('wrong length')
+  if (view.getUint8(7) !== 0 || view.getUint32(24, true) !== 0 || view.getUint32(28, true) !== 0) {
+    throw damaged('reserved bytes are not zero')
+  }
+  return { m, efConstruction }
+}
+
+/**
+ * Puts stored links into a segment whose levels are set. Every list is checked: no more links than its
+ * level holds, rows ascending, present, on that level, and not the row itself. Errors: INTEGRITY.
+ */
+export function decodeGraph(segment: Segment, bytes: Uint8Array): void {
+  const { rows, u8, u32 } = segment
+  const levels = segment.address('levels')
+  let at = HEADER_BYTES
+  const varint = (): number => {
+    let value = 0
+    for (let shift = 0; shift < 7 * VARINT_BYTES_MAX; shift += 7) {
+      const byte = bytes[at++]
+      if (byte === undefined) throw damaged('ends inside a list')
+      value |= (byte & 0x7f) << shift
+      if (byte < 0x80) {
+        if (byte === 0 && shift > 0) throw damaged('a number is longer than it needs to be')
+        return value
+      }
+    }
+    throw damaged('a number is too long')
+  }
+  forEachList(segment, (list, capacity, row, level) => {
+    const count = varint()
+    if (count > capacity) throw damaged(`row ${row} has ${count} links on level ${level}`)
+    u32[list] = count
+    let next = 0
+    for (let i = 1; i <= count; i++) {
+      const id = next + varint()
+      if (id >= rows || id === row || (u8[levels + id] as number) < level) {
+        throw damaged(`row ${row} links to ${id} on level ${level}`)
+      }
+      u32[list + i] = id
+      next = id + 1
+    }
+  })
+  if (at !== bytes.length) throw damaged('bytes after the last list')
+  segment.setIndex('built', rows)
+}
+
+type ListVisitor = (list: number, capacity: number, row: number, level: number) => void
+
+/** Visits the lists in stored order; `list` is the word that holds the count. */
+function forEachList(segment: Segment, visit: ListVisitor): void {
+  const m = segment.plan.shape.graph?.m
+  if (m === undefined) throw new Error('segment has no graph')
+  const links0 = segment.address('links0') / 4
+  const upper = segment.address('upper') / 4
+  const levels = segment.address('levels')
+  let next = upper
+  for (let row = 0; row < segment.rows; row++) {
+    visit(links0 + row * (2 * m + 1), 2 * m, row, 0)
+    const top = segment.u8[levels + row] as number
+    for (let level = 1; level <= top; level++, next += m + 1) visit(next, m, row, level)
+  }
+}
+
+/** Bytes that grow by doubling. */
+class ByteWriter {
+  #bytes = new Uint8Array(65_536)
+  #length = 0
+
+  varint(value: number): void {
+    if (this.#length + 5 > this.#bytes.length) {
+      const larger = new Uint8Array(this.#bytes.length * 2)
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    let rest = value
+    while (rest >= 0x80) {
+      this.#bytes[this.#length++] = (rest & 0x7f) | 0x80
+      rest >>>= 7
+    }
+    this.#bytes[this.#length++] = rest
+  }
+
+  take(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+}
+
+const damaged = (what: string): AkidbError =>
+  new AkidbError('INTEGRITY', `a graph does not fit its segment: ${what}`, {
+    hint: 'Run akidb index build --again: the graph is built anew from the vectors.',
+  })

@@ -1,0 +1,49 @@
+// Scan of all rows, or of the rows whose bit is set, 64 rows at a time.
+import { distances } from "./distance";
+import { makeKey, offer } from "./heap";
+import { Context, F32, Index, INT8, queryOf } from "./layout";
+import { emit, prepareQuery } from "./query";
+
+const CHUNK: u32 = 64;
+
+function score(x: Index, c: Context, count: u32, limit: u32, form: u32): void {
+  const ids = c.ids, dists = c.distances;
+  distances(x, c, queryOf(c), ids, count, dists, form);
+  for (let i: u32 = 0; i < count; i++) {
+    offer(c, makeKey(load<f32>(dists + (i << 2)), load<u32>(ids + (i << 2))), limit);
+  }
+}
+
+function scanAll(x: Index, c: Context, limit: u32, form: u32): void {
+  const ids = c.ids, rows = x.rows;
+  for (let row: u32 = 0; row < rows; row += CHUNK) {
+    const count = min<u32>(rows - row, CHUNK);
+    for (let i: u32 = 0; i < count; i++) store<u32>(ids + (i << 2), row + i);
+    score(x, c, count, limit, form);
+  }
+}
+
+function scanListed(x: Index, c: Context, limit: u32, filter: u32, form: u32): void {
+  const ids = c.ids, words = (x.rows + 31) >> 5;
+  let count: u32 = 0;
+  for (let word: u32 = 0; word < words; word++) {
+    for (let bits = load<u32>(filter + (word << 2)); bits; bits &= bits - 1) {
+      store<u32>(ids + (count << 2), word * 32 + ctz<u32>(bits));
+      if (++count == CHUNK) {
+        score(x, c, count, limit, form);
+        count = 0;
+      }
+    }
+  }
+  score(x, c, count, limit, form);
+}
+
+/** Nearest k by scanning. In the int8 form `over` rows are kept and ranked again in f32. */
+export function scanRows(x: Index, c: Context, k: u32, over: u32, filter: u32, form: u32): u32 {
+  prepareQuery(x, c, form);
+  c.topCount = 0;
+  const limit = form == INT8 ? over : k;
+  if (filter) scanListed(x, c, limit, filter, form);
+  else scanAll(x, c, limit, form);
+  return emit(x, c, k, form == F32 ? 0 : over);
+}

@@ -1,0 +1,127 @@
+import type { App } from '../app.ts'
+import { defineCheckpoint, defineProve } from '../audit-proofs.ts'
+import type { Command } from '../commander.ts'
+import { describe } from '../describe.ts'
+import type { AuditEntryView, AuditVerifyResult } from '../engine.ts'
+import { escapeLine } from '../escape.ts'
+import { plural } from '../human.ts'
+import { jsonLine } from '../json-document.ts'
+import { repeated } from '../option-kinds.ts'
+import { problemFailure } from '../problems.ts'
+import { parseTimeMs } from '../values.ts'
+
+/** `akidb audit log|verify|checkpoint|prove`. */
+export const defineAudit = (command: Command, app: App): void => {
+  describe(command, {
+    summary: 'read, verify and prove the audit log',
+    examples: [
+      ['akidb audit log --collection docs', 'who did what'],
+      ['akidb audit verify', 'nothing was cut, changed or put in another order'],
+      ['akidb audit prove 17 -o entry-17.proof', 'prove one entry to somebody else'],
+    ],
+    exits: [21, 23, 24],
+  })
+  defineLog(command.command('log'), app)
+  defineVerify(command.command('verify'), app)
+  defineCheckpoint(command.command('checkpoint'), app)
+  defineProve(command.command('prove'), app)
+}
+
+interface LogFlags {
+  readonly since?: string
+  readonly until?: string
+  readonly act?: string
+  readonly collection?: string
+  readonly actor?: string
+}
+
+const defineLog = (command: Command, app: App): void => {
+  describe(command, {
+    summary: 'print entries, oldest first',
+    examples: [
+      ['akidb audit log', 'all of them'],
+      ['akidb audit log --act ingest --since 2026-07-01T00:00:00Z', 'ingests of July and later'],
+      ['akidb audit log --json', 'one entry a line'],
+    ],
+    exits: [21, 24],
+  })
+  command.option('--since <time>', 'from then on (ISO 8601 with a zone)')
+  command.option('--until <time>', 'before then')
+  command.option('--act <act>', 'only this act: ingest, delete, export, …')
+  command.option('--collection <name>', 'only this collection')
+  command.option('--actor <user>', 'only this user')
+  command.action((flags: LogFlags) =>
+    app.run(command, async (context) => {
+      const { since, until, act, collection, actor } = flags
+      const engine = await context.engine()
+      const entries = engine.auditLog({
+        ...context.storeRequest(),
+        ...(since === undefined ? {} : { sinceMs: parseTimeMs(since, '--since') }),
+        ...(until === undefined ? {} : { untilMs: parseTimeMs(until, '--until') }),
+        ...(act === undefined ? {} : { act }),
+        ...(collection === undefined ? {} : { collection }),
+        ...(actor === undefined ? {} : { actor }),
+      })
+      for await (const entry of entries) {
+        if (context.session.out.closed) break
+        await context.item(entry, entryText(entry))
+      }
+      return undefined
+    }),
+  )
+}
+
+const entryText = ({ seq, time, act, ...details }: AuditEntryView): string => {
+  const { prev: _prev, ...shown } = details
+  return escapeLine(`${seq}  ${time}  ${act}  ${jsonLine(shown).trim()}`)
+}
+
+interface VerifyFlags {
+  readonly proof?: string
+  readonly key?: readonly string[]
+}
+
+const defineVerify = (command: Command, app: App): void => {
+  describe(command, {
+    summary: 'check the log, or a proof',
+    examples: [
+      ['akidb audit verify', 'the log of the store'],
+      ['akidb audit verify /media/store/audit --key log.pem', 'a folder; needs no store'],
+      ['akidb audit verify --proof entry-17.proof --key log.pem', 'one entry'],
+    ],
+    details: 'Cuts and changes nothing. A torn entry beyond every checkpoint is a warning.',
+    exits: [21, 24],
+  })
+  command.argument('[folder|bundle]', 'a log elsewhere')
+  command.option('--proof <file>', 'a proof of one entry')
+  command.addOption(repeated('--key <file>', 'trust the public key in this PEM file; repeats'))
+  command.action((target: string | undefined, flags: VerifyFlags) =>
+    app.run(command, async (context) => {
+      const engine = await context.engine()
+      const { url, state } = context.storeRequest()
+      const result = await context.progress('audit verify', (onProgress) =>
+        engine.verifyAudit({
+          store: { url, ...(state === undefined ? {} : { state }) },
+          keyFiles: flags.key ?? [],
+          onProgress,
+          signal: context.signal,
+          ...(target === undefined ? {} : { target }),
+          ...(flags.proof === undefined ? {} : { proofFile: flags.proof }),
+        }),
+      )
+      const failure = result.ok
+        ? undefined
+        : problemFailure('the audit log', result.problems, 'AUDIT_BROKEN')
+      return { result, text: verifyText(result), failure }
+    }),
+  )
+}
+
+const verifyText = (result: AuditVerifyResult): string => {
+  const lines = result.problems.map(
+    ({ code, seq, message }) => `${code}  entry ${seq}: ${escapeLine(message)}`,
+  )
+  const counts = `${result.entries} entries, ${plural(result.checkpoints, 'checkpoint')}, root ${result.root}`
+  lines.push(`${result.ok ? 'ok' : plural(result.problems.length, 'problem')}: ${counts}`)
+  return lines.join('\n')
+}

@@ -1,0 +1,84 @@
+import { AkidbError } from '../../errors/errors.ts'
+import type { App } from '../app.ts'
+import type { Command } from '../commander.ts'
+import type { Context } from '../context.ts'
+import { describe } from '../describe.ts'
+import type { BundleOutput, ExportResult } from '../engine.ts'
+import { humanBytes } from '../human.ts'
+import { fields } from '../table.ts'
+
+interface ExportFlags {
+  readonly output: string
+  readonly snapshot?: string
+  readonly since?: string
+  readonly to?: string
+  readonly force?: true
+  /** false with --no-index. */
+  readonly index: boolean
+}
+
+/** `akidb export`: a signed bundle of one or more collections. */
+export const defineExport = (command: Command, app: App): void => {
+  describe(command, {
+    summary: 'write a signed bundle',
+    examples: [
+      ['akidb export docs -o docs.akipkg', 'the newest state, signed with the key default'],
+      ['akidb export docs -o update.akipkg --since last', 'only what the last bundle lacks'],
+      ['akidb export docs -o - | ssh host akidb import -', 'through a pipe'],
+    ],
+    details: 'See akidb help bundles.',
+    exits: [21, 22, 23, 24, 27],
+  })
+  command.argument('<collections...>', 'names')
+  command.requiredOption('-o, --output <file|->', 'the bundle, or - for stdout')
+  command.option('--key <name>', 'the key that signs (default: default)')
+  command.option('--snapshot <label>', 'this state instead of the newest')
+  command.option('--since <base>', 'a delta against a state root, a bundle file, or last')
+  command.option('--to <site>', 'name the receiving site in the bundle')
+  command.option('--no-index', 'leave out what the receiver can rebuild')
+  command.option('--force', 'replace the file if it exists')
+  command.action((collections: string[], flags: ExportFlags) =>
+    app.run(command, async (context) => {
+      const { snapshot, since, to } = flags
+      const output = outputOf(context, flags)
+      const engine = await context.engine()
+      const result = await context.progress(`export ${collections.join(' ')}`, (onProgress) =>
+        engine.exportBundle({
+          ...context.storeRequest(),
+          collections,
+          output,
+          key: context.settings.text('key') ?? 'default',
+          noIndex: !flags.index,
+          passphrase: context.passphrases.ask,
+          onProgress,
+          ...(snapshot === undefined ? {} : { snapshot }),
+          ...(since === undefined ? {} : { since }),
+          ...(to === undefined ? {} : { to }),
+        }),
+      )
+      return { result, text: exportText(result), work: true, toStderr: flags.output === '-' }
+    }),
+  )
+}
+
+const outputOf = (context: Context, flags: ExportFlags): BundleOutput => {
+  if (flags.output !== '-') return { path: flags.output, force: flags.force === true }
+  const { out } = context.session
+  if (out.isTerminal) {
+    throw new AkidbError('USAGE', '-o - would write a bundle to the terminal', {
+      hint: 'Send it through a pipe, or name a file.',
+    })
+  }
+  return { write: (bytes) => out.write(bytes) }
+}
+
+const exportText = (result: ExportResult): string =>
+  fields([
+    ['bundle', result.path],
+    ['size', humanBytes(result.bytes)],
+    ['head', result.headDigest],
+    ['sequence', result.sequence],
+    ['signed by', result.keyId],
+    ...Object.entries(result.stateRoots).map(([name, root]): [string, string] => [`state of ${name}`, root]),
+    ...Object.entries(result.baseStateRoots ?? {}).map(([name, root]): [string, string] => [`base of ${name}`, root]),
+  ])

@@ -1,0 +1,79 @@
+import type { CollectionInfo } from '../../db/api.ts'
+import type { App } from '../app.ts'
+import type { Command } from '../commander.ts'
+import { describe } from '../describe.ts'
+import { humanBytes, humanCount, plural } from '../human.ts'
+import { fields, table } from '../table.ts'
+
+/** Sources listed for people; `--json` has all. */
+const SOURCES_SHOWN = 20
+
+interface ShowFlags {
+  readonly asOf?: string
+}
+
+/** `akidb show`: one collection. */
+export const defineShow = (command: Command, app: App): void => {
+  describe(command, {
+    summary: 'show one collection',
+    examples: [
+      ['akidb show docs', 'show the newest state'],
+      ['akidb show docs --as-of friday', 'show the state of a snapshot'],
+    ],
+    exits: [21, 24, 26],
+  })
+  command.argument('<collection>', 'its name')
+  command.option('--as-of <state>', 'version, label, state root, or time')
+  command.action((name: string, flags: ShowFlags) =>
+    app.run(command, (context) =>
+      context.withStore('read', async (store) => {
+        const collection = await store.collection(name)
+        const info = await collection.info(flags)
+        return { result: info, text: infoText(info) }
+      }),
+    ),
+  )
+}
+
+const infoText = (info: CollectionInfo): string => {
+  const deleted = info.segments.reduce((sum, segment) => sum + segment.deleted, 0)
+  const head = fields([
+    ['collection', info.collection],
+    ['records', humanCount(info.count)],
+    ['dimension', info.dimension ?? 'none (text only)'],
+    ['metric', info.metric],
+    ['version', info.manifestVersion],
+    ['state root', info.stateRoot],
+    ['segments', `${info.segments.length}, ${plural(deleted, 'hidden row')}`],
+    ['index', `${info.index.type}, m ${info.index.m}, ef ${info.index.efConstruction}`],
+    ['text fields', info.schema.text.fields.join(', ') || null],
+    ['size', humanBytes(info.bytes)],
+    ['following', info.following],
+  ])
+  const schema = table(
+    [{ title: 'FIELD' }, { title: 'TYPE' }],
+    Object.entries(info.schema.fields).map(([name, type]) => [name, type]),
+  )
+  const sources = table(
+    [
+      { title: 'SOURCE' },
+      { title: 'ROWS', align: 'right' },
+      { title: 'REJECTED', align: 'right' },
+      { title: 'SHA-256' },
+    ],
+    info.sources
+      .slice(0, SOURCES_SHOWN)
+      .map(({ name, rows, rejected, sha256 }) => [
+        name,
+        humanCount(rows),
+        humanCount(rejected),
+        sha256.slice(0, 12),
+      ]),
+  )
+  const more = info.sources.length - SOURCES_SHOWN
+  const parts = [head]
+  if (Object.keys(info.schema.fields).length > 0) parts.push(schema)
+  if (info.sources.length > 0) parts.push(sources)
+  if (more > 0) parts.push(`… and ${plural(more, 'source')} more (see --json)`)
+  return parts.join('\n\n')
+}

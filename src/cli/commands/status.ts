@@ -1,0 +1,39 @@
+import type { App } from '../app.ts'
+import type { Command } from '../commander.ts'
+import { describe } from '../describe.ts'
+import { jsonLine } from '../json-document.ts'
+import { fields } from '../table.ts'
+
+/** `akidb status`: what the store is at. */
+export const defineStatus = (command: Command, app: App): void => {
+  describe(command, {
+    summary: 'show the state of the store',
+    examples: [
+      ['akidb status', 'collections, log owner, unfinished ingests, audit log'],
+      ['akidb status --json', 'the same as one JSON document'],
+    ],
+    exits: [21, 24],
+  })
+  command.action(() =>
+    app.run(command, (context) =>
+      context.withStore('read', async (store) => {
+        const result = await store.status()
+        const entries = Object.entries(result).map(([name, value]): [string, string] => [
+          name,
+          plain(value),
+        ])
+        return { result, text: fields(entries) }
+      }),
+    ),
+  )
+}
+
+/** Nested values on one line each, as short as they can be read. */
+const plain = (value: unknown): string => {
+  if (value === null || value === undefined) return 'none'
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(plain).join('; ')
+  if (typeof value !== 'object') return String(value)
+  if (value instanceof Map) return jsonLine(value).trim()
+  const entries = Object.entries(value).map(([name, member]) => `${name} ${plain(member)}`)
+  return entries.length === 0 ? 'none' : entries.join(', ')
+}

@@ -1,0 +1,137 @@
+import { AkidbError } from '../errors/errors.ts'
+import type { OnProgress, Store } from '../db/api.ts'
+import type { Engine, StoreRequest } from './engine.ts'
+import { escapeJson, escapeText } from './escape.ts'
+import { jsonDocument } from './json-document.ts'
+import { createPassphrases, type Passphrases } from './passphrase.ts'
+import { createProgress, resolveProgressMode } from './progress.ts'
+import { type Ask, createAsk } from './prompts.ts'
+import type { Session } from './session.ts'
+import type { Settings } from './settings.ts'
+
+/** The command line in lock messages and the audit log is cut at this length. */
+const COMMAND_LENGTH_MAX = 500
+
+/** What a running command works with. */
+export interface Context {
+  readonly session: Session
+  readonly settings: Settings
+  readonly signal: AbortSignal
+  readonly ask: Ask
+  readonly passphrases: Passphrases
+  engine(): Promise<Engine>
+  storeRequest(): StoreRequest
+  /** Opens the store, and closes it whatever happens. */
+  withStore<T>(mode: 'read' | 'write', work: (store: Store, engine: Engine) => Promise<T>): Promise<T>
+  /** Shows progress while `work` runs. */
+  progress<T>(label: string, work: (onProgress: OnProgress) => Promise<T>): Promise<T>
+  /** Prints one object of a stream: a JSON line under `--json`, else the text. */
+  item(result: object, text: string): Promise<void>
+  note(message: string): void
+  warn(warning: { code: string; message: string }): void
+}
+
+export interface ContextParts {
+  readonly session: Session
+  readonly settings: Settings
+  readonly loadEngine: () => Promise<Engine>
+}
+
+export function createContext({ session, settings, loadEngine }: ContextParts): Context {
+  const ask = createAsk(session.io, settings.flag('noInput'))
+  const warn = (warning: { code: string; message: string }) => session.notice('warning', warning)
+  warnOfIgnoredFiles(settings, warn)
+  const storeRequest = () => storeRequestOf(session, settings, warn)
+  return {
+    session,
+    settings,
+    signal: session.signal,
+    ask,
+    passphrases: createPassphrases(session.io, settings, ask),
+    engine: loadEngine,
+    storeRequest,
+    async withStore(mode, work) {
+      const { signal: _signal, ...request } = storeRequest()
+      const engine = await loadEngine()
+      const store = await engine.openStore({ ...request, mode })
+      try {
+        return await work(store, engine)
+      } finally {
+        await store.close()
+      }
+    },
+    progress: (label, work) => withProgress({ session, settings, loadEngine }, label, work),
+    async item(result, text) {
+      const { out } = session
+      const line = session.json ? jsonDocument(session.path.join('.'), result) : `${text}\n`
+      const escape = session.json ? escapeJson : escapeText
+      await out.write(out.isTerminal ? escape(line) : line)
+    },
+    note: (message) => session.notice('note', { message }),
+    warn,
+  }
+}
+
+const warnOfIgnoredFiles = (
+  settings: Settings,
+  warn: (warning: { code: string; message: string }) => void,
+): void => {
+  for (const { path, status } of settings.files) {
+    if (status !== 'used' && status !== 'absent') {
+      warn({ code: 'CONFIG_IGNORED', message: `configuration "${path}" ${status}` })
+    }
+  }
+}
+
+const storeRequestOf = (
+  session: Session,
+  settings: Settings,
+  onWarning: (warning: { code: string; message: string }) => void,
+): StoreRequest => {
+  const url = settings.text('store') ?? ''
+  if (/^[a-z0-9]+:\/\//i.test(url)) {
+    throw new AkidbError('USAGE', `--store "${url}": this version has stores in local folders only`, {
+      hint: 'Give the path of a folder.',
+    })
+  }
+  const [state, reason] = [settings.text('state'), settings.text('reason')]
+  const [threads, memoryBytes] = [settings.number('threads'), settings.number('memory')]
+  return {
+    url,
+    lockWaitMs: settings.number('lockWait') ?? 0,
+    command: `akidb ${session.argv.join(' ')}`.slice(0, COMMAND_LENGTH_MAX),
+    onWarning,
+    signal: session.signal,
+    ...(state === undefined ? {} : { state }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(threads === undefined ? {} : { threads }),
+    ...(memoryBytes === undefined ? {} : { memoryBytes }),
+  }
+}
+
+async function withProgress<T>(
+  { session, settings }: ContextParts,
+  label: string,
+  work: (onProgress: OnProgress) => Promise<T>,
+): Promise<T> {
+  const display = createProgress({
+    mode: resolveProgressMode(settings.text('progress') ?? 'auto', {
+      terminal: session.err.isTerminal,
+      json: session.json,
+      quiet: session.quiet,
+    }),
+    output: session.err,
+    label,
+    json: session.json,
+    now: session.io.now,
+    log: (line) => session.log.write('info', line),
+  })
+  session.progress = display
+  display.start()
+  try {
+    return await work((progress) => display.update(progress))
+  } finally {
+    display.finish()
+    session.progress = undefined
+  }
+}

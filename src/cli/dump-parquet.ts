@@ -1,0 +1,97 @@
+import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer'
+import { stringifyJson } from '../core/json.ts'
+import type { JsonValue } from '../core/json.ts'
+import type { StoredRecord } from '../db/api.ts'
+import type { ColumnKind } from './dump-columns.ts'
+import { type DumpPlan, type DumpWriter, flatRow, type WriteChunk } from './dump-rows.ts'
+
+/** Rows or bytes of a row group: what is held in memory at once. */
+const GROUP_ROWS_MAX = 10_000
+const GROUP_BYTES_MAX = 32 * 1024 * 1024
+
+/** Parquet's own types: a column of mixed or nested values is JSON, integers beyond int64 too. */
+const PARQUET_TYPES = {
+  string: 'STRING',
+  integer: 'INT64',
+  wide: 'JSON',
+  float: 'DOUBLE',
+  boolean: 'BOOLEAN',
+  json: 'JSON',
+} as const
+
+/** Writes records as Parquet, a row group at a time. The vector is a list of 32-bit floats. */
+export function parquetDump(plan: DumpPlan, write: WriteChunk): DumpWriter {
+  const writer = new ByteWriter()
+  let taken = 0
+  // The writer counts offsets over the whole file; what it holds is handed on after each row group.
+  writer.flush = async () => {
+    const bytes = new Uint8Array(writer.buffer, 0, writer.index).slice()
+    writer.index = 0
+    taken += bytes.length
+    await write(bytes)
+  }
+  writer.finish = () => writer.flush?.()
+  const columns = columnsOf(plan)
+  const parquet = new ParquetWriter({ writer, schema: schemaOf(plan), codec: 'SNAPPY' })
+  let rows: Map<string, unknown>[] = []
+  let bytes = 0
+  const writeGroup = async (): Promise<void> => {
+    if (rows.length === 0) return
+    const columnData = columns.map(({ name, convert }) => ({
+      name,
+      data: rows.map((row) => convert(row.get(name))),
+    }))
+    await parquet.write({ columnData, rowGroupSize: rows.length })
+    rows = []
+    bytes = 0
+  }
+  return {
+    async add(record: StoredRecord) {
+      rows.push(flatRow(plan, record))
+      bytes += 8 * (record.vector?.length ?? 0) + 64 * record.payload.size
+      if (rows.length >= GROUP_ROWS_MAX || bytes >= GROUP_BYTES_MAX) await writeGroup()
+    },
+    async finish() {
+      await writeGroup()
+      await parquet.finish()
+    },
+  }
+}
+
+interface ParquetColumn {
+  readonly name: string
+  readonly convert: (value: unknown) => unknown
+}
+
+const columnsOf = ({ columns, vectors, fields }: DumpPlan): ParquetColumn[] => [
+  { name: columns.id, convert: (value) => value },
+  ...(vectors ? [{ name: columns.vector, convert: (value: unknown) => value ?? null }] : []),
+  ...[...fields.kinds].map(([name, kind]) => ({ name, convert: converterOf(kind) })),
+]
+
+const converterOf = (kind: ColumnKind) => (value: unknown): unknown => {
+  if (value === undefined || value === null) return null
+  if (kind === 'json' || kind === 'wide') return stringifyJson(value as JsonValue)
+  if (kind === 'integer') return BigInt(value as number | bigint)
+  return kind === 'float' ? Number(value) : value
+}
+
+/** Built by hand for the list of floats, by the library for the rest. */
+const schemaOf = ({ columns, vectors, fields }: DumpPlan) => {
+  const scalars = [...fields.kinds].map(([name, kind]) => ({
+    name,
+    data: [],
+    type: PARQUET_TYPES[kind],
+    nullable: true,
+  }))
+  const id = { name: columns.id, data: [], type: 'STRING', nullable: false } as const
+  const [root, idElement, ...rest] = schemaFromColumnData({ columnData: [id, ...scalars] })
+  if (root === undefined || idElement === undefined) throw new Error('no schema was made')
+  const list = [
+    { name: columns.vector, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', repetition_type: 'REQUIRED', type: 'FLOAT' },
+  ] as const
+  const top = 1 + (vectors ? 1 : 0) + scalars.length
+  return [{ ...root, num_children: top }, idElement, ...(vectors ? list : []), ...rest]
+}

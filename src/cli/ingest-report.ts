@@ -1,0 +1,90 @@
+import { stringifyJson } from '../core/json.ts'
+import type { IngestFileResult, IngestPreview, IngestResult } from '../db/api.ts'
+import { AkidbError } from '../errors/errors.ts'
+import { EXIT_CODES, type ErrorCode } from '../errors/exit-codes.ts'
+import { escapeLine } from './escape.ts'
+import { humanDuration, plural, shortDigest } from './human.ts'
+import { table } from './table.ts'
+
+/** Files listed for people; `--json` has all. */
+const FILES_SHOWN = 20
+
+/** What an ingest did, for people. */
+export function ingestText(result: IngestResult): string {
+  const lines = result.files.slice(0, FILES_SHOWN).map(fileText)
+  const more = result.files.length - FILES_SHOWN
+  if (more > 0) lines.push(`… and ${plural(more, 'file')} more (see --json)`)
+  const made = result.created ? ', made the collection' : ''
+  lines.push(
+    `${result.collection}: ${result.inserted} inserted, ${result.updated} updated, ` +
+      `${result.rejected} rejected in ${humanDuration(result.elapsedMs)}${made}; ` +
+      `version ${result.manifestVersion}, state ${shortDigest(result.stateRoot)}`,
+  )
+  if (result.rejectsFile !== undefined && result.rejected > 0) {
+    lines.push(`rejected rows: ${escapeLine(result.rejectsFile)}`)
+  }
+  return lines.join('\n')
+}
+
+const fileText = (file: IngestFileResult): string => {
+  const name = escapeLine(file.path)
+  if (file.error !== undefined) return `${name}: refused: ${escapeLine(file.error.message)}`
+  if (file.skipped) return `${name}: skipped, taken before`
+  return `${name}: ${plural(file.rows, 'row')}, ${file.inserted} new, ${file.updated} updated, ${file.rejected} rejected`
+}
+
+/**
+ * The failure of an ingest that finished, yet not well. Where every file failed for one cause, that cause's code;
+ * a failed integrity check (exit 24) outranks PARTIAL (exit 20).
+ */
+export function ingestFailure(result: IngestResult): AkidbError | undefined {
+  const errors = result.files.flatMap(({ error }) => (error === undefined ? [] : [error]))
+  if (!result.partial && errors.length === 0) return undefined
+  const code = failureCode(result, errors)
+  const first = errors[0]
+  if (first !== undefined) {
+    const message = `${errors.length} of ${plural(result.files.length, 'file')} refused: ${first.message}`
+    const only = result.files.length === 1 ? first.message : message
+    return new AkidbError(code, only, { details: { refused: errors.length } })
+  }
+  return new AkidbError(code, `${plural(result.rejected, 'row')} rejected; the rest is committed`, {
+    hint:
+      result.rejectsFile === undefined
+        ? 'Allow some with --max-rejects.'
+        : `See "${result.rejectsFile}", or allow some with --max-rejects.`,
+    details: { rejected: result.rejected },
+  })
+}
+
+const failureCode = (
+  result: IngestResult,
+  errors: readonly { readonly code: string }[],
+): ErrorCode => {
+  const codes = errors.map(({ code }) => (code in EXIT_CODES ? (code as ErrorCode) : 'INTERNAL'))
+  const first = codes[0]
+  const allFailed = errors.length === result.files.length && codes.every((code) => code === first)
+  if (first !== undefined && allFailed) return first
+  return codes.find((code) => EXIT_CODES[code] === 24) ?? 'PARTIAL'
+}
+
+/** What `ingest -n` shows: columns, guesses, first rows, first rejects. */
+export const previewText = (files: readonly IngestPreview[]): string =>
+  files.map(previewOne).join('\n\n')
+
+const previewOne = (file: IngestPreview): string => {
+  const dimension = file.dimension === null ? 'no vectors' : `${file.dimension}-d vectors`
+  const columns = table(
+    [{ title: 'COLUMN' }, { title: 'USE' }, { title: 'TYPE' }],
+    file.columns.map(({ name, use, type }) => [name, use, type]),
+  )
+  const lines = [
+    `${escapeLine(file.path)}: ${file.format}, ${dimension}`,
+    ...file.notes.map((note) => `  ${escapeLine(note)}`),
+    columns,
+    ...file.rows.map(({ id, payload }) => `  ${escapeLine(`${id}  ${stringifyJson(payload)}`)}`),
+    ...file.rejects.map(
+      ({ position, code, reason }) => `  rejected ${position}: ${code}, ${escapeLine(reason)}`,
+    ),
+  ]
+  return lines.join('\n')
+}

@@ -1,0 +1,32 @@
+import { Option } from './commander.ts'
+import { parseChoice, parseCount } from './values.ts'
+
+/** An option that repeats, one value each time. */
+export const repeated = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser((value: string, previous: string[] | undefined) => [
+    ...(previous ?? []),
+    value,
+  ])
+
+/** A whole number. */
+export const counted = (
+  flags: string,
+  description: string,
+  range: { readonly min: number; readonly max: number },
+): Option => {
+  const option = new Option(flags, description)
+  return option.argParser((value: string) => parseCount(value, nameOf(option), range))
+}
+
+/** One of a few words. */
+export const chosen = (flags: string, description: string, choices: readonly string[]): Option => {
+  const option = new Option(flags, `${description}: ${choices.join(', ')}`)
+  return option.argParser((value: string) => parseChoice(value, nameOf(option), choices))
+}
+
+export const dryRun = (what: string): Option =>
+  new Option('-n, --dry-run', `only say what would be ${what}`)
+
+export const yes = (): Option => new Option('--yes', 'do not ask')
+
+const nameOf = (option: Option): string => option.long ?? option.flags

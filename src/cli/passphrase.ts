@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process'
+import { open } from 'node:fs/promises'
+import { AkidbError } from '../errors/errors.ts'
+import type { AskPassphrase } from './engine.ts'
+import type { Io } from './io.ts'
+import type { Ask } from './prompts.ts'
+import type { Settings } from './settings.ts'
+
+const PASSPHRASE_BYTES_MAX = 4_096
+const COMMAND_TIMEOUT_MS = 60_000
+
+/** Where passphrases come from: a file, stdin, a command, a person; never a flag's value. */
+export interface Passphrases {
+  /** From a file, stdin or command, where one is configured; undefined otherwise. Asks nobody. */
+  given(): Promise<string | undefined>
+  /** Given, or asked for; AUTH where nobody can answer. */
+  readonly ask: AskPassphrase
+}
+
+export function createPassphrases(io: Io, settings: Settings, ask: Ask): Passphrases {
+  let read: Promise<string | undefined> | undefined
+  const given = () => {
+    read ??= readGiven(io, settings)
+    return read
+  }
+  return {
+    given,
+    async ask({ keyName, purpose }) {
+      const passphrase = await given()
+      if (passphrase !== undefined) return passphrase
+      if (!ask.possible) {
+        throw new AkidbError('AUTH', `the key "${keyName}" needs a passphrase and nobody can be asked`, {
+          hint: 'Give --passphrase-file <file> (mode 0600), or set passphraseCommand.',
+          details: { key: keyName },
+        })
+      }
+      if (purpose === 'unlock') {
+        return await ask.secret(`Passphrase of the key "${keyName}":`, '--passphrase-file')
+      }
+      const first = await ask.secret(`New passphrase for "${keyName}":`, '--passphrase-file')
+      const second = await ask.secret('The same again:', '--passphrase-file')
+      if (first === second) return first
+      throw new AkidbError('USAGE', 'the two passphrases differ')
+    },
+  }
+}
+
+async function readGiven(io: Io, settings: Settings): Promise<string | undefined> {
+  const file = settings.text('passphraseFile')
+  if (file === '-') return firstLine(await readStdin(io), 'stdin')
+  if (file !== undefined) return firstLine(await readSecretFile(file), `"${file}"`)
+  const command = settings.text('passphraseCommand')
+  return command === undefined ? undefined : firstLine(await runCommand(command), 'passphraseCommand')
+}
+
+async function readSecretFile(path: string): Promise<Buffer> {
+  const file = await openSecret(path)
+  try {
+    const status = await file.stat()
+    if ((status.mode & 0o077) !== 0 && status.isFile()) {
+      throw new AkidbError('AUTH', `others can read the passphrase file "${path}"`, {
+        hint: `chmod 600 ${path}`,
+        details: { file: path, mode: (status.mode & 0o777).toString(8) },
+      })
+    }
+    const buffer = Buffer.alloc(PASSPHRASE_BYTES_MAX + 1)
+    const { bytesRead } = await file.read(buffer, 0, buffer.length)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+const openSecret = async (path: string) => {
+  try {
+    return await open(path, 'r')
+  } catch (error) {
+    const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    const message = `cannot read the passphrase file "${path}"`
+    throw new AkidbError(absent ? 'NOT_FOUND' : 'AUTH', message, { cause: error })
+  }
+}
+
+async function readStdin(io: Io): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  let bytes = 0
+  for await (const piece of io.stdin) {
+    pieces.push(Buffer.from(piece))
+    bytes += piece.length
+    if (bytes > PASSPHRASE_BYTES_MAX) break
+  }
+  return Buffer.concat(pieces)
+}
+
+const runCommand = (command: string): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
+    const options = {
+      encoding: 'buffer',
+      timeout: COMMAND_TIMEOUT_MS,
+      maxBuffer: PASSPHRASE_BYTES_MAX,
+    } as const
+    execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
+      if (error === null) return resolve(stdout)
+      // Neither the command nor its output goes into the message: both may hold the secret.
+      reject(new AkidbError('AUTH', 'passphraseCommand failed', { details: { exit: error.code } }))
+    })
+  })
+
+const firstLine = (bytes: Buffer, source: string): string => {
+  if (bytes.length > PASSPHRASE_BYTES_MAX) {
+    throw new AkidbError('LIMIT', `the passphrase from ${source} is over ${PASSPHRASE_BYTES_MAX} bytes`)
+  }
+  const line = bytes.toString('utf8').split(/\r?\n/)[0] ?? ''
+  if (line !== '') return line
+  throw new AkidbError('AUTH', `the passphrase from ${source} is empty`)
+}

@@ -1,0 +1,22 @@
+import { AkidbError } from '../errors/errors.ts'
+import { EXIT_CODES, type ErrorCode } from '../errors/exit-codes.ts'
+import { plural } from './human.ts'
+
+/**
+ * The failure of a verification that found problems: exit 24. Its code is the first problem's where that is an
+ * error code with exit 24, else INTEGRITY (logs have finer codes of their own, such as TRUNCATED).
+ */
+export function problemFailure(
+  what: string,
+  problems: readonly { readonly code: string; readonly message: string }[],
+  fallback: ErrorCode = 'INTEGRITY',
+): AkidbError {
+  const known = problems
+    .map(({ code }) => code)
+    .find((code): code is ErrorCode => EXIT_CODES[code as ErrorCode] === 24)
+  const first = problems[0]?.message
+  const message = `${what} does not check out: ${plural(problems.length, 'problem')}`
+  return new AkidbError(known ?? fallback, first === undefined ? message : `${message}, first: ${first}`, {
+    details: { problems: problems.length },
+  })
+}

@@ -1,0 +1,66 @@
+import { AkidbError } from '../errors/errors.ts'
+import { type App, createApp } from './app.ts'
+import { CommanderError } from './commander.ts'
+import type { Engine } from './engine.ts'
+import type { Io } from './io.ts'
+import { createProgram } from './program.ts'
+import { createSession, type Session } from './session.ts'
+import { akidbVersion } from './package-version.ts'
+
+/**
+ * Runs one command line and gives its exit code; never throws.
+ *
+ * @param argv arguments after the program's name
+ */
+export async function runCli(
+  argv: readonly string[],
+  io: Io,
+  loadEngine: () => Promise<Engine>,
+): Promise<number> {
+  const session = createSession(io, argv)
+  const exitCode = await runSession(session, createApp(session, loadEngine))
+  await session.close(exitCode)
+  return exitCode
+}
+
+async function runSession(session: Session, app: App): Promise<number> {
+  const help: string[] = []
+  try {
+    const program = createProgram(app, (text) => help.push(text))
+    program.on('option:version', () => {
+      throw new CommanderError(0, 'commander.version', '')
+    })
+    await program.parseAsync([...session.argv], { from: 'user' })
+    return 0
+  } catch (error) {
+    try {
+      return await exitCodeFor(session, error, help.join(''))
+    } catch (second) {
+      return await session.fail(second)
+    }
+  }
+}
+
+/** A reader that went away is a regular end; what was thrown after an interrupt is the interrupt. */
+async function exitCodeFor(session: Session, error: unknown, help: string): Promise<number> {
+  if (error instanceof CommanderError && error.exitCode === 0) {
+    await session.out.write(error.code === 'commander.version' ? `${akidbVersion()}\n` : help)
+    return 0
+  }
+  if (session.out.closed) return 0
+  if (error instanceof CommanderError) return await session.fail(usageError(error, session))
+  const reason: unknown = session.signal.aborted ? session.signal.reason : undefined
+  return await session.fail(reason instanceof AkidbError ? reason : error)
+}
+
+/** commander's `error: unknown option '--x'\n(Did you mean --y?)` as a USAGE error with a hint. */
+function usageError(error: CommanderError, session: Session): AkidbError {
+  const [first = '', second] = error.message.replace(/^error: /, '').split('\n')
+  const suggestion = second?.replace(/^\(|\)$/g, '')
+  const message = error.code === 'commander.help' ? 'a command is missing' : first
+  const words = session.argv.filter((word) => /^[a-z]+$/.test(word)).slice(0, 1)
+  const help = `See \`akidb ${[...words, '--help'].join(' ')}\`.`
+  return new AkidbError('USAGE', message, {
+    hint: suggestion === undefined ? help : `${suggestion} ${help}`,
+  })
+}

@@ -1,0 +1,113 @@
+import type { Collection, SearchRequest, Store } from '../db/api.ts'
+import { AkidbError } from '../errors/errors.ts'
+import type { SearchFlags } from './commands/search.ts'
+import type { Context } from './context.ts'
+import type { Engine, QueryRow, QuerySource } from './engine.ts'
+import { escapeJson } from './escape.ts'
+import { jsonLine } from './json-document.ts'
+
+interface Parts {
+  readonly context: Context
+  readonly store: Store
+  readonly engine: Engine
+}
+
+interface ManyRequest extends Parts {
+  readonly collection: Collection
+  /** What is the same for every query. */
+  readonly base: SearchRequest
+  readonly flags: SearchFlags
+  readonly path: string
+}
+
+type Use = 'vector' | 'text' | 'hybrid'
+
+/** `search --queries`: exactly {query,stateRoot,hits} a line, in the order of the file, whatever the output mode. */
+export async function searchMany(request: ManyRequest): Promise<void> {
+  const { context, engine, store, collection, base, flags, path } = request
+  const info = await collection.info(flags.asOf === undefined ? {} : { asOf: flags.asOf })
+  const { idColumn, vectorColumn, vectorColumns, textColumn } = flags
+  if (textColumn !== undefined && textColumn.length > 1) {
+    throw new AkidbError('USAGE', '--queries takes one --text-column')
+  }
+  const source = await engine.openQueries({
+    path,
+    text: info.schema.text.fields.length > 0,
+    signal: context.signal,
+    ...(info.dimension === null ? {} : { dimension: info.dimension }),
+    ...(idColumn === undefined ? {} : { idColumn }),
+    ...(vectorColumn === undefined ? {} : { vectorColumn }),
+    ...(vectorColumns === undefined ? {} : { vectorColumns }),
+    ...(textColumn?.[0] === undefined ? {} : { textColumn: textColumn[0] }),
+  })
+  const use = chooseUse(source, flags.use)
+  context.note(useText(source, use))
+  const { out } = context.session
+  let queries = 0
+  for await (const row of source.rows) {
+    if (out.closed) return
+    const result = await collection.search({
+      ...base,
+      ...queryOf(row, use),
+      withPayload: flags.withPayload === true,
+    })
+    if (queries++ === 0) {
+      const asked = { file: path, use, k: base.k, ef: base.ef, exact: base.exact, filter: flags.filter }
+      await auditSearch(request, { collection: info.collection, asked, queries: 0, ...result })
+    }
+    const line = jsonLine({ query: row.query, stateRoot: result.stateRoot, hits: result.hits })
+    await out.write(out.isTerminal ? escapeJson(line) : line)
+  }
+}
+
+/** The vector wins unless --use says otherwise. USAGE where the file lacks what is wanted. */
+function chooseUse(source: QuerySource, wanted: Use | undefined): Use {
+  const { vectorColumn, textColumn } = source
+  const use = wanted ?? (vectorColumn !== undefined ? 'vector' : 'text')
+  const lacks =
+    (use !== 'text' && vectorColumn === undefined) || (use !== 'vector' && textColumn === undefined)
+  if (!lacks) return use
+  const found = [vectorColumn, textColumn].filter((name) => name !== undefined)
+  throw new AkidbError('USAGE', `--queries: the file and the collection share no ${use} column`, {
+    hint: `Found: ${found.length === 0 ? 'neither a vector nor a text' : found.join(', ')}. Name columns with --vector-column and --text-column.`,
+  })
+}
+
+const useText = (source: QuerySource, use: Use): string => {
+  const id = source.idColumn === undefined ? 'the number of the row' : `column ${source.idColumn}`
+  const columns = {
+    vector: `the vectors of column ${source.vectorColumn}`,
+    text: `the text of column ${source.textColumn}`,
+    hybrid: `the vectors of column ${source.vectorColumn} and the text of column ${source.textColumn}`,
+  }
+  return `queries use ${columns[use]}; the id is ${id}`
+}
+
+const queryOf = ({ vector, text }: QueryRow, use: Use): SearchRequest => ({
+  ...(use === 'text' || vector === undefined ? {} : { vector }),
+  ...(use === 'vector' || text === undefined ? {} : { text }),
+})
+
+interface Asked {
+  readonly collection: string
+  readonly asked: object
+  readonly queries: number
+  readonly stateRoot: string
+}
+
+/** Writes the search's audit entry, by policy, before anything of the result is shown. */
+export async function auditSearch({ context, store, engine }: Parts, search: Asked): Promise<void> {
+  const { settings } = context
+  const policy = settings.text('audit.queries')
+  if (policy === 'off') return
+  const reason = settings.text('reason')
+  await engine.auditSearch(store, {
+    collection: search.collection,
+    policy: policy === 'full' ? 'full' : 'digest',
+    required: settings.flag('audit.required'),
+    query: jsonLine(search.asked).trimEnd(),
+    queries: search.queries,
+    stateRoot: search.stateRoot,
+    ...(reason === undefined ? {} : { reason }),
+  })
+}

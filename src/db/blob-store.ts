@@ -1,0 +1,56 @@
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import {
+  type BlobInput,
+  blobKey,
+  checkBlob,
+  type DecodedBlob,
+  decodeBlob,
+  encodeBlob,
+} from '../format/blob.ts'
+import type { BlobRef } from '../format/manifest.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+import type { WriterPin } from './pins.ts'
+
+/**
+ * Writes a blob and makes it durable under its digest. The pin names it before its presence is tested, so that a
+ * garbage collection that runs meanwhile does not take it.
+ */
+export async function writeBlob(
+  store: ObjectStore,
+  pin: WriterPin,
+  input: BlobInput,
+): Promise<BlobRef> {
+  const staged = await store.stage()
+  try {
+    const ref = await encodeBlob(input, (bytes) => staged.write(bytes))
+    await pin.add([ref.digest])
+    await staged.commit(blobKey(ref.digest))
+    return ref
+  } catch (error) {
+    await staged.abort().catch(() => undefined)
+    throw error
+  }
+}
+
+/** The whole blob, checked by its digest. @throws INTEGRITY also where it is missing: a manifest named it */
+export async function readBlob(store: ObjectStore, ref: BlobRef): Promise<DecodedBlob> {
+  const bytes = await readBlobBytes(store, ref)
+  checkBlob(bytes, ref)
+  return decodeBlob(bytes, ref)
+}
+
+async function readBlobBytes(store: ObjectStore, ref: BlobRef): Promise<Uint8Array> {
+  try {
+    return await store.get(blobKey(ref.digest))
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) throw missingBlob(ref, error)
+    throw error
+  }
+}
+
+export const missingBlob = (ref: BlobRef, cause?: unknown): AkidbError =>
+  new AkidbError('INTEGRITY', `blob ${ref.digest} (${ref.role}) is missing from the store`, {
+    hint: 'Run akidb check, then akidb repair --from a bundle or copy that has it.',
+    details: { key: blobKey(ref.digest), role: ref.role },
+    cause,
+  })

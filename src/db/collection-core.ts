@@ -1,0 +1,119 @@
+import { AkidbError } from '../errors/errors.ts'
+import type { Manifest, SegmentEntry } from '../format/manifest.ts'
+import type { Environment } from './environment.ts'
+import type { LogSource } from './log-source.ts'
+import { ManifestStore } from './manifest-store.ts'
+import { pinManifest } from './pins.ts'
+import { resolveState } from './resolve.ts'
+import { type ForeignIndexLoader, SegmentReader, segmentIdentity } from './segment-reader.ts'
+import { openView, type View } from './view.ts'
+
+/** Segments of older states kept open beside the head's. */
+const FORMER_READERS_MAX = 64
+
+export interface CoreOptions {
+  readonly environment: Environment
+  readonly name: string
+  /** The write-ahead log on top of the head; absent where the store has none. */
+  readonly log?: LogSource
+  readonly foreign?: ForeignIndexLoader
+  /** Name of the folder under which the manifests lie; default: the collection's name. */
+  readonly folder?: string
+}
+
+/** A collection's head, its open segments and its views: what every operation starts from. */
+export class CollectionCore {
+  readonly environment: Environment
+  readonly name: string
+  readonly manifests: ManifestStore
+  readonly foreign: ForeignIndexLoader | undefined
+  readonly log: LogSource | undefined
+  readonly #readers = new Map<string, SegmentReader>()
+  readonly #unpin = new Map<string, () => Promise<void>>()
+  #headView: { readonly key: string; readonly view: View } | undefined
+
+  constructor(options: CoreOptions) {
+    this.environment = options.environment
+    this.name = options.name
+    this.manifests = new ManifestStore(options.environment.store, options.folder ?? options.name)
+    this.foreign = options.foreign
+    this.log = options.log
+  }
+
+  /** The newest manifest of a collection that exists. @throws NOT_FOUND where there is none or it was dropped */
+  async head(): Promise<Manifest> {
+    const head = await this.manifests.newest()
+    if (head === undefined || head.state.dropped === true) throw noCollection(this.name)
+    return head
+  }
+
+  /** A segment's reader, shared by every state that names the same blobs. */
+  reader(entry: SegmentEntry): SegmentReader {
+    const key = segmentIdentity(entry.blobs)
+    const open = this.#readers.get(key) ?? new SegmentReader(this.environment.store, entry)
+    this.#readers.delete(key)
+    this.#readers.set(key, open)
+    return open
+  }
+
+  /** The state that a search sees: the head with its log rows, or an older one (see resolveState). */
+  async view(asOf?: string): Promise<View> {
+    if (asOf !== undefined) {
+      const manifest = await resolveState(this, asOf)
+      return await openView(this.environment.store, manifest, (entry) => this.reader(entry))
+    }
+    const head = await this.head()
+    const log = await this.log?.rows(head)
+    const key = `${head.digest}:${log?.version ?? 0}`
+    if (this.#headView?.key === key) return this.#headView.view
+    await this.#pin(head)
+    const view = await openView(
+      this.environment.store,
+      head,
+      (entry) => this.reader(entry),
+      log?.touched === 0 ? undefined : log?.snapshot(),
+    )
+    this.#headView = { key, view }
+    this.#forget(head)
+    return view
+  }
+
+  async close(): Promise<void> {
+    for (const reader of this.#readers.values()) reader.close()
+    this.#readers.clear()
+    for (const unpin of this.#unpin.values()) await unpin().catch(() => undefined)
+    this.#unpin.clear()
+    this.#headView = undefined
+  }
+
+  /** Holds the head's closure while this process reads it, so that no collection of garbage takes it away. */
+  async #pin(head: Manifest): Promise<void> {
+    if (this.environment.mode === 'read' || this.#unpin.has(head.digest)) return
+    const unpin = await pinManifest(this.environment, head.digest)
+    const former = [...this.#unpin.values()]
+    this.#unpin.clear()
+    this.#unpin.set(head.digest, unpin)
+    for (const release of former) await release().catch(() => undefined)
+  }
+
+  #forget(head: Manifest): void {
+    const current = new Set(head.state.segments.map((entry) => segmentIdentity(entry.blobs)))
+    let excess = this.#readers.size - current.size - FORMER_READERS_MAX
+    for (const [key, reader] of this.#readers) {
+      if (excess <= 0) break
+      if (current.has(key)) continue
+      reader.close()
+      this.#readers.delete(key)
+      excess--
+    }
+  }
+}
+
+export const noCollection = (name: string): AkidbError =>
+  new AkidbError('NOT_FOUND', `there is no collection "${name}" in this store`, {
+    hint: 'akidb list shows what there is.',
+    details: { collection: name },
+  })
+
+/** Name of the lock that is held for one commit. */
+export const commitLockName = (collectionId: string): string => collectionId

@@ -1,0 +1,124 @@
+import { sha256Hex } from '../core/digest.ts'
+import { limits } from '../core/limits.ts'
+import { AkidbError } from '../errors/errors.ts'
+import type {
+  CollectionState,
+  Commit,
+  CommitAct,
+  LogPosition,
+  Manifest,
+  OriginEntry,
+} from '../format/manifest.ts'
+import {
+  decodeManifest,
+  type EncodedState,
+  encodeManifest,
+  encodeState,
+} from '../format/manifest-codec.ts'
+import type { Act } from './acts.ts'
+import { type Environment, isoTime } from './environment.ts'
+import { type ManifestStore, manifestKey } from './manifest-store.ts'
+
+/** The next state, computed against one head. */
+export interface NextState {
+  readonly state: CollectionState
+  /** Line 2's exact bytes where they come from elsewhere (import, revert). */
+  readonly stateBytes?: Uint8Array
+  readonly changed: Commit['changed']
+  readonly epoch?: number
+  readonly log?: LogPosition
+  /** Absent: as the head's. null: none. */
+  readonly origin?: OriginEntry | null
+  /** A new collection's (create); absent: the head's. */
+  readonly collection?: string
+}
+
+export interface CommitRequest {
+  readonly manifests: ManifestStore
+  readonly name: string
+  readonly lock: string
+  readonly kind: CommitAct
+  readonly act: Act
+  /**
+   * Computes the next state; called again with the newer head where another writer was faster. Undefined: there is
+   * nothing to change, and nothing is committed. Throws CONFLICT where the change no longer makes sense.
+   */
+  readonly next: (head: Manifest | undefined) => Promise<NextState | undefined>
+}
+
+/**
+ * Commits one manifest by create-if-absent: exactly one of several writers gets a number, the others compute again, at
+ * most limits.commitAttemptsMax times.
+ *
+ * @returns the manifest that holds now: the new one, or the head where there was nothing to change
+ * @throws CONFLICT
+ */
+export async function commitManifest(
+  environment: Environment,
+  request: CommitRequest,
+): Promise<Manifest | undefined> {
+  for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
+    const lock = await environment.locks.acquire(request.lock, environment.lockWaitMs)
+    try {
+      const head = await request.manifests.newest()
+      const next = await request.next(head)
+      if (next === undefined) return head
+      const encoded = encode(next)
+      const commit = commitLine(environment, request, { head, next, encoded })
+      const file = encodeManifest(commit, encoded.bytes)
+      const put = await request.manifests.put(commit.version, file)
+      if (put === 'created') {
+        return decodeManifest(file, manifestKey(request.name, commit.version))
+      }
+    } finally {
+      await lock.release()
+    }
+  }
+  throw new AkidbError(
+    'CONFLICT',
+    `collection "${request.name}" changed ${limits.commitAttemptsMax} times while committing`,
+    { hint: 'Run the command again when fewer writers are at work.' },
+  )
+}
+
+const encode = (next: NextState): EncodedState =>
+  next.stateBytes === undefined
+    ? encodeState(next.state)
+    : { bytes: next.stateBytes, stateRoot: sha256Hex(next.stateBytes) }
+
+interface CommitParts {
+  readonly head: Manifest | undefined
+  readonly next: NextState
+  readonly encoded: EncodedState
+}
+
+function commitLine(
+  environment: Environment,
+  request: CommitRequest,
+  { head, next, encoded }: CommitParts,
+): Commit {
+  const collection = next.collection ?? head?.commit.collection
+  if (collection === undefined) throw new Error('a first commit names its collection')
+  const previousMs = head === undefined ? 0 : Date.parse(head.commit.committedAt)
+  const committedMs = Math.max(environment.clock.nowMs(), previousMs + 1)
+  const origin = next.origin === undefined ? head?.commit.origin : next.origin
+  const log = next.log ?? head?.commit.log
+  const { point } = request.act
+  return {
+    format: 'akidb-manifest/1',
+    collection,
+    name: request.name,
+    version: (head?.commit.version ?? 0) + 1,
+    parent: head?.digest ?? null,
+    epoch: next.epoch ?? head?.commit.epoch ?? 0,
+    committedAt: isoTime(committedMs),
+    act: request.kind,
+    actId: request.act.id,
+    actor: `${environment.actor.user}@${environment.actor.host}`,
+    audit: { logId: point.logId, size: point.size, root: point.root },
+    ...(origin === undefined || origin === null ? {} : { origin }),
+    ...(log === undefined ? {} : { log }),
+    changed: next.changed,
+    stateRoot: encoded.stateRoot,
+  }
+}

@@ -1,0 +1,100 @@
+import type { Manifest } from '../format/manifest.ts'
+import type { DiffResult } from './api.ts'
+import type { CollectionCore } from './collection-core.ts'
+import { resolveState } from './resolve.ts'
+import { segmentIdentity } from './segment-reader.ts'
+import { openView, type View, type ViewSegment } from './view.ts'
+
+/** What changed between two states, by id. */
+export async function diffVersions(
+  core: CollectionCore,
+  a: string,
+  b: string,
+  limit: number,
+): Promise<DiffResult> {
+  const from = await resolveState(core, a)
+  const to = await resolveState(core, b)
+  const difference = await diffStates(core, from, to, limit)
+  const end = ({ commit }: Manifest) => ({ version: commit.version, stateRoot: commit.stateRoot })
+  return { a: end(from), b: end(to), ...difference }
+}
+
+type Difference = Omit<DiffResult, 'a' | 'b'>
+type Change = DiffResult['changes'][number]
+
+/**
+ * Ids whose record differs. Segments that both states share cost nothing but their tombstones; elsewhere records are
+ * compared by vector and payload, so that a merge alone shows as no change.
+ *
+ * @param limit changes listed, bytewise order of ids; all are counted
+ */
+export async function diffStates(
+  core: CollectionCore,
+  from: Manifest,
+  to: Manifest,
+  limit: number,
+): Promise<Difference> {
+  const open = (manifest: Manifest) =>
+    openView(core.environment.store, manifest, (entry) => core.reader(entry))
+  const [before, after] = [await open(from), await open(to)]
+  const gone = await candidates(before, after)
+  const come = await candidates(after, before)
+  const changes: Change[] = []
+  let [inserted, deleted, updated] = [0, 0, 0]
+  for (const [id, place] of come) {
+    const former = gone.get(id)
+    if (former === undefined) {
+      inserted++
+      changes.push({ id, change: 'inserted' })
+    } else if (!(await sameRecord(core, to, place, former))) {
+      updated++
+      changes.push({ id, change: 'updated' })
+    }
+  }
+  for (const id of gone.keys()) {
+    if (come.has(id)) continue
+    deleted++
+    changes.push({ id, change: 'deleted' })
+  }
+  changes.sort((x, y) => Buffer.compare(Buffer.from(x.id), Buffer.from(y.id)))
+  return { inserted, deleted, updated, changes: changes.slice(0, limit) }
+}
+
+interface RowPlace {
+  readonly segment: ViewSegment
+  readonly row: number
+}
+
+/** Live rows of `view` that `other` does not hold in the very same segment and row. */
+async function candidates(view: View, other: View): Promise<Map<string, RowPlace>> {
+  const found = new Map<string, RowPlace>()
+  const twins = new Map(other.segments.map((s) => [segmentIdentity(s.entry.blobs), s.alive]))
+  for (const segment of view.segments) {
+    const twin = twins.get(segmentIdentity(segment.entry.blobs))
+    const rows = twin === undefined ? segment.alive : segment.alive.clone().andNot(twin)
+    const ids = await segment.reader.ids()
+    for (const row of rows) found.set(ids.id(row), { segment, row })
+  }
+  return found
+}
+
+async function sameRecord(
+  core: CollectionCore,
+  manifest: Manifest,
+  a: RowPlace,
+  b: RowPlace,
+): Promise<boolean> {
+  const [textA, textB] = [
+    await a.segment.reader.payload(a.row),
+    await b.segment.reader.payload(b.row),
+  ]
+  if (textA !== textB) return false
+  const spec = manifest.state.schema.vectors['']
+  if (spec === undefined) return true
+  const open = async ({ segment, row }: RowPlace) => {
+    const index = await segment.reader.vectorIndex(spec, manifest.state.index, core.foreign)
+    return index.vector(row).slice()
+  }
+  const [vectorA, vectorB] = [await open(a), await open(b)]
+  return vectorA.every((value, i) => Object.is(value, vectorB[i]))
+}

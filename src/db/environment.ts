@@ -1,0 +1,32 @@
+import type { IndexBuilder } from '../ann/vector-index.ts'
+import type { AuditActor } from '../audit/entry.ts'
+import type { AuditLog } from '../audit/log.ts'
+import type { Clock, RandomBytes } from '../core/clock.ts'
+import type { LockManager } from '../storage/locks.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+import type { Warning } from './api.ts'
+
+/** Everything that a store's engine touches outside itself. Tests pass memory, a fake clock and a seed. */
+export interface Environment {
+  readonly mode: 'read' | 'write'
+  readonly store: ObjectStore
+  /** The state folder. */
+  readonly state: ObjectStore
+  readonly locks: LockManager
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly actor: AuditActor
+  readonly command: string
+  readonly reason: string | undefined
+  readonly lockWaitMs: number
+  readonly warn: (warning: Warning) => void
+  /** Made at first use: a reader needs neither. */
+  readonly audit: () => Promise<AuditLog>
+  readonly builder: () => IndexBuilder
+}
+
+/** Random name of `bytes` bytes, hex. */
+export const randomHex = (environment: Environment, bytes: number): string =>
+  Buffer.from(environment.random(bytes)).toString('hex')
+
+export const isoTime = (ms: number): string => new Date(ms).toISOString()

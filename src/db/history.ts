@@ -1,0 +1,113 @@
+import { AkidbError } from '../errors/errors.ts'
+import type { Manifest } from '../format/manifest.ts'
+import { runAct } from './acts.ts'
+import type { LogEntry, WriteResult } from './api.ts'
+import { checkFollowing, seenLog } from './append.ts'
+import { type CollectionCore, commitLockName } from './collection-core.ts'
+import { commitManifest } from './commit.ts'
+import { diffStates } from './diff.ts'
+import { resolveState } from './resolve.ts'
+import { listSnapshots } from './snapshots.ts'
+import { liveCount, openView } from './view.ts'
+
+/** Commits, newest first. */
+export async function* logEntries(core: CollectionCore, limit: number): AsyncIterable<LogEntry> {
+  const labels = new Map<number, string[]>()
+  for (const snapshot of await listSnapshots(core)) {
+    labels.set(snapshot.version, [...(labels.get(snapshot.version) ?? []), snapshot.label])
+  }
+  let count = 0
+  for await (const { commit, state } of core.manifests.history()) {
+    if (count++ >= limit) return
+    const source = commit.act === 'ingest' ? state.sources.at(-1)?.name : undefined
+    yield {
+      version: commit.version,
+      committedAt: commit.committedAt,
+      act: commit.act,
+      actor: commit.actor,
+      inserted: commit.changed.inserted,
+      deleted: commit.changed.deleted,
+      updated: commit.changed.updated,
+      ...(source === undefined ? {} : { source }),
+      stateRoot: commit.stateRoot,
+      labels: labels.get(commit.version) ?? [],
+    }
+  }
+}
+
+/** Commits an old line 2 under the next number: nothing is unmade, the revert is in the history too. */
+export async function revertTo(
+  core: CollectionCore,
+  to: string,
+  dryRun: boolean,
+): Promise<WriteResult> {
+  const head = await core.head()
+  checkFollowing(core.name, head, 'revert')
+  const target = await resolveState(core, to)
+  checkTarget(core.name, head, target)
+  const changed = await difference(core, head, target)
+  if (dryRun || target.commit.stateRoot === head.commit.stateRoot) return resultOf(head, changed)
+  const details = { to: target.commit.stateRoot, version: target.commit.version }
+  const act = { act: 'revert', collection: core.name, parent: head, details }
+  const committed = await runAct(core.environment, act, async (running) => {
+    const manifest = await commitManifest(core.environment, {
+      manifests: core.manifests,
+      name: core.name,
+      lock: commitLockName(head.commit.collection),
+      kind: 'revert',
+      act: running,
+      next: async (now) => {
+        if (now?.digest !== head.digest) throw changedMeanwhile(core.name)
+        return {
+          state: target.state,
+          stateBytes: target.stateBytes,
+          changed,
+          log: await seenLog(core, now),
+        }
+      },
+    })
+    const done = manifest ?? head
+    return {
+      result: done,
+      outcome: {
+        version: done.commit.version,
+        manifest: done.digest,
+        stateRoot: done.commit.stateRoot,
+      },
+    }
+  })
+  return resultOf(committed, changed)
+}
+
+function checkTarget(name: string, head: Manifest, target: Manifest): void {
+  if (target.commit.collection !== head.commit.collection || target.state.dropped === true) {
+    throw new AkidbError('CONFLICT', `version ${target.commit.version} of "${name}" is not of it`, {
+      hint: 'It belongs to a collection of that name that was dropped.',
+    })
+  }
+}
+
+const changedMeanwhile = (name: string): AkidbError =>
+  new AkidbError('CONFLICT', `"${name}" changed while it was being reverted`, {
+    hint: 'Look at akidb log again.',
+  })
+
+const resultOf = (manifest: Manifest, changed: Changed): WriteResult => ({
+  ...changed,
+  manifestVersion: manifest.commit.version,
+  stateRoot: manifest.commit.stateRoot,
+})
+
+type Changed = Pick<WriteResult, 'inserted' | 'updated' | 'deleted'>
+
+/** Rows that a revert brings back and takes away, by counts of ids; see diff.ts for which. */
+async function difference(core: CollectionCore, from: Manifest, to: Manifest): Promise<Changed> {
+  const { inserted, updated, deleted } = await diffStates(core, from, to, 0)
+  return { inserted, updated, deleted }
+}
+
+/** Live records of a state. */
+export async function countOf(core: CollectionCore, manifest: Manifest): Promise<number> {
+  const view = await openView(core.environment.store, manifest, (entry) => core.reader(entry))
+  return liveCount(view)
+}

@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto'
+import { AkidbError, DimensionMismatchError } from '../errors/errors.ts'
+import type { IngestBatch, IngestRecord, InputBytes, RecordSource } from '../ingest/records.ts'
+import type { IngestRequest } from './api.ts'
+import type { IngestGroup } from './ingest-group.ts'
+import { changedFile, type Ledger, type LedgerEntry } from './ledger.ts'
+import type { RejectsFile } from './rejects.ts'
+
+/** Rows of a small file are kept until it has been read to its end, so that a bad one leaves nothing behind. */
+const SMALL_FILE_BYTES = 16 * 1024 * 1024
+
+/** One input being read into a group. */
+export interface FileJob {
+  readonly path: string
+  readonly sha256: string | null
+  readonly source: RecordSource
+  readonly input: InputBytes
+  readonly rejects: RejectsFile
+  readonly request: IngestRequest
+  /** Segments that an earlier run finished; absent where the file cannot be resumed. */
+  readonly ledger: Ledger | undefined
+  readonly onReject: ((line: string) => void) | undefined
+}
+
+export interface FileOutcome {
+  readonly accepted: number
+  readonly rejected: number
+}
+
+/** What a large file asks of its surroundings: a group of its own. */
+export type OwnGroup = () => Promise<IngestGroup>
+
+/**
+ * Reads one file to its end. Small files go into the running group at the end, all rows at once; a file that turns out
+ * large gets a group of its own, whose segments are finished while it is read.
+ *
+ * @returns counts, and the group that holds its rows
+ * @throws BAD_INPUT where the file is to be refused whole; nothing of it is in the group then, if the group is shared
+ */
+export async function readFile(
+  job: FileJob,
+  shared: IngestGroup,
+  ownGroup: OwnGroup,
+): Promise<FileOutcome & { group: IngestGroup; own: boolean }> {
+  const reader = new FileReader(job, shared, ownGroup)
+  try {
+    await reader.resume()
+    for await (const batch of job.source.batches(job.request.signal)) await reader.take(batch)
+    return await reader.finish()
+  } catch (error) {
+    if (reader.own) await reader.group.abandon(error)
+    throw error
+  }
+}
+
+class FileReader {
+  readonly #job: FileJob
+  readonly #ownGroup: OwnGroup
+  group: IngestGroup
+  own = false
+  #kept: IngestRecord[] = []
+  #keptBytes = 0
+  #accepted = 0
+  #rejected = 0
+  #dimensionRejects = 0
+  #resumable = true
+  /** Accepted rows that an earlier run has in its segments already. */
+  #toDrop = 0
+  /** Where a later run would have to begin to see the next row again. */
+  #mark: Mark = { rowsRead: 0, drop: 0, rejected: 0, rejectBytes: 0 }
+
+  constructor(job: FileJob, shared: IngestGroup, ownGroup: OwnGroup) {
+    this.#job = job
+    this.group = shared
+    this.#ownGroup = ownGroup
+  }
+
+  async resume(): Promise<void> {
+    const last = this.#job.ledger?.entries.at(-1)
+    if (last === undefined) return
+    await this.#stream()
+    for (const { segment } of this.#job.ledger?.entries ?? []) {
+      this.group.adopt(segment, 0)
+      this.#accepted += segment.rows
+    }
+    this.#accepted -= last.drop
+    this.#toDrop = last.drop
+    this.#rejected = last.rejected
+    this.#mark = { ...last, drop: 0 }
+  }
+
+  async take(batch: IngestBatch): Promise<void> {
+    const { request, rejects, onReject, path } = this.#job
+    if (batch.rejects.length > 0 && request.onBadRow === 'stop') throw stopped(path, batch)
+    const rejectBytes = rejects.bytes
+    await rejects.add(batch.rejects)
+    for (const reject of batch.rejects) {
+      onReject?.(JSON.stringify({ file: path, sha256: this.#job.sha256, ...reject }))
+      if (reject.code === 'DIMENSION') this.#dimensionRejects++
+    }
+    this.#mark = { ...this.#mark, drop: 0, rejected: this.#rejected, rejectBytes }
+    for (const record of batch.records) await this.#add(record)
+    if (batch.records.length < FULL_BATCH_ROWS) this.#keptBytes += SHORT_BATCH_BYTES
+    this.#rejected += batch.rejects.length
+    this.#mark = {
+      rowsRead: batch.rowsRead,
+      drop: 0,
+      rejected: this.#rejected,
+      rejectBytes: rejects.bytes,
+    }
+    if (!this.own && this.#keptBytes > SMALL_FILE_BYTES) await this.#stream()
+    this.#progress(batch)
+  }
+
+  async finish(): Promise<FileOutcome & { group: IngestGroup; own: boolean }> {
+    this.#checkDimension()
+    const { sha256, input } = this.#job
+    if (sha256 !== null && sha256 !== (await digestOf(input))) throw changedFile(this.#job.path)
+    if (!this.own) {
+      this.group.announce(sha256)
+      const number = this.group.files
+      for (const record of this.#kept) {
+        if (this.group.segmentFull) await this.group.seal()
+        this.group.add(record, number)
+      }
+    }
+    const counts = { accepted: this.#accepted, rejected: this.#rejected }
+    return { ...counts, group: this.group, own: this.own }
+  }
+
+  async #add(record: IngestRecord): Promise<void> {
+    this.#accepted++
+    this.#mark = { ...this.#mark, drop: this.#mark.drop + 1 }
+    if (this.#toDrop > 0) {
+      this.#toDrop--
+    } else if (this.own) {
+      await this.#addStreaming(record)
+    } else {
+      this.#kept.push(record)
+      this.#keptBytes += (record.vector?.byteLength ?? 0) + ROW_OVERHEAD_BYTES
+    }
+  }
+
+  /** From here on rows go straight into segments. */
+  async #stream(): Promise<void> {
+    this.group = await this.#ownGroup()
+    this.own = true
+    this.group.announce(this.#job.sha256)
+    const kept = this.#kept
+    this.#kept = []
+    for (const record of kept) {
+      // A segment that ends among these rows has no place in the file to go on from.
+      if (this.group.segmentFull) this.#resumable = false
+      await this.#addStreaming(record)
+    }
+  }
+
+  async #addStreaming(record: IngestRecord): Promise<void> {
+    if (this.group.segmentFull) {
+      // The row at hand is the first of the next segment: a later run must not drop it.
+      const mark = { ...this.#mark, drop: Math.max(0, this.#mark.drop - 1) }
+      const ledger = this.#resumable ? this.#job.ledger : undefined
+      await this.group.seal(async (segment) => await ledger?.record({ segment, ...mark }))
+    }
+    this.group.add(record, 0)
+  }
+
+  #checkDimension(): void {
+    const { request, path, source } = this.#job
+    if (this.#accepted > 0 || this.#dimensionRejects === 0) return
+    if (this.#dimensionRejects !== this.#rejected) return
+    const found = source.plan.dimension ?? 0
+    throw new DimensionMismatchError(path, request.dimension ?? 0, found)
+  }
+
+  #progress(batch: IngestBatch): void {
+    const { request, input, path } = this.#job
+    request.onProgress?.({
+      stage: 'ingest',
+      done: batch.bytesRead,
+      ...(input.bytes === undefined ? {} : { total: input.bytes }),
+      unit: 'bytes',
+      item: path,
+      rows: batch.rowsRead,
+    })
+  }
+}
+
+type Mark = Omit<LedgerEntry, 'segment'>
+
+/** Rough cost of a kept row beside its vector. */
+const ROW_OVERHEAD_BYTES = 1_024
+/** A batch of fewer rows was closed for its bytes (or is the last): it counts as this many at least. */
+const FULL_BATCH_ROWS = 1_024
+const SHORT_BATCH_BYTES = 4 * 1024 * 1024
+
+/** SHA-256 of an input's bytes as they are now, hex. */
+export async function digestOf(input: InputBytes): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const piece of input.stream()) hash.update(piece)
+  return hash.digest('hex')
+}
+
+function stopped(path: string, batch: IngestBatch): AkidbError {
+  const [first] = batch.rejects
+  const where = first?.line === undefined ? `row ${first?.row}` : `line ${first.line}`
+  return new AkidbError('BAD_INPUT', `${path}, ${where}: ${first?.reason ?? 'a bad row'}`, {
+    hint: 'Nothing was taken. Mend the row, or leave out --on-bad-row stop.',
+    details: { path, ...first },
+  })
+}

@@ -1,0 +1,119 @@
+import { sha256Hex } from '../core/digest.ts'
+import type { Metric } from '../core/metric.ts'
+import { FIELD_TYPES, type FieldType, type Schema } from '../core/schema.ts'
+import { AkidbError } from '../errors/errors.ts'
+import type { Manifest } from '../format/manifest.ts'
+import type { ReadOptions, SourcePlan } from '../ingest/records.ts'
+import type { IngestRequest } from './api.ts'
+import { indexOf } from './lifecycle.ts'
+import { vectorSpecOf } from './view.ts'
+
+/** What of a request decides how a file is read, given the collection where it exists. */
+export function readOptionsOf(request: IngestRequest, head: Manifest | undefined): ReadOptions {
+  const spec = head === undefined ? undefined : vectorSpecOf(head.state.schema)
+  const dimension = spec?.dimension ?? request.dimension
+  const textColumns = request.textColumns ?? head?.state.schema.text.fields
+  const types = request.types === undefined ? undefined : checkedTypes(request.types)
+  return definedOnly({
+    format: request.format,
+    idColumn: request.idColumn,
+    vectorColumn: request.vectorColumn,
+    vectorColumns: request.vectorColumns,
+    textColumns,
+    columns: request.columns,
+    types,
+    separator: request.separator,
+    dimension,
+    vectors: head === undefined ? undefined : spec !== undefined,
+    metric: metricOf(request, head),
+    fields: head?.state.schema.fields,
+  })
+}
+
+/** @throws SCHEMA_MISMATCH where the collection has another metric, text fields or dimension than was asked for */
+function metricOf(request: IngestRequest, head: Manifest | undefined): Metric {
+  if (head === undefined) return request.metric ?? 'cosine'
+  const { schema } = head.state
+  const spec = vectorSpecOf(schema)
+  const name = head.commit.name
+  if (request.metric !== undefined && spec !== undefined && request.metric !== spec.metric) {
+    throw mismatch(name, `measures by ${spec.metric}, not ${request.metric}`)
+  }
+  if (request.dimension !== undefined && request.dimension !== (spec?.dimension ?? 0)) {
+    throw mismatch(name, `has dimension ${spec?.dimension ?? 0}, not ${request.dimension}`)
+  }
+  const unknown = request.textColumns?.filter((field) => !schema.text.fields.includes(field)) ?? []
+  if (unknown.length > 0) {
+    throw mismatch(
+      name,
+      `has no text index over ${unknown.map((field) => `"${field}"`).join(', ')}`,
+    )
+  }
+  return spec?.metric ?? 'cosine'
+}
+
+const mismatch = (name: string, what: string): AkidbError =>
+  new AkidbError('SCHEMA_MISMATCH', `collection "${name}" ${what}`, {
+    hint: 'Leave the option out, or ingest into a new collection.',
+  })
+
+function checkedTypes(types: Readonly<Record<string, string>>): Record<string, FieldType> {
+  const result: Record<string, FieldType> = Object.create(null)
+  for (const [column, type] of Object.entries(types)) {
+    if (!(FIELD_TYPES as readonly string[]).includes(type)) {
+      throw new AkidbError('USAGE', `"${type}" is no type of a column`, {
+        hint: `The types are ${FIELD_TYPES.join(', ')}.`,
+      })
+    }
+    result[column] = type as FieldType
+  }
+  return result
+}
+
+/** SHA-256 of the options that change rows, values or index; never threads, memory or output. */
+export function optionsDigest(request: IngestRequest): string {
+  const chosen = {
+    format: request.format,
+    idColumn: request.idColumn,
+    vectorColumn: request.vectorColumn,
+    vectorColumns: request.vectorColumns,
+    textColumns: request.textColumns,
+    columns: request.columns,
+    types: request.types,
+    separator: request.separator,
+    noIndex: request.noIndex === true ? true : undefined,
+  }
+  return sha256Hex(Buffer.from(JSON.stringify(chosen)))
+}
+
+/** Schema of the rows of a file: the collection's, or the one that the first file calls for. */
+export function schemaFor(plan: SourcePlan, head: Manifest | undefined, metric: Metric): Schema {
+  const fields: Record<string, FieldType> = Object.create(null)
+  Object.assign(fields, plan.fields)
+  if (head !== undefined) return { ...head.state.schema, fields }
+  const { dimension } = plan
+  return {
+    vectors: dimension === undefined ? {} : { '': { kind: 'dense', dimension, metric } },
+    fields,
+    text: { fields: [...plan.textColumns], tokenizer: 'plain/1' },
+  }
+}
+
+export const indexFor = (request: IngestRequest, head: Manifest | undefined) =>
+  head === undefined ? indexOf(request.index) : head.state.index
+
+/** How many rejects make a run partial: a count, or a share of the rows as "5%". */
+export function rejectsAllowed(maxRejects: number | string | undefined, rows: number): number {
+  if (maxRejects === undefined) return 0
+  const share = /^(\d+(?:\.\d+)?)%$/.exec(String(maxRejects))?.[1]
+  const count = share === undefined ? Number(maxRejects) : (rows * Number(share)) / 100
+  if (Number.isFinite(count) && count >= 0) return count
+  throw new AkidbError('USAGE', `"${maxRejects}" is neither a count nor a share like 5%`)
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+
+function definedOnly<T extends object>(value: T): Defined<T> {
+  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined)
+  return Object.fromEntries(entries) as Defined<T>
+}

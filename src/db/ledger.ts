@@ -1,0 +1,114 @@
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+import { hasBlob, type WriterPin } from './pins.ts'
+import type { NewSegment } from './segment-builder.ts'
+
+/** A finished segment of a file that is being ingested, and how far into the file it reaches. */
+export interface LedgerEntry {
+  readonly segment: NewSegment
+  /** Rows of the file, taken or not, that a later run skips. */
+  readonly rowsRead: number
+  /** Accepted rows after those that are in the segments already. */
+  readonly drop: number
+  /** Rows rejected before `rowsRead`. */
+  readonly rejected: number
+  /** Length of the rejects file at this point. */
+  readonly rejectBytes: number
+}
+
+/** What must be the same for a half-done ingest to go on. */
+export interface LedgerKey {
+  readonly collection: string
+  readonly sha256: string
+  readonly options: string
+  /** Digest of the schema that the rows are read under. */
+  readonly schema: string
+}
+
+/** Half-done ingests in the state folder: one file each, one line a segment. */
+export interface Ledger {
+  /** Segments that are finished and whose blobs are still there; empty for a fresh start. */
+  readonly entries: readonly LedgerEntry[]
+  record(entry: LedgerEntry): Promise<void>
+  remove(): Promise<void>
+}
+
+export const ledgerPrefix = (collection: string): string => `ledger/${collection}/`
+
+/**
+ * Opens the ledger of one file. A torn last line, or one whose blobs are gone, is cut off together with what follows.
+ */
+export async function openLedger(
+  state: ObjectStore,
+  store: ObjectStore,
+  key: LedgerKey,
+  pin: WriterPin,
+): Promise<Ledger> {
+  const path = `${ledgerPrefix(key.collection)}${key.sha256}-${key.options.slice(0, 16)}.jsonl`
+  const text = await readText(state, path)
+  const header = `${JSON.stringify({ options: key.options, schema: key.schema })}\n`
+  if (!text.startsWith(header)) {
+    await state.delete(path)
+    await state.append(path, Buffer.from(header), 0)
+  }
+  let length = Buffer.byteLength(header)
+  const entries: LedgerEntry[] = []
+  for (const line of text.startsWith(header) ? text.slice(header.length).split('\n') : []) {
+    const entry = parseLine(line)
+    if (entry === undefined) break
+    await pin.add(entry.segment.blobs.map((blob) => blob.digest))
+    if (!(await complete(store, entry))) break
+    entries.push(entry)
+    length += Buffer.byteLength(line) + 1
+  }
+  await state.truncate(path, length)
+  return {
+    entries,
+    record: async (entry) => {
+      const line = Buffer.from(`${JSON.stringify(entry)}\n`)
+      await state.append(path, line, length)
+      length += line.byteLength
+    },
+    remove: async () => void (await state.delete(path)),
+  }
+}
+
+async function readText(state: ObjectStore, path: string): Promise<string> {
+  try {
+    return Buffer.from(await state.get(path)).toString('utf8')
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return ''
+    throw error
+  }
+}
+
+/** Our own file, but a crash may have torn its last line. */
+function parseLine(line: string): LedgerEntry | undefined {
+  try {
+    const entry = JSON.parse(line) as LedgerEntry
+    return Array.isArray(entry.segment?.blobs) && Number.isSafeInteger(entry.rowsRead)
+      ? entry
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function complete(store: ObjectStore, entry: LedgerEntry): Promise<boolean> {
+  for (const blob of entry.segment.blobs) if (!(await hasBlob(store, blob.digest))) return false
+  return true
+}
+
+/** How many ingests are half done: for `status`. */
+export async function openLedgers(state: ObjectStore): Promise<string[]> {
+  const keys: string[] = []
+  for await (const info of state.list('ledger/')) keys.push(info.key)
+  return keys
+}
+
+/** A file whose bytes changed while it was read. */
+export const changedFile = (path: string): AkidbError =>
+  new AkidbError('BAD_INPUT', `${path} changed while it was being read`, {
+    hint: 'Nothing of it was taken. Run the command again when nobody writes to it.',
+    details: { path },
+  })

@@ -1,0 +1,82 @@
+import { hasCode } from '../errors/errors.ts'
+import type { Manifest } from '../format/manifest.ts'
+import { decodeManifest } from '../format/manifest-codec.ts'
+import type { ObjectStore, PutResult } from '../storage/object-store.ts'
+
+const TOP = 99_999_999_999_999_999_999n
+
+/** Digits under which a version is stored: counting down, so that the first key of a listing is the newest. */
+export const versionDigits = (version: number): string =>
+  (TOP - BigInt(version)).toString().padStart(20, '0')
+
+const versionOfKey = (key: string): number => {
+  const digits = /\/(\d{20})\.json$/.exec(key)?.[1]
+  return digits === undefined ? 0 : Number(TOP - BigInt(digits))
+}
+
+export const manifestPrefix = (name: string): string => `collections/${name}/manifests/`
+export const manifestKey = (name: string, version: number): string =>
+  `${manifestPrefix(name)}${versionDigits(version)}.json`
+
+/** The numbered manifests of one collection, newest first. */
+export class ManifestStore {
+  readonly #store: ObjectStore
+  readonly #name: string
+  #cached: Manifest | undefined
+
+  constructor(store: ObjectStore, name: string) {
+    this.#store = store
+    this.#name = name
+  }
+
+  /** The head, or undefined where there is no manifest. One listing, and one read where it is new. */
+  async newest(): Promise<Manifest | undefined> {
+    const version = await this.newestVersion()
+    return version === 0 ? undefined : await this.read(version)
+  }
+
+  /** 0 where there is none. */
+  async newestVersion(): Promise<number> {
+    for await (const info of this.#store.list(manifestPrefix(this.#name), { limit: 1 })) {
+      return versionOfKey(info.key)
+    }
+    return 0
+  }
+
+  /** @throws NOT_FOUND, INTEGRITY */
+  async read(version: number): Promise<Manifest> {
+    if (this.#cached?.commit.version === version) return this.#cached
+    const key = manifestKey(this.#name, version)
+    const manifest = decodeManifest(await this.#store.get(key), key)
+    if (manifest.commit.version > (this.#cached?.commit.version ?? 0)) this.#cached = manifest
+    return manifest
+  }
+
+  async find(version: number): Promise<Manifest | undefined> {
+    try {
+      return await this.read(version)
+    } catch (error) {
+      if (hasCode(error, 'NOT_FOUND')) return undefined
+      throw error
+    }
+  }
+
+  /** Versions present, newest first. */
+  async *versions(): AsyncIterable<number> {
+    for await (const info of this.#store.list(manifestPrefix(this.#name))) {
+      yield versionOfKey(info.key)
+    }
+  }
+
+  /** Newest first; those that gc took are passed over. */
+  async *history(): AsyncIterable<Manifest> {
+    for await (const version of this.versions()) {
+      const manifest = await this.find(version)
+      if (manifest !== undefined) yield manifest
+    }
+  }
+
+  put(version: number, file: Uint8Array): Promise<PutResult> {
+    return this.#store.put(manifestKey(this.#name, version), file)
+  }
+}

@@ -1,0 +1,204 @@
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import type { CollectionState, Manifest, SegmentEntry } from '../format/manifest.ts'
+import { NO_SOURCE } from '../format/origin-section.ts'
+import { runAct } from './acts.ts'
+import type { OnProgress } from './api.ts'
+import { checkFollowing } from './append.ts'
+import { type CollectionCore, commitLockName } from './collection-core.ts'
+import { commitManifest, type NextState } from './commit.ts'
+import { DeadRows, withSegments } from './hiding.ts'
+import { type MergePlan, nextCompaction, nextMerge } from './merge-policy.ts'
+import { createWriterPin, type WriterPin } from './pins.ts'
+import { type NewSegment, SegmentBuilder, segmentRowsOf } from './segment-builder.ts'
+import { segmentIdentity } from './segment-reader.ts'
+import { deadRows, payloadObject, vectorSpecOf } from './view.ts'
+
+/** Merges of one call: far more than 4,096 segments can need. */
+const MERGES_MAX = 10_000
+
+export interface MergeOptions {
+  /** 'policy': what the pure rule calls for; 'compact': as few segments as fit. */
+  readonly kind: 'policy' | 'compact'
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
+}
+
+/** Merges until the rule calls for no more. Another writer that got in the way ends it quietly. @returns merges done */
+export async function mergeSegments(core: CollectionCore, options: MergeOptions): Promise<number> {
+  const rule = options.kind === 'policy' ? nextMerge : nextCompaction
+  for (let done = 0; done < MERGES_MAX; done++) {
+    options.signal?.throwIfAborted()
+    const head = await core.head()
+    const rowsMax = segmentRowsOf(vectorSpecOf(head.state.schema)?.dimension ?? 0)
+    const plan = rule(head.state.segments, rowsMax)
+    if (plan === undefined) return done
+    try {
+      await mergeOnce(core, head, plan, options)
+    } catch (error) {
+      if (hasCode(error, 'CONFLICT') && options.kind === 'policy') return done
+      throw error
+    }
+  }
+  return MERGES_MAX
+}
+
+/** Where the rows of one input went: old row → merged row, −1 where it was dead. */
+type RowMap = Int32Array
+
+async function mergeOnce(
+  core: CollectionCore,
+  head: Manifest,
+  plan: MergePlan,
+  options: MergeOptions,
+): Promise<void> {
+  const inputs = head.state.segments.slice(plan.from, plan.to)
+  checkFollowing(core.name, head, 'merge')
+  const details = { segments: inputs.length, rows: inputs.reduce((sum, s) => sum + s.rows, 0) }
+  const act = { act: 'merge', collection: core.name, parent: head, details }
+  await runAct(core.environment, act, async (running) => {
+    const pin = createWriterPin(core.environment)
+    try {
+      const merged = await rewrite(core, head, inputs, pin, options)
+      const manifest = await commitManifest(core.environment, {
+        manifests: core.manifests,
+        name: core.name,
+        lock: commitLockName(head.commit.collection),
+        kind: 'merge',
+        act: running,
+        next: (now) => replace(core, pin, { before: head, inputs, merged }, now),
+      })
+      return {
+        result: undefined,
+        outcome: {
+          version: manifest?.commit.version,
+          manifest: manifest?.digest,
+          stateRoot: manifest?.commit.stateRoot,
+        },
+      }
+    } finally {
+      await pin.release()
+    }
+  })
+}
+
+interface Merged {
+  /** Undefined where no row was alive. */
+  readonly segment: NewSegment | undefined
+  readonly sources: readonly number[]
+  readonly maps: readonly RowMap[]
+}
+
+async function rewrite(
+  core: CollectionCore,
+  head: Manifest,
+  inputs: readonly SegmentEntry[],
+  pin: WriterPin,
+  options: MergeOptions,
+): Promise<Merged> {
+  const { schema, index } = head.state
+  const builder = new SegmentBuilder({ schema, index, withGraph: true })
+  const sources: number[] = []
+  const maps: RowMap[] = []
+  for (const entry of inputs) {
+    options.signal?.throwIfAborted()
+    maps.push(await copyRows(core, entry, head.state, { builder, sources }))
+    options.onProgress?.({ stage: 'merge', done: builder.rows, unit: 'rows' })
+  }
+  if (builder.rows === 0) return { segment: undefined, sources, maps }
+  const { environment } = core
+  const targets = { store: environment.store, pin, builder: environment.builder }
+  return { segment: await builder.finish({ ...targets, signal: options.signal }), sources, maps }
+}
+
+async function copyRows(
+  core: CollectionCore,
+  entry: SegmentEntry,
+  state: CollectionState,
+  into: { builder: SegmentBuilder; sources: number[] },
+): Promise<RowMap> {
+  const reader = core.reader(entry)
+  const spec = vectorSpecOf(state.schema)
+  const vectors = spec === undefined ? undefined : await reader.rawVectors(spec)
+  const ids = await reader.ids()
+  const origin = await reader.origin()
+  const map: RowMap = new Int32Array(entry.rows)
+  for (const row of await deadRows(core.environment.store, entry)) map[row] = -1
+  for (let row = 0; row < entry.rows; row++) {
+    if (map[row] === -1) continue
+    map[row] = into.builder.rows
+    const ordinal = entry.sources[origin.sources[row] as number]
+    into.builder.add({
+      id: ids.id(row),
+      vector:
+        spec === undefined
+          ? undefined
+          : vectors?.subarray(row * spec.dimension, (row + 1) * spec.dimension),
+      payload: payloadObject(await reader.payload(row)),
+      source: ordinal === undefined ? NO_SOURCE : localOf(into.sources, ordinal),
+      position: origin.rows[row] as bigint,
+    })
+  }
+  return map
+}
+
+function localOf(sources: number[], ordinal: number): number {
+  const known = sources.indexOf(ordinal)
+  return known >= 0 ? known : sources.push(ordinal) - 1
+}
+
+interface Replacement {
+  readonly before: Manifest
+  readonly inputs: readonly SegmentEntry[]
+  readonly merged: Merged
+}
+
+/** The state with the inputs replaced; rows that died since the merge began are dead in the merged segment too. */
+async function replace(
+  core: CollectionCore,
+  pin: WriterPin,
+  { before, inputs, merged }: Replacement,
+  head: Manifest | undefined,
+): Promise<NextState> {
+  const now = head?.state.segments ?? []
+  const first = now.findIndex((entry) => entry.key === inputs[0]?.key)
+  const same = inputs.every((input, i) => {
+    const entry = now[first + i]
+    return entry?.key === input.key && segmentIdentity(entry.blobs) === segmentIdentity(input.blobs)
+  })
+  if (
+    head === undefined ||
+    first < 0 ||
+    !same ||
+    head.commit.collection !== before.commit.collection
+  ) {
+    throw new AkidbError('CONFLICT', `segments of "${core.name}" changed during the merge`, {
+      hint: 'Run it again.',
+    })
+  }
+  const { state } = head
+  const base = { changed: { inserted: 0, updated: 0, deleted: 0 } }
+  const rest = [now.slice(0, first), now.slice(first + inputs.length)] as const
+  if (merged.segment === undefined) {
+    return { ...base, state: withSegments(state, [...rest[0], ...rest[1]]) }
+  }
+  const entry: SegmentEntry = {
+    key: state.nextSegment,
+    rows: merged.segment.rows,
+    blobs: merged.segment.blobs,
+    sources: merged.sources,
+    payloadBytes: merged.segment.payloadBytes,
+  }
+  const dead = new DeadRows(core.environment.store)
+  for (const [i, map] of merged.maps.entries()) {
+    const later = await deadRows(core.environment.store, now[first + i] as SegmentEntry)
+    for (const row of later) {
+      const target = map[row] as number
+      if (target >= 0) await dead.kill(entry, target)
+    }
+  }
+  const segments = await dead.apply([...rest[0], entry, ...rest[1]], pin)
+  return {
+    ...base,
+    state: { ...withSegments(state, segments), nextSegment: state.nextSegment + 1 },
+  }
+}

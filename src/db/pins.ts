@@ -1,0 +1,141 @@
+import { limits } from '../core/limits.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import { blobKey } from '../format/blob.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+import { type Environment, randomHex } from './environment.ts'
+
+/** Blobs or states that somebody is about to name, or is reading: `pins/<id>.json`. */
+export interface PinFile {
+  readonly id: string
+  /** Store's clock; the pin lapses limits.pinLifeMs later. */
+  readonly renewedMs: number
+  readonly blobs: readonly string[]
+  /** Digests of manifests whose closure is held. */
+  readonly manifests: readonly string[]
+}
+
+/** A condemned list: `gc/<20 digits>.json`, there while that collection runs. */
+export interface GcRecord {
+  readonly condemned: readonly string[]
+}
+
+export const GC_LOCK = 'gc'
+
+/** A writer's pin. Blobs are added before their presence is tested (design §5). */
+export interface WriterPin {
+  readonly id: string
+  add(digests: readonly string[]): Promise<void>
+  release(): Promise<void>
+}
+
+/** A pin that holds nothing yet. It lapses by itself where its owner dies. */
+export function createWriterPin(environment: Environment, id?: string): WriterPin {
+  const pinId = id ?? randomHex(environment, 8)
+  const { store } = environment
+  const held = new Set<string>()
+  let written = false
+  const save = async (): Promise<void> => {
+    written = true
+    await putPin(store, { id: pinId, blobs: [...held], manifests: [] })
+  }
+  return {
+    id: pinId,
+    add: async (digests) => {
+      for (const digest of digests) held.add(digest)
+      await save()
+      await waitForCollections(environment, digests)
+    },
+    release: async () => {
+      if (written) await store.delete(pinKey(pinId))
+    },
+  }
+}
+
+/** Pins a state for a reader. Returns how to let go of it. */
+export async function pinManifest(
+  environment: Environment,
+  manifestDigest: string,
+): Promise<() => Promise<void>> {
+  const id = randomHex(environment, 8)
+  const { store } = environment
+  await putPin(store, { id, blobs: [], manifests: [manifestDigest] })
+  return async () => void (await store.delete(pinKey(id)))
+}
+
+const pinKey = (id: string): string => `pins/${id}.json`
+
+async function putPin(store: ObjectStore, pin: Omit<PinFile, 'renewedMs'>): Promise<void> {
+  const file: PinFile = { ...pin, renewedMs: await store.nowMs() }
+  await store.put(pinKey(pin.id), Buffer.from(JSON.stringify(file)), { mode: 'replace' })
+}
+
+/**
+ * Waits until no running collection has condemned one of these blobs. A record whose collector is dead (its lock is
+ * free) takes no more blobs, so it need not be waited for.
+ */
+async function waitForCollections(
+  environment: Environment,
+  digests: readonly string[],
+): Promise<void> {
+  const wanted = new Set(digests)
+  const deadline = environment.clock.nowMs() + Math.max(environment.lockWaitMs, limits.lockWaitMs)
+  for (;;) {
+    const running = await condemnedByRunning(environment, wanted)
+    if (!running) return
+    if (environment.clock.nowMs() > deadline) {
+      throw new AkidbError('LOCKED', 'a garbage collection holds a blob that this command needs', {
+        hint: 'Try again when akidb gc has ended.',
+      })
+    }
+    await environment.clock.sleep(GC_POLL_MS)
+  }
+}
+
+const GC_POLL_MS = 20
+
+async function condemnedByRunning(
+  environment: Environment,
+  wanted: ReadonlySet<string>,
+): Promise<boolean> {
+  for await (const info of environment.store.list('gc/')) {
+    const record = await readGcRecord(environment.store, info.key)
+    if (record?.condemned.some((digest) => wanted.has(digest)) !== true) continue
+    if (await environment.locks.isHeld(GC_LOCK)) return true
+  }
+  return false
+}
+
+/** Undefined where it has been closed meanwhile or is not readable as one. */
+export async function readGcRecord(store: ObjectStore, key: string): Promise<GcRecord | undefined> {
+  return (await readJson(store, key)) as GcRecord | undefined
+}
+
+/** All pins that have not lapsed. */
+export async function livePins(store: ObjectStore): Promise<readonly PinFile[]> {
+  const now = await store.nowMs()
+  const pins: PinFile[] = []
+  for await (const info of store.list('pins/')) {
+    const pin = (await readJson(store, info.key)) as PinFile | undefined
+    if (pin === undefined) continue
+    if (pin.renewedMs + limits.pinLifeMs >= now) pins.push(pin)
+    else await store.delete(info.key)
+  }
+  return pins
+}
+
+async function readJson(store: ObjectStore, key: string): Promise<unknown> {
+  try {
+    return JSON.parse(Buffer.from(await store.get(key)).toString('utf8'))
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return undefined
+    throw new AkidbError('INTEGRITY', `${key} is not readable`, {
+      hint: 'It only guards running commands; delete it when none runs.',
+      details: { key },
+      cause: error,
+    })
+  }
+}
+
+/** Whether a blob is present. Test only after pinning it. */
+export const hasBlob = async (store: ObjectStore, digest: string): Promise<boolean> =>
+  (await store.head(blobKey(digest))) !== undefined

@@ -1,0 +1,72 @@
+import { isSha256Hex } from '../core/digest.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import type { Manifest } from '../format/manifest.ts'
+import type { CollectionCore } from './collection-core.ts'
+import { readSnapshot } from './snapshots.ts'
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
+export const LABEL = /^[A-Za-z_][A-Za-z0-9._-]{0,62}$/
+
+/**
+ * The manifest that a word names (design §10): 64 hex digits a state root, digits a version, ISO 8601 with zone the
+ * last commit at or before it, anything else a snapshot's label.
+ *
+ * @throws NOT_FOUND, also where gc removed it, and says so; USAGE for a word of no such form
+ */
+export async function resolveState(core: CollectionCore, asOf: string): Promise<Manifest> {
+  if (isSha256Hex(asOf)) return await byRoot(core, asOf)
+  if (/^\d+$/.test(asOf)) return await byVersion(core, Number(asOf))
+  if (TIME.test(asOf)) return await byTime(core, asOf)
+  if (LABEL.test(asOf)) return await byLabel(core, asOf)
+  throw new AkidbError('USAGE', `"${asOf}" names no state`, {
+    hint: 'Give a version, a snapshot label, a state root, or an ISO 8601 time with zone.',
+  })
+}
+
+async function byVersion(core: CollectionCore, version: number): Promise<Manifest> {
+  const manifest = await core.manifests.find(version)
+  if (manifest !== undefined) return manifest
+  const newest = await core.manifests.newestVersion()
+  throw notFound(
+    core.name,
+    `version ${version}`,
+    version > 0 && version < newest
+      ? 'It was removed by akidb gc; a snapshot would have kept it.'
+      : `The newest version is ${newest}.`,
+  )
+}
+
+async function byRoot(core: CollectionCore, root: string): Promise<Manifest> {
+  for await (const manifest of core.manifests.history()) {
+    if (manifest.commit.stateRoot === root) return manifest
+  }
+  throw notFound(core.name, `state ${root}`, 'akidb log shows the states that are kept.')
+}
+
+async function byTime(core: CollectionCore, time: string): Promise<Manifest> {
+  const at = Date.parse(time)
+  if (Number.isNaN(at)) throw new AkidbError('USAGE', `"${time}" is no time`)
+  for await (const manifest of core.manifests.history()) {
+    if (Date.parse(manifest.commit.committedAt) <= at) return manifest
+  }
+  throw notFound(core.name, `state of ${time}`, 'Its first kept commit is later.')
+}
+
+async function byLabel(core: CollectionCore, label: string): Promise<Manifest> {
+  const snapshot = await readSnapshot(core, label)
+  if (snapshot === undefined) {
+    throw notFound(core.name, `snapshot "${label}"`, 'akidb snapshot list shows them.')
+  }
+  try {
+    const manifest = await core.manifests.read(snapshot.version)
+    if (manifest.commit.stateRoot === snapshot.stateRoot) return manifest
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+  }
+  throw new AkidbError('INTEGRITY', `the state of snapshot "${label}" is gone from the store`, {
+    hint: 'Run akidb check.',
+  })
+}
+
+const notFound = (collection: string, what: string, hint: string): AkidbError =>
+  new AkidbError('NOT_FOUND', `collection "${collection}" has no ${what}`, { hint })

@@ -1,0 +1,117 @@
+import { limits } from '../core/limits.ts'
+import { METRICS } from '../core/metric.ts'
+import { FIELD_TYPES, INDEX_TYPES } from '../core/schema.ts'
+import {
+  type Check,
+  dictionary,
+  list,
+  literal,
+  object,
+  optional,
+  text,
+  whole,
+} from '../core/shape.ts'
+import {
+  BLOB_ROLES,
+  type BlobRef,
+  COMMIT_ACTS,
+  type CollectionState,
+  type Commit,
+} from './manifest.ts'
+
+const digest = text(/^[0-9a-f]{64}$/)
+const time = text(/^\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+
+const blobFields = {
+  digest,
+  bytes: whole(1, limits.blobBytesMax * 2),
+  chunkBytes: whole(4096, limits.chunkBytesLarge),
+  chunkRoot: digest,
+  role: literal(...BLOB_ROLES),
+}
+/** A blob's entry in manifests and in bundles. */
+export const blobShape: Check<BlobRef> = object(blobFields)
+
+const segment = object({
+  key: whole(),
+  rows: whole(1, limits.segmentRowsMax),
+  blobs: list(blobShape, BLOB_ROLES.length),
+  tombstones: optional(object({ ...blobFields, count: whole(1, limits.segmentRowsMax) })),
+  sources: list(whole()),
+  payloadBytes: whole(),
+})
+
+const source = object({
+  ordinal: whole(),
+  name: text(),
+  sha256: text(/^([0-9a-f]{64}|)$/),
+  options: digest,
+  rows: whole(),
+  rejected: whole(),
+})
+
+const schema = object({
+  vectors: dictionary(
+    object({
+      kind: literal('dense'),
+      dimension: whole(1, limits.dimensionMax),
+      metric: literal(...METRICS),
+    }),
+  ),
+  fields: dictionary(literal(...FIELD_TYPES)),
+  text: object({ fields: list(text(), 1_000), tokenizer: literal('plain/1') }),
+})
+
+/** Line 2. Unknown top-level fields are kept: `uses` may have brought them. */
+export const stateShape: Check<CollectionState> = object(
+  {
+    format: literal('akidb-state/1'),
+    requires: list(text(), 100),
+    uses: list(text(), 100),
+    dropped: optional(literal(true)),
+    schema,
+    index: object({
+      type: literal(...INDEX_TYPES),
+      m: whole(2, 64),
+      efConstruction: whole(2, 2_000),
+    }),
+    nextSegment: whole(),
+    nextSource: whole(),
+    segments: list(segment, limits.segmentsMax),
+    sources: list(source, limits.manifestSourcesMax),
+    sourcesBlob: optional(blobShape),
+  },
+  true,
+)
+
+/** Line 1. */
+export const commitShape: Check<Commit> = object(
+  {
+    format: literal('akidb-manifest/1'),
+    collection: text(/^[0-9a-f]{32}$/),
+    name: text(),
+    version: whole(1),
+    parent: (value, path) => (value === null ? null : digest(value, path)),
+    epoch: whole(),
+    committedAt: time,
+    act: literal(...COMMIT_ACTS),
+    actId: text(/^[0-9a-f]{16}$/),
+    actor: text(),
+    audit: object({ logId: text(), size: whole(), root: digest }),
+    origin: optional(
+      object({
+        headDigest: digest,
+        logId: text(),
+        epoch: whole(),
+        sequence: whole(),
+        committedAt: time,
+        keyId: text(),
+        diverged: optional(literal(true)),
+      }),
+    ),
+    log: optional(object({ epoch: whole(), folded: whole(), seen: whole() })),
+    changed: object({ inserted: whole(), updated: whole(), deleted: whole() }),
+    stateRoot: digest,
+  },
+  true,
+)

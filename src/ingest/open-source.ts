@@ -1,0 +1,46 @@
+import { AkidbError } from '../errors/errors.ts'
+import { openCsv } from './csv/csv-source.ts'
+import { FileBytes } from './file-bytes.ts'
+import { openJsonl } from './jsonl/jsonl-source.ts'
+import { openParquet } from './parquet/parquet-source.ts'
+import type { InputBytes, InputFormat, ReadOptions, RecordSource } from './records.ts'
+
+/**
+ * Opens an input: finds its format (given, by its name, else by its first bytes) and compression (by its first
+ * bytes), decides which column is what, and returns what was decided with the records to come.
+ *
+ * The input stays the caller's to close. Throws BAD_INPUT where the file must be refused as a whole (so may
+ * `batches()`, until its end), USAGE where columns are missing, LIMIT.
+ */
+export async function openSource(input: InputBytes, options: ReadOptions): Promise<RecordSource> {
+  const named = options.format ?? formatByName(input.name)
+  if (input.bytes === 0 && named !== 'jsonl') {
+    throw new AkidbError('BAD_INPUT', `${input.name} is empty.`)
+  }
+  const bytes = await FileBytes.open(input)
+  const isParquet = Buffer.from(bytes.head.subarray(0, 4)).toString('latin1') === 'PAR1'
+  const format = named ?? (isParquet ? 'parquet' : formatByText(await bytes.textHead()))
+  if (format === 'parquet') return openParquet(input, options)
+  if (isParquet) {
+    throw new AkidbError('BAD_INPUT', `${input.name} is a Parquet file, not ${format}.`, {
+      hint: 'Give --format parquet.',
+    })
+  }
+  const source = await (format === 'csv' ? openCsv(bytes, options) : openJsonl(bytes, options))
+  const claims = /\.(gz|zst)$/i.exec(input.name)?.[1]?.toLowerCase()
+  if (claims === undefined || bytes.compression !== undefined) return source
+  const note = `${input.name} is not compressed, whatever its name says.`
+  return { ...source, plan: { ...source.plan, notes: [...source.plan.notes, note] } }
+}
+
+function formatByName(name: string): InputFormat | undefined {
+  const extension = /\.([a-z]+)(\.(gz|zst))?$/i.exec(name)?.[1]?.toLowerCase()
+  if (extension === 'csv' || extension === 'tsv') return 'csv'
+  if (extension === 'jsonl' || extension === 'ndjson' || extension === 'json') return 'jsonl'
+  if (extension === 'parquet' || extension === 'pq') return 'parquet'
+  return undefined
+}
+
+/** A text whose first line begins an object or array is JSON lines, any other CSV. */
+const formatByText = (head: Uint8Array): InputFormat =>
+  /^(\xef\xbb\xbf)?\s*[{[]/.test(Buffer.from(head).toString('latin1')) ? 'jsonl' : 'csv'
