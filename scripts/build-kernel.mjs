@@ -1,5 +1,5 @@
-// Compiles src/ann/kernel/assembly to src/ann/kernel/kernel-wasm.ts: the bytes as base64 and their SHA-256.
-// The same sources and compiler give the same bytes, so a test can rebuild and compare.
+// Compiles src/ann/kernel/assembly to src/ann/kernel/kernel-wasm.ts: the bytes as base64 and their
+// SHA-256. The same sources and compiler give the same bytes, so a test can rebuild and compare.
 import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

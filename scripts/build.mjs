@@ -1,5 +1,6 @@
-// Compiles src/ to dist/. Runs by `npm ci` in a clone (prepare) and by `npm run build`; does nothing where there are
-// no sources (an installed package) and nothing where no source changed since the last build.
+// Compiles src/ to dist/. Runs by `npm ci` in a clone (prepare) and by `npm run build`; does
+// nothing where there are no sources (an installed package) and nothing where no source changed
+// since the last build.
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,5 +1,6 @@
-// Makes fixtures/labse-small.parquet and fixtures/labse-small-queries.parquet from the full LaBSE files beside the
-// clone (../shared/data). Same input, same bytes: rows are taken in file order, nothing is drawn at random.
+// Makes fixtures/labse-small.parquet and fixtures/labse-small-queries.parquet from the full LaBSE
+// files beside the clone (../shared/data). Same input, same bytes: rows are taken in file order,
+// nothing is drawn at random.
 //
 //   node_modules/.bin/node scripts/make-fixtures.mjs
 

@@ -14,9 +14,9 @@ export interface BuildOptions {
 }
 
 /**
- * Builds a segment's index on the calling thread: codes, and a graph where the parameters and the number
- * of rows call for one. The bytes are those that any number of workers would make.
- * Errors: BAD_INPUT (pieces do not add up, NaN or infinity), LIMIT, NO_SPACE.
+ * Builds a segment's index on the calling thread: codes, and a graph where the parameters and the
+ * number of rows call for one. The bytes are those that any number of workers would make. Errors:
+ * BAD_INPUT (pieces do not add up, NaN or infinity), LIMIT, NO_SPACE.
  */
 export function buildIndexSync(
   vectors: SegmentVectors,
@@ -55,8 +55,8 @@ export function prepareBuild(segment: Segment): Uint8Array {
 }
 
 /**
- * Whether a prepared segment gets its graph. Short vectors of extreme norms do not: int8 is too coarse to
- * walk them and float32 cannot hold their distances, so they are scanned.
+ * Whether a prepared segment gets its graph. Short vectors of extreme norms do not: int8 is too
+ * coarse to walk them and float32 cannot hold their distances, so they are scanned.
  */
 export function canBuildGraph(segment: Segment): boolean {
   if (segment.plan.shape.graph === undefined) return false

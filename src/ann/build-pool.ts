@@ -16,17 +16,19 @@ export interface BuilderOptions extends BuildOptions {
 }
 
 /**
- * Builds indexes on worker threads that share one copy of the vectors. Builds run one after the other, in
- * the order asked for; the bytes do not depend on the number of threads. Workers start with the first
- * build and keep the process alive only while one runs.
+ * Builds indexes on worker threads that share one copy of the vectors. Builds run one after the
+ * other, in the order asked for; the bytes do not depend on the number of threads. Workers start
+ * with the first build and keep the process alive only while one runs.
  *
- * `build` rejects with BAD_INPUT, LIMIT or NO_SPACE as buildIndexSync does, with the signal's reason where
- * that is aborted, and with a plain Error where a worker dies: the workers are then replaced.
+ * `build` rejects with BAD_INPUT, LIMIT or NO_SPACE as buildIndexSync does, with the signal's
+ * reason where that is aborted, and with a plain Error where a worker dies: the workers are then
+ * replaced.
  */
 export function createIndexBuilder(options: BuilderOptions): IndexBuilder {
   const { threads } = options
   if (!Number.isInteger(threads) || threads < 1 || threads > limits.buildThreadsMax) {
-    const message = `${threads} build threads; 1 to ${limits.buildThreadsMax} (buildThreadsMax) are allowed`
+    const allowed = `1 to ${limits.buildThreadsMax} (buildThreadsMax)`
+    const message = `${threads} build threads; ${allowed} are allowed`
     throw new AkidbError('LIMIT', message, { hint: 'Choose another --threads.' })
   }
   return new BuildPool(options)
@@ -74,8 +76,8 @@ class BuildPool implements IndexBuilder {
     this.#memory = undefined
     const segment = loadForBuild(vectors, parameters, { ...this.#options, memory })
     const workers = segment.plan.contexts.length
-    this.#crew ??= new Crew(this.#options)
-    const crew = this.#crew
+    const crew = this.#crew === undefined || this.#crew.ended ? new Crew(this.#options) : this.#crew
+    this.#crew = crew
     const abort = (): void => void crew.end(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
     crew.hold(true)
@@ -110,7 +112,9 @@ interface Pending {
   readonly reject: (reason: unknown) => void
 }
 
-/** The workers of one pool. When one fails all end, because the others would wait for it for ever. */
+/**
+ * The workers of one pool. When one fails all end, because the others would wait for it for ever.
+ */
 class Crew {
   readonly #workers: readonly Worker[]
   readonly #pending = new Map<Worker, Pending>()
@@ -175,9 +179,9 @@ const defaultWorkerUrl = (): URL =>
     import.meta.url,
   )
 
-function revive({ code, message, hint }: StepError): Error {
+function revive({ code, message, hint, details = {} }: StepError): Error {
   if (code === undefined) return new Error(`index build failed: ${message}`)
-  return new AkidbError(code, message, hint === undefined ? {} : { hint })
+  return new AkidbError(code, message, hint === undefined ? { details } : { hint, details })
 }
 
 function bytesOf(result: Success): Uint8Array {

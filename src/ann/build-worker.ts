@@ -24,6 +24,7 @@ export interface StepError {
   readonly code?: ErrorCode
   readonly message: string
   readonly hint?: string
+  readonly details?: AkidbError['details']
 }
 
 parentPort?.on('message', (step: BuildStep) => {
@@ -48,6 +49,6 @@ function runStep({ kind, segment: shared, worker, workers }: BuildStep): StepRes
 
 function describe(error: unknown): StepError {
   if (!(error instanceof AkidbError)) return { message: String(error) }
-  const { code, message, hint } = error
-  return hint === undefined ? { code, message } : { code, message, hint }
+  const { code, message, hint, details } = error
+  return hint === undefined ? { code, message, details } : { code, message, hint, details }
 }

@@ -1,7 +1,8 @@
 /**
- * What searching costs, for the planner. Constants of the engine version, never measured at run time, so
- * that plans repeat on every machine; only their ratios matter. Taken on a 2-core EPYC over 20,000 LaBSE
- * vectors of 768 components, warm, and split into a part per component and a part per row.
+ * What searching costs, for the planner. Constants of the engine version, never measured at run
+ * time, so that plans repeat on every machine; only their ratios matter. Taken on two Xeon cores
+ * over 20,000 LaBSE vectors of 768 components, warm, and split into a part per component and a part
+ * per row.
  */
 export const SEARCH_COST = {
   /** One row of an f32 scan: nanoseconds, and nanoseconds per 1,000 components. */

@@ -20,9 +20,9 @@ import type { Segment } from './segment.ts'
  * | 24     | 8     | zero                                                                      |
  * | 32     |       | for each row, for each of its levels from 0: the list                     |
  *
- * A list is LEB128 numbers: how many links, then the linked rows ascending, the first as it is and each
- * next as the difference from the one before, less one. Levels and the entry point follow from the row
- * numbers and m (levels.ts) and are not stored.
+ * A list is LEB128 numbers: how many links, then the linked rows ascending, the first as it is and
+ * each next as the difference from the one before, less one. Levels and the entry point follow from
+ * the row numbers and m (levels.ts) and are not stored.
  */
 const MAGIC = 0x52474b41
 const VERSION = 1
@@ -91,8 +91,9 @@ export function readGraphHeader(
 }
 
 /**
- * Puts stored links into a segment whose levels are set. Every list is checked: no more links than its
- * level holds, rows ascending, present, on that level, and not the row itself. Errors: INTEGRITY.
+ * Puts stored links into a segment whose levels are set. Every list is checked: no more links than
+ * its level holds, rows ascending, present, on that level, and not the row itself. Errors:
+ * INTEGRITY.
  */
 export function decodeGraph(segment: Segment, bytes: Uint8Array): void {
   const { rows, u8, u32 } = segment

@@ -21,7 +21,10 @@ interface HnswlibIndex {
   getCurrentCount(): number
 }
 
-/** A segment searched by hnswlib. Its file is an interchange format and a cache, never part of a manifest. */
+/**
+ * A segment searched by hnswlib. Its file is an interchange format and a cache, never part of a
+ * manifest.
+ */
 export interface HnswlibVectorIndex extends VectorIndex {
   /** Writes the graph with all vectors to a file in hnswlib's own format. */
   save(path: string): void
@@ -30,9 +33,9 @@ export interface HnswlibVectorIndex extends VectorIndex {
 const SEED = 100
 
 /**
- * Builds an hnswlib index over a segment, on the calling thread. Vectors of cosine segments are normalised
- * for hnswlib; `vector` still gives them as they came.
- * Errors: CONFIG_INVALID where hnswlib-node is not installed.
+ * Builds an hnswlib index over a segment, on the calling thread. Vectors of cosine segments are
+ * normalised for hnswlib; `vector` still gives them as they came. Errors: CONFIG_INVALID where
+ * hnswlib-node is not installed.
  */
 export async function buildHnswlibIndex(
   vectors: SegmentVectors,
@@ -48,9 +51,10 @@ export async function buildHnswlibIndex(
 }
 
 /**
- * Opens a file written by `save` for the same vectors. hnswlib does not check what it reads: a damaged
- * file kills the process, so the caller must have verified the file's digest against a trusted one.
- * Errors: CONFIG_INVALID (not installed), INTEGRITY (cannot be read, or another number of rows).
+ * Opens a file written by `save` for the same vectors. hnswlib does not check what it reads: a
+ * damaged file kills the process, so the caller must have verified the file's digest against a
+ * trusted one. Errors: CONFIG_INVALID (not installed), INTEGRITY (cannot be read, or another number
+ * of rows).
  */
 export async function openVerifiedHnswlibFile(
   path: string,
@@ -151,7 +155,9 @@ function* range(count: number): Generator<number> {
 const rowOf = (vectors: Float32Array, row: number, dimension: number): Float32Array =>
   vectors.subarray(row * dimension, (row + 1) * dimension)
 
-/** hnswlib has no cosine that survives extreme norms, so we hand it unit vectors and inner products. */
+/**
+ * hnswlib has no cosine that survives extreme norms, so we hand it unit vectors and inner products.
+ */
 function pointOf(metric: Metric, vector: Float32Array): number[] {
   const point = Array.from(vector)
   if (metric !== 'cosine') return point

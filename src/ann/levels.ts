@@ -14,9 +14,9 @@ export interface GraphLevels {
 }
 
 /**
- * Levels such that about 1/m of the rows of one level reach the next (Malkov & Yashunin, arXiv:1603.09320,
- * §4.1), drawn from a hash of the row number (murmur3's finaliser) with integer thresholds, so that no
- * library's logarithm is involved.
+ * Levels such that about 1/m of the rows of one level reach the next (Malkov & Yashunin,
+ * arXiv:1603.09320, §4.1), drawn from a hash of the row number (murmur3's finaliser) with integer
+ * thresholds, so that no library's logarithm is involved.
  */
 export function graphLevels(rows: number, m: number): GraphLevels {
   const levels = new Uint8Array(rows)

@@ -11,9 +11,9 @@ import { F32_WALK_DIMENSION_MAX, Segment } from './segment.ts'
 import type { OpenIndexInput, RowHits, RowSearch, VectorIndex } from './vector-index.ts'
 
 /**
- * Opens a stored segment for search on the calling thread: rows, codes and links go into one memory.
- * Codes that are absent are computed; a graph that is absent is not built.
- * Errors: INTEGRITY (pieces, codes or graph do not fit; NaN or infinity), LIMIT, NO_SPACE.
+ * Opens a stored segment for search on the calling thread: rows, codes and links go into one
+ * memory. Codes that are absent are computed; a graph that is absent is not built. Errors:
+ * INTEGRITY (pieces, codes or graph do not fit; NaN or infinity), LIMIT, NO_SPACE.
  */
 export function openVectorIndex(input: OpenIndexInput): VectorIndex {
   const { rows, dimension, metric, graph } = input
@@ -133,7 +133,8 @@ function scan(segment: Segment, { k, matching, filter }: SearchTask, form: numbe
 function walk(segment: Segment, task: SearchTask): RowHits {
   const { k, ef, matching, filter } = task
   const bounded = filter !== 0
-  // A filtered walk that has seen more rows than match is not worth going on: scanning them is cheaper.
+  // A filtered walk that has seen more rows than match is not worth going on: scanning them is
+  // cheaper.
   const budget = bounded ? Math.max(matching, 4 * ef) : UNBOUNDED
   segment.setContext('budget', budget)
   const count = segment.exports.search(
@@ -151,7 +152,10 @@ function walk(segment: Segment, task: SearchTask): RowHits {
   return { ...scanned, evaluated: scanned.evaluated + walked.evaluated }
 }
 
-/** Copies the hits out, distances in the metric's own unit, equal distances by row. */
+/**
+ * Copies the hits out, distances in the metric's own unit. Those beyond float32 are held at its
+ * ends.
+ */
 function collect(segment: Segment, count: number): RowHits {
   const { outIds, outDistances } = segment.context.arrays as {
     outIds: number
@@ -165,11 +169,11 @@ function collect(segment: Segment, count: number): RowHits {
     distances[i] =
       metric === 'cosine' ? 1 + real : Math.max(-FLOAT32_MAX, Math.min(FLOAT32_MAX, real))
   }
-  orderTies(rows, distances)
+  if (metric === 'cosine') orderTies(rows, distances)
   return { rows, distances, evaluated: segment.getContext('evaluated') }
 }
 
-/** Rounding to the metric's unit can make ties; insertion keeps their rows ascending. */
+/** Adding 1 rounds, which can make ties; insertion keeps their rows ascending. */
 function orderTies(rows: Uint32Array, distances: Float32Array): void {
   for (let i = 1; i < rows.length; i++) {
     const row = rows[i] as number
@@ -183,14 +187,14 @@ function orderTies(rows: Uint32Array, distances: Float32Array): void {
 }
 
 function setFilter(segment: Segment, allowed: Bitset): number {
-  if (allowed.length !== segment.rows) {
-    throw new Error(`a bitset of ${allowed.length} rows for a segment of ${segment.rows}`)
-  }
   segment.u32.set(allowed.words, segment.context.filter / 4)
   return segment.context.filter
 }
 
-function checkRequest({ query, k, ef }: RowSearch, index: VectorIndex): void {
+function checkRequest({ query, k, ef, allowed }: RowSearch, index: VectorIndex): void {
+  if (allowed !== undefined && allowed.length !== index.rows) {
+    throw new Error(`a bitset of ${allowed.length} rows for a segment of ${index.rows}`)
+  }
   if (query.length !== index.dimension) {
     const message = `the query has ${query.length} components, the segment ${index.dimension}`
     throw new AkidbError('DIMENSION_MISMATCH', message, { hint: 'Embed with the same model.' })

@@ -21,7 +21,9 @@ export interface SharedSegment {
   readonly plan: SegmentPlan
 }
 
-/** Up to this dimension graphs are walked over f32 rows: int8 is too coarse there and saves nothing. */
+/**
+ * Up to this dimension graphs are walked over f32 rows: int8 is too coarse there and saves nothing.
+ */
 export const F32_WALK_DIMENSION_MAX = 64
 
 /** A used memory this many times too large is left to the garbage collector. */
@@ -46,9 +48,9 @@ export class Segment {
   readonly #context: ContextPlan
 
   /**
-   * A fresh segment, empty. `used` is a memory that nothing needs any more; it is taken where its size fits,
-   * so that builds one after the other do not pile up memories until the next garbage collection.
-   * Errors: LIMIT, NO_SPACE.
+   * A fresh segment, empty. `used` is a memory that nothing needs any more; it is taken where its
+   * size fits, so that builds one after the other do not pile up memories until the next garbage
+   * collection. Errors: LIMIT, NO_SPACE.
    */
   static create(shape: SegmentShape, used?: KernelMemory): Segment {
     const plan = planSegment(shape)
@@ -117,7 +119,7 @@ export class Segment {
     let row = 0
     for (const piece of pieces) {
       const count = piece.length / dimension
-      if (!Number.isInteger(count) || row + count > rows) break
+      if (!Number.isInteger(count) || row + count > rows) throw unevenRows(this, code)
       if (stride === dimension) {
         this.f32.set(piece, start + row * stride)
       } else {
@@ -128,10 +130,7 @@ export class Segment {
       }
       row += count
     }
-    if (row === rows) return
-    throw new AkidbError(code, `vectors do not fill ${rows} rows of ${dimension} components`, {
-      hint: HINTS[code],
-    })
+    if (row !== rows) throw unevenRows(this, code)
   }
 
   /** Norms of all rows; decides how distances are taken. Errors: `code` at a NaN or infinity. */
@@ -242,6 +241,11 @@ const HINTS = {
   INTEGRITY: 'The stored vectors are damaged: run akidb check and restore them from a bundle.',
   BAD_INPUT: 'Check the input: every vector needs finite components of the right number.',
 } as const
+
+const unevenRows = ({ rows, dimension }: Segment, code: 'INTEGRITY' | 'BAD_INPUT'): AkidbError =>
+  new AkidbError(code, `vectors do not fill ${rows} rows of ${dimension} components`, {
+    hint: HINTS[code],
+  })
 
 /** The least e with norm < 2^e. */
 function exponentAbove(norm: number): number {

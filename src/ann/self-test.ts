@@ -15,12 +15,15 @@ const DIMENSION = 70
 const PARAMETERS = { type: 'hnsw', m: 8, efConstruction: 60 } as const
 const KINDS: readonly ScanKind[] = ['scan-f32', 'scan-int8', 'graph']
 
-/** SHA-256 over codes, links, rows and distance bits of the run below, the same on every machine. */
+/**
+ * SHA-256 over codes, links, rows and distance bits of the run below, the same on every machine.
+ */
 const EXPECTED = '4188a8b7d008b2cab64f218e4521b60fd8d0c1a317aefe93390670f4931f8d8b'
 
 /**
- * Builds and searches a small fixed segment for every metric and compares codes, links, rows and distance
- * bits with those of a known good machine. A difference means that receipts would not replay here. < 50 ms.
+ * Builds and searches a small fixed segment for every metric and compares codes, links, rows and
+ * distance bits with those of a known good machine. A difference means that receipts would not
+ * replay here. Under 0.1 s.
  */
 export function kernelSelfTest(): SelfTestResult {
   try {

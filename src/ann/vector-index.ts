@@ -7,11 +7,17 @@ export interface SegmentVectors {
   readonly rows: number
   readonly dimension: number
   readonly metric: Metric
-  /** Pieces of whole rows, in order; together rows × dimension. Each piece may be released once consumed. */
+  /**
+   * Pieces of whole rows, in order; together rows × dimension. Each piece may be released once
+   * consumed.
+   */
   readonly pieces: Iterable<Float32Array>
 }
 
-/** What a build leaves to be stored. Decoded bytes are the same on every machine, for any number of workers. */
+/**
+ * What a build leaves to be stored. Decoded bytes are the same on every machine, for any number of
+ * workers.
+ */
 export interface BuiltIndex {
   /** int8 codes and scales (role `codes`). */
   readonly codes: Uint8Array
@@ -32,7 +38,10 @@ export interface RowSearch {
   readonly allowed?: Bitset
 }
 
-/** Rows nearest first, ties by lower row; distances in float32 of the kernel (see exactDistance for final scores). */
+/**
+ * Rows nearest first, ties by lower row; distances in float32 of the kernel (see exactDistance for
+ * final scores).
+ */
 export interface RowHits {
   readonly rows: Uint32Array
   readonly distances: Float32Array
@@ -40,7 +49,10 @@ export interface RowHits {
   readonly evaluated: number
 }
 
-/** One segment, loaded and searchable on the calling thread (synchronously: a search takes well under a millisecond). */
+/**
+ * One segment, loaded and searchable on the calling thread (synchronously: a search takes well
+ * under a millisecond).
+ */
 export interface VectorIndex {
   readonly rows: number
   readonly dimension: number
@@ -53,7 +65,10 @@ export interface VectorIndex {
   close(): void
 }
 
-/** Opens a stored segment. Codes absent: they are computed. Graph bytes are checked; INTEGRITY where they do not fit. */
+/**
+ * Opens a stored segment. Codes absent: they are computed. Graph bytes are checked; INTEGRITY where
+ * they do not fit.
+ */
 export interface OpenIndexInput extends SegmentVectors {
   readonly codes?: Uint8Array
   readonly graph?: Uint8Array

@@ -4,13 +4,13 @@ import { leafHash } from '../core/merkle.ts'
 import { leafTile, type Tile, type TileTree } from '../core/merkle-tiles.ts'
 import { hasCode } from '../errors/errors.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
+import { BATCH_BYTES_MAX } from './bounded-read.ts'
 import { NO_ENTRY, parseEntry } from './entry.ts'
 import { encodeFrames, frameBytes, splitFrames } from './frames.ts'
 import { type AuditKeys, brokenLog } from './layout.ts'
 import { readBatch, TileReader } from './tiles.ts'
 
 const WIDTH = limits.auditTileWidth
-const TAIL_BYTES_MAX = WIDTH * (limits.auditEntryBytesMax + 2)
 /** A reader without the lock may see a tail go just before its batch; it looks again so often. */
 const READ_ATTEMPTS = 4
 
@@ -155,7 +155,7 @@ export class LogFile {
   /** What stands in the tail beyond what is known; undefined where it just went. */
   async #readTail(bytes: number): Promise<Uint8Array | undefined> {
     if (bytes < this.#tailBytes) throw this.#broken('the open batch shrank')
-    if (bytes > TAIL_BYTES_MAX) throw this.#broken('the open batch is too long')
+    if (bytes > BATCH_BYTES_MAX) throw this.#broken('the open batch is too long')
     if (bytes === this.#tailBytes) return new Uint8Array(0)
     const range = { offset: this.#tailBytes, bytes: bytes - this.#tailBytes }
     try {

@@ -3,7 +3,6 @@ import { sha256Hex } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import { consistencyRanges, inclusionRanges } from '../core/merkle-proofs.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
-import type { AuditPosition } from '../format/manifest.ts'
 import type { LockHandle } from '../storage/locks.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { encodePublicKey } from '../trust/public-key-file.ts'
@@ -22,6 +21,14 @@ import {
   readEntry,
 } from './read.ts'
 import { WriteQueue } from './write-queue.ts'
+
+/** Where a log stands; what a manifest names. */
+export interface AuditPosition {
+  readonly logId: string
+  readonly size: number
+  /** RFC 6962 root of the first `size` entries, hex. */
+  readonly root: string
+}
 
 /** A root that somebody remembers of this log: a manifest, a bundle, a receipt. */
 export interface NamedPosition {
@@ -59,6 +66,7 @@ export interface Appended {
   readonly root: string
 }
 
+/** A checkpoint as it was just signed. */
 export interface SignedCheckpoint {
   readonly size: number
   /** Hex. */
@@ -67,6 +75,7 @@ export interface SignedCheckpoint {
   readonly note: Uint8Array
 }
 
+/** Something that was mended. */
 export interface AuditWarning {
   readonly code: 'TORN'
   readonly message: string

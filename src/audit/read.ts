@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts'
-import { AkidbError, hasCode } from '../errors/errors.ts'
+import { AkidbError } from '../errors/errors.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
+import { BATCH_BYTES_MAX, readBounded } from './bounded-read.ts'
 import { type AuditEntry, parseEntry } from './entry.ts'
 import { splitFrames } from './frames.ts'
 import { type AuditKeys, brokenLog } from './layout.ts'
@@ -128,12 +129,10 @@ async function batchEntries(
 ): Promise<BatchEntries | undefined> {
   // The second look at the closed batch: it may have been closed between the first and the look at its tail.
   for (const key of [keys.entries(batch), keys.tail(batch), keys.entries(batch)]) {
-    try {
-      const { entries } = splitFrames(await store.get(key))
-      return { entries, closed: key !== keys.tail(batch) }
-    } catch (error) {
-      if (!hasCode(error, 'NOT_FOUND')) throw error
-    }
+    const bytes = await readBounded(store, key, BATCH_BYTES_MAX)
+    if (bytes === 'too long') throw brokenLog(keys.folder, `${key} is too long`)
+    if (bytes === undefined) continue
+    return { entries: splitFrames(bytes).entries, closed: key !== keys.tail(batch) }
   }
   return undefined
 }

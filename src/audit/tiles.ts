@@ -7,8 +7,8 @@ import {
   perfectSubtrees,
 } from '../core/merkle-proofs.ts'
 import { leafTile, TILE_BYTES, type Tile, TileTree, tileHashes } from '../core/merkle-tiles.ts'
-import { hasCode } from '../errors/errors.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
+import { BATCH_BYTES_MAX, readBounded } from './bounded-read.ts'
 import { splitFrames } from './frames.ts'
 import { type AuditKeys, brokenLog } from './layout.ts'
 
@@ -119,13 +119,11 @@ export async function readBatch(
   batch: number,
 ): Promise<readonly Uint8Array[]> {
   const key = keys.entries(batch)
-  try {
-    const bytes = await store.get(key)
+  const bytes = await readBounded(store, key, BATCH_BYTES_MAX)
+  if (bytes === undefined) throw brokenLog(keys.folder, `${key} is missing`, batch * WIDTH)
+  if (bytes !== 'too long') {
     const { entries, wholeBytes } = splitFrames(bytes)
     if (entries.length === WIDTH && wholeBytes === bytes.length) return entries
-  } catch (error) {
-    if (hasCode(error, 'NOT_FOUND')) throw brokenLog(keys.folder, `${key} is missing`)
-    throw error
   }
   throw brokenLog(keys.folder, `${key} does not hold ${WIDTH} whole entries`, batch * WIDTH)
 }

@@ -52,7 +52,7 @@ export function createApp(session: Session, loadEngine: () => Promise<Engine>): 
       const outcome = await work(context)
       // An interrupted command may come to a regular end; it is interrupted all the same.
       if (!session.out.closed && outcome?.graceful !== true) session.signal.throwIfAborted()
-      if (outcome === undefined) return
+      if (outcome === undefined || session.out.closed) return
       await print(session, outcome)
       if (outcome.failure !== undefined) throw outcome.failure
     },

@@ -20,7 +20,11 @@ interface Node {
   /** Words after `akidb`; none for the root. */
   readonly path: readonly string[]
   readonly commands: readonly { readonly name: string; readonly summary: string }[]
-  readonly options: readonly { readonly names: readonly string[]; readonly summary: string; readonly takesValue: boolean }[]
+  readonly options: readonly {
+    readonly names: readonly string[]
+    readonly summary: string
+    readonly takesValue: boolean
+  }[]
 }
 
 const treeNodes = (command: Command, path: readonly string[]): Node[] => {
@@ -76,18 +80,18 @@ complete -o filenames -F _akidb akidb
 const zshScript = (nodes: readonly Node[]): string => `#compdef akidb
 # zsh completion of akidb
 _akidb() {
-  local path='' word i
+  local at='' word i
   local -a found
   for ((i = 2; i < CURRENT; i++)); do
     word=\${words[i]}
-    case "$path\${path:+ }$word" in
+    case "$at\${at:+ }$word" in
 ${nodes
   .filter(({ path }) => path.length > 0)
-  .map(({ path }) => `      ${quote(key(path))}) path=${quote(key(path))} ;;`)
+  .map(({ path }) => `      ${quote(key(path))}) at=${quote(key(path))} ;;`)
   .join('\n')}
     esac
   done
-  case "$path" in
+  case "$at" in
 ${nodes.map((node) => `    ${quote(key(node.path))}) found=(${zshItems(node)}) ;;`).join('\n')}
   esac
   _describe 'akidb' found
@@ -134,12 +138,15 @@ const fishNode = (node: Node): string[] => {
   const exactly = at === '' ? "__akidb_exactly ''" : `__akidb_exactly ${at}`
   const below = at === '' ? '' : ` -n ${quote(`__akidb_at ${at}`)}`
   const commands = node.commands.map(
-    ({ name, summary }) => `complete -c akidb -n ${quote(exactly)} -f -a ${name} -d ${quote(summary)}`,
+    ({ name, summary }) =>
+      `complete -c akidb -n ${quote(exactly)} -f -a ${name} -d ${quote(summary)}`,
   )
   // Global options are said once, at the root.
   const own = at === '' ? node.options : node.options.slice(0, -globalOptions().length)
   const options = own.map(({ names, summary, takesValue }) => {
-    const flags = names.map((name) => (name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`))
+    const flags = names.map((name) =>
+      name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
+    )
     return `complete -c akidb${below} ${flags.join(' ')}${takesValue ? ' -r' : ''} -d ${quote(summary)}`
   })
   return [...commands, ...options]

@@ -79,10 +79,14 @@ const readText = (path: string): string => {
 const refuseForeign = (values: ReadonlyMap<string, SettingValue>, path: string): void => {
   for (const setting of SETTINGS) {
     if (!setting.project && values.has(setting.name)) {
-      throw new AkidbError('CONFIG_INVALID', `configuration "${path}" may not set "${setting.name}"`, {
-        hint: 'Commands, trust and key paths come from the user or system file, a flag or the environment.',
-        details: { file: path, key: setting.name },
-      })
+      throw new AkidbError(
+        'CONFIG_INVALID',
+        `configuration "${path}" may not set "${setting.name}"`,
+        {
+          hint: 'Commands, trust and key paths come from the user or system file, a flag or the environment.',
+          details: { file: path, key: setting.name },
+        },
+      )
     }
   }
 }

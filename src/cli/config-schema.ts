@@ -13,7 +13,8 @@ export function parseConfig(json: string, file: string): Map<string, SettingValu
   const values = new Map<string, SettingValue>()
   for (const [key, value] of Object.entries(checked.data)) {
     if (typeof value === 'object' && value !== null) {
-      for (const [inner, member] of Object.entries(value)) addValue(values, `${key}.${inner}`, member)
+      for (const [inner, member] of Object.entries(value))
+        addValue(values, `${key}.${inner}`, member)
     } else {
       addValue(values, key, value)
     }

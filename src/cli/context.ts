@@ -1,5 +1,5 @@
-import { AkidbError } from '../errors/errors.ts'
 import type { OnProgress, Store } from '../db/api.ts'
+import { AkidbError } from '../errors/errors.ts'
 import type { Engine, StoreRequest } from './engine.ts'
 import { escapeJson, escapeText } from './escape.ts'
 import { jsonDocument } from './json-document.ts'
@@ -22,7 +22,10 @@ export interface Context {
   engine(): Promise<Engine>
   storeRequest(): StoreRequest
   /** Opens the store, and closes it whatever happens. */
-  withStore<T>(mode: 'read' | 'write', work: (store: Store, engine: Engine) => Promise<T>): Promise<T>
+  withStore<T>(
+    mode: 'read' | 'write',
+    work: (store: Store, engine: Engine) => Promise<T>,
+  ): Promise<T>
   /** Shows progress while `work` runs. */
   progress<T>(label: string, work: (onProgress: OnProgress) => Promise<T>): Promise<T>
   /** Prints one object of a stream: a JSON line under `--json`, else the text. */
@@ -64,8 +67,8 @@ export function createContext({ session, settings, loadEngine }: ContextParts): 
     async item(result, text) {
       const { out } = session
       const line = session.json ? jsonDocument(session.path.join('.'), result) : `${text}\n`
-      const escape = session.json ? escapeJson : escapeText
-      await out.write(out.isTerminal ? escape(line) : line)
+      const escaped = session.json ? escapeJson : escapeText
+      await out.write(out.isTerminal ? escaped(line) : line)
     },
     note: (message) => session.notice('note', { message }),
     warn,
@@ -90,9 +93,13 @@ const storeRequestOf = (
 ): StoreRequest => {
   const url = settings.text('store') ?? ''
   if (/^[a-z0-9]+:\/\//i.test(url)) {
-    throw new AkidbError('USAGE', `--store "${url}": this version has stores in local folders only`, {
-      hint: 'Give the path of a folder.',
-    })
+    throw new AkidbError(
+      'USAGE',
+      `--store "${url}": this version has stores in local folders only`,
+      {
+        hint: 'Give the path of a folder.',
+      },
+    )
   }
   const [state, reason] = [settings.text('state'), settings.text('reason')]
   const [threads, memoryBytes] = [settings.number('threads'), settings.number('memory')]

@@ -53,7 +53,7 @@ export function formatHelp(command: Command, helper: Help): string {
     `Usage: ${helper.commandUsage(command)}\n\n${command.description()}`,
     description?.details ?? '',
     rows('Arguments', argumentRows(command)),
-    rows('Commands', subcommandRows(command, helper)),
+    ...commandSections(command, helper),
     rows('Options', optionRows(command, helper)),
     command.parent === null ? '' : 'Global options: akidb help options',
     exitsSection(description),
@@ -81,11 +81,21 @@ const argumentRows = (command: Command): [string, string][] =>
     argument.description,
   ])
 
-const subcommandRows = (command: Command, helper: Help): [string, string][] =>
-  helper.visibleCommands(command).map((sub) => [sub.name(), sub.summary()])
+/** Subcommands under the headings of their groups, in the order of their first member. */
+const commandSections = (command: Command, helper: Help): string[] => {
+  const groups = new Map<string, [string, string][]>()
+  for (const sub of helper.visibleCommands(command)) {
+    const heading = sub.helpGroup() || 'Commands'
+    groups.set(heading, [...(groups.get(heading) ?? []), [sub.name(), sub.summary()]])
+  }
+  return [...groups].map(([heading, entries]) => rows(heading, entries))
+}
 
 const optionRows = (command: Command, helper: Help): [string, string][] =>
-  helper.visibleOptions(command).map((option) => [option.flags, option.description])
+  helper
+    .visibleOptions(command)
+    .filter((option) => command.parent !== null || /--(version|help)$/.test(option.flags))
+    .map((option) => [option.flags, option.description])
 
 /** A titled list of two columns; long left sides get a line of their own. */
 export function rows(title: string, entries: readonly (readonly [string, string])[]): string {
@@ -93,7 +103,8 @@ export function rows(title: string, entries: readonly (readonly [string, string]
   if (shown.length === 0) return ''
   const width = Math.min(30, Math.max(...shown.map(([left]) => left.length)))
   const lines = shown.map(([left, right]) => {
-    const gap = left.length > width ? `\n${' '.repeat(width + 4)}` : ' '.repeat(width - left.length + 2)
+    const gap =
+      left.length > width ? `\n${' '.repeat(width + 4)}` : ' '.repeat(width - left.length + 2)
     return right === '' ? `  ${left}` : `  ${left}${gap}${right}`
   })
   return `${title}:\n${lines.join('\n')}`

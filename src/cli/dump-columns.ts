@@ -1,31 +1,55 @@
 import type { JsonValue } from '../core/json.ts'
 import type { StoredRecord } from '../db/api.ts'
+import { cellType } from '../ingest/type-check.ts'
 
-/** What all values of one field are. `json`: nested or mixed ones. `wide`: integers beyond int64. */
+/** What all values of one field are. `json`: nested or mixed ones. `wide`: integers of 0 to 2⁶⁴−1. */
 export type ColumnKind = 'string' | 'integer' | 'wide' | 'float' | 'boolean' | 'json'
 
 const INT64_MAX = 2n ** 63n - 1n
 
+/** The type guess of ingest looks at so many cells of a CSV column. */
+const GUESSED_CELLS = 10_000
+
+interface SeenColumn {
+  kind: ColumnKind | undefined
+  /** Non-empty texts so far. */
+  texts: number
+  looksTyped: boolean
+  hasNegative: boolean
+}
+
 export interface ColumnKinds {
   /** Fields in the order of their first appearance. */
   readonly kinds: Map<string, ColumnKind>
-  /** String fields whose every value looks like a number or a boolean. */
+  /** String fields whose values look like numbers or booleans, as far as a guess looks. */
   readonly guessable: ReadonlySet<string>
 }
 
 /** What each payload field holds, over all records. */
 export async function columnKinds(records: AsyncIterable<StoredRecord>): Promise<ColumnKinds> {
-  const seen = new Map<string, { kind: ColumnKind | undefined; looksTyped: boolean }>()
+  const seen = new Map<string, SeenColumn>()
   for await (const { payload } of records) {
     for (const [name, value] of payload) {
-      const column = seen.get(name) ?? { kind: undefined, looksTyped: true }
+      const column = seen.get(name) ?? {
+        kind: undefined,
+        texts: 0,
+        looksTyped: true,
+        hasNegative: false,
+      }
       seen.set(name, column)
       if (value === null) continue
       column.kind = joinKinds(column.kind, kindOf(value))
-      if (typeof value === 'string' && value !== '' && !looksTyped(value)) column.looksTyped = false
+      if (typeof value === 'number' || typeof value === 'bigint') column.hasNegative ||= value < 0
+      if (typeof value !== 'string' || value === '') continue
+      if (column.texts++ < GUESSED_CELLS && cellType(value) === 'string') column.looksTyped = false
     }
   }
-  const entries = [...seen].map(([name, { kind }]): [string, ColumnKind] => [name, kind ?? 'string'])
+  const entries = [...seen].map(
+    ([name, { kind = 'string', hasNegative }]): [string, ColumnKind] => [
+      name,
+      kind === 'wide' && hasNegative ? 'json' : kind,
+    ],
+  )
   const guessable = [...seen].filter(([, { kind, looksTyped }]) => kind === 'string' && looksTyped)
   return { kinds: new Map(entries), guessable: new Set(guessable.map(([name]) => name)) }
 }
@@ -40,22 +64,20 @@ export const needsTypes = (
     return guessable.has(name) ? [`${name}=string`] : []
   })
 
-/** What the type guess of ingest might take for an integer, float or boolean. */
-const looksTyped = (text: string): boolean =>
-  /^-?(\d+(\.\d+)?([eE][+-]?\d+)?|\.\d+)$/.test(text) || /^(true|false)$/i.test(text)
-
 const kindOf = (value: JsonValue): ColumnKind => {
   if (typeof value === 'string') return 'string'
   if (typeof value === 'boolean') return 'boolean'
   if (typeof value === 'bigint') return value > INT64_MAX ? 'wide' : 'integer'
-  if (typeof value === 'number') return Number.isSafeInteger(value) && !Object.is(value, -0) ? 'integer' : 'float'
+  if (typeof value === 'number')
+    return Number.isSafeInteger(value) && !Object.is(value, -0) ? 'integer' : 'float'
   return 'json'
 }
 
-/** Integers beside floats stay exact only as JSON, so that 2^53 and 1 keep their own form. */
+/** Integers beside floats are floats, as JSON has but one kind of number; other mixtures stay JSON. */
 const joinKinds = (a: ColumnKind | undefined, b: ColumnKind): ColumnKind => {
   if (a === undefined || a === b) return b
   const both = new Set([a, b])
   if (both.has('integer') && both.has('float')) return 'float'
+  if (both.has('integer') && both.has('wide')) return 'wide'
   return 'json'
 }

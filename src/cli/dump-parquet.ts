@@ -1,6 +1,6 @@
-import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer'
-import { stringifyJson } from '../core/json.ts'
+import { ByteWriter, ParquetWriter, schemaFromColumnData, type Writer } from 'hyparquet-writer'
 import type { JsonValue } from '../core/json.ts'
+import { stringifyJson } from '../core/json.ts'
 import type { StoredRecord } from '../db/api.ts'
 import type { ColumnKind } from './dump-columns.ts'
 import { type DumpPlan, type DumpWriter, flatRow, type WriteChunk } from './dump-rows.ts'
@@ -9,28 +9,29 @@ import { type DumpPlan, type DumpWriter, flatRow, type WriteChunk } from './dump
 const GROUP_ROWS_MAX = 10_000
 const GROUP_BYTES_MAX = 32 * 1024 * 1024
 
-/** Parquet's own types: a column of mixed or nested values is JSON, integers beyond int64 too. */
+/**
+ * Types that the library writes. `wide` and `json` get their meaning in the schema at the end: the text of mixed and
+ * nested values is ours, byte for byte, because the library's own JSON would round wide integers.
+ */
 const PARQUET_TYPES = {
   string: 'STRING',
   integer: 'INT64',
-  wide: 'JSON',
+  wide: 'INT64',
   float: 'DOUBLE',
   boolean: 'BOOLEAN',
-  json: 'JSON',
+  json: 'BYTE_ARRAY',
 } as const
 
 /** Writes records as Parquet, a row group at a time. The vector is a list of 32-bit floats. */
 export function parquetDump(plan: DumpPlan, write: WriteChunk): DumpWriter {
-  const writer = new ByteWriter()
-  let taken = 0
-  // The writer counts offsets over the whole file; what it holds is handed on after each row group.
-  writer.flush = async () => {
-    const bytes = new Uint8Array(writer.buffer, 0, writer.index).slice()
-    writer.index = 0
-    taken += bytes.length
-    await write(bytes)
+  const buffer = new ByteWriter()
+  // The library counts offsets over the whole file; what it holds is handed on after each row group.
+  const flush = async (): Promise<void> => {
+    const piece = buffer.getBytes().slice()
+    buffer.index = 0
+    await write(piece)
   }
-  writer.finish = () => writer.flush?.()
+  const writer: Writer = Object.assign(buffer, { flush, finish: flush })
   const columns = columnsOf(plan)
   const parquet = new ParquetWriter({ writer, schema: schemaOf(plan), codec: 'SNAPPY' })
   let rows: Map<string, unknown>[] = []
@@ -53,6 +54,11 @@ export function parquetDump(plan: DumpPlan, write: WriteChunk): DumpWriter {
     },
     async finish() {
       await writeGroup()
+      for (const element of parquet.schema) {
+        const kind = plan.fields.kinds.get(element.name)
+        if (kind === 'wide') element.converted_type = 'UINT_64'
+        if (kind === 'json') element.converted_type = 'JSON'
+      }
       await parquet.finish()
     },
   }
@@ -69,12 +75,15 @@ const columnsOf = ({ columns, vectors, fields }: DumpPlan): ParquetColumn[] => [
   ...[...fields.kinds].map(([name, kind]) => ({ name, convert: converterOf(kind) })),
 ]
 
-const converterOf = (kind: ColumnKind) => (value: unknown): unknown => {
-  if (value === undefined || value === null) return null
-  if (kind === 'json' || kind === 'wide') return stringifyJson(value as JsonValue)
-  if (kind === 'integer') return BigInt(value as number | bigint)
-  return kind === 'float' ? Number(value) : value
-}
+const converterOf =
+  (kind: ColumnKind) =>
+  (value: unknown): unknown => {
+    if (value === undefined || value === null) return null
+    if (kind === 'json') return new TextEncoder().encode(stringifyJson(value as JsonValue))
+    if (kind === 'wide') return BigInt.asIntN(64, BigInt(value as number | bigint))
+    if (kind === 'integer') return BigInt(value as number | bigint)
+    return kind === 'float' ? Number(value) : value
+  }
 
 /** Built by hand for the list of floats, by the library for the rest. */
 const schemaOf = ({ columns, vectors, fields }: DumpPlan) => {
@@ -84,7 +93,7 @@ const schemaOf = ({ columns, vectors, fields }: DumpPlan) => {
     type: PARQUET_TYPES[kind],
     nullable: true,
   }))
-  const id = { name: columns.id, data: [], type: 'STRING', nullable: false } as const
+  const id = { name: columns.id, data: [], type: 'STRING' as const, nullable: false }
   const [root, idElement, ...rest] = schemaFromColumnData({ columnData: [id, ...scalars] })
   if (root === undefined || idElement === undefined) throw new Error('no schema was made')
   const list = [

@@ -1,7 +1,5 @@
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this file is about
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the same, without line feed and tab
-const CONTROLS_IN_TEXT = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+// Control characters, line and paragraph separators, and marks that reorder or hide what is read.
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu
 
 /**
  * Text from data for one line of a terminal or log: control characters (C0, C1, line separators, and those that
@@ -10,11 +8,12 @@ const CONTROLS_IN_TEXT = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u
 export const escapeLine = (text: string): string => text.replace(CONTROLS, escaped)
 
 /** The same for text of several lines: line feeds and tabs stay. */
-export const escapeText = (text: string): string => text.replace(CONTROLS_IN_TEXT, escaped)
+export const escapeText = (text: string): string =>
+  text.replace(CONTROLS, (one) => (one === '\n' || one === '\t' ? one : escaped(one)))
 
 /** JSON text for a terminal: what JSON itself leaves unescaped is escaped as JSON escapes. */
 export const escapeJson = (json: string): string =>
-  json.replace(CONTROLS_IN_TEXT, (character) => `\\u${hex(character)}`)
+  json.replace(CONTROLS, (one) => (one === '\n' || one === '\t' ? one : `\\u${hex(one)}`))
 
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 

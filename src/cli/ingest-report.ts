@@ -1,7 +1,7 @@
 import { stringifyJson } from '../core/json.ts'
 import type { IngestFileResult, IngestPreview, IngestResult } from '../db/api.ts'
 import { AkidbError } from '../errors/errors.ts'
-import { EXIT_CODES, type ErrorCode } from '../errors/exit-codes.ts'
+import { type ErrorCode, EXIT_CODES } from '../errors/exit-codes.ts'
 import { escapeLine } from './escape.ts'
 import { humanDuration, plural, shortDigest } from './human.ts'
 import { table } from './table.ts'

@@ -53,7 +53,10 @@ export async function readVector(io: Io, text: string): Promise<Float32Array> {
       : await readArgumentFile(text, '--vector')
   const value = parseArgument(json, '--vector')
   if (!Array.isArray(value) || value.length === 0 || value.length > limits.dimensionMax) {
-    throw new AkidbError('USAGE', `--vector: expected an array of 1 to ${limits.dimensionMax} numbers`)
+    throw new AkidbError(
+      'USAGE',
+      `--vector: expected an array of 1 to ${limits.dimensionMax} numbers`,
+    )
   }
   return Float32Array.from(value as readonly unknown[], (component, i) => {
     const number = typeof component === 'bigint' ? Number(component) : component
@@ -80,4 +83,6 @@ const utf8 = (bytes: Uint8Array, what: string): string => {
 }
 
 const tooLarge = (what: string, max: number): AkidbError =>
-  new AkidbError('LIMIT', `${what}: over ${max} bytes`, { details: { limit: 'argumentBytes', max } })
+  new AkidbError('LIMIT', `${what}: over ${max} bytes`, {
+    details: { limit: 'argumentBytes', max },
+  })

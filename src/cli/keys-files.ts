@@ -56,7 +56,9 @@ const defineImport = (command: Command, app: App): void => {
         passphrase: context.passphrases.ask,
         ...(flags.name === undefined ? {} : { name: flags.name }),
       })
-      const lines = result.keys.map(({ name, keyId }) => `took the key ${escapeLine(name)}: ${keyId}`)
+      const lines = result.keys.map(
+        ({ name, keyId }) => `took the key ${escapeLine(name)}: ${keyId}`,
+      )
       return { result, text: lines.join('\n'), work: true }
     }),
   )

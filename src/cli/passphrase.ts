@@ -29,10 +29,14 @@ export function createPassphrases(io: Io, settings: Settings, ask: Ask): Passphr
       const passphrase = await given()
       if (passphrase !== undefined) return passphrase
       if (!ask.possible) {
-        throw new AkidbError('AUTH', `the key "${keyName}" needs a passphrase and nobody can be asked`, {
-          hint: 'Give --passphrase-file <file> (mode 0600), or set passphraseCommand.',
-          details: { key: keyName },
-        })
+        throw new AkidbError(
+          'AUTH',
+          `the key "${keyName}" needs a passphrase and nobody can be asked`,
+          {
+            hint: 'Give --passphrase-file <file> (mode 0600), or set passphraseCommand.',
+            details: { key: keyName },
+          },
+        )
       }
       if (purpose === 'unlock') {
         return await ask.secret(`Passphrase of the key "${keyName}":`, '--passphrase-file')
@@ -50,7 +54,9 @@ async function readGiven(io: Io, settings: Settings): Promise<string | undefined
   if (file === '-') return firstLine(await readStdin(io), 'stdin')
   if (file !== undefined) return firstLine(await readSecretFile(file), `"${file}"`)
   const command = settings.text('passphraseCommand')
-  return command === undefined ? undefined : firstLine(await runCommand(command), 'passphraseCommand')
+  return command === undefined
+    ? undefined
+    : firstLine(await runCommand(command), 'passphraseCommand')
 }
 
 async function readSecretFile(path: string): Promise<Buffer> {
@@ -108,7 +114,10 @@ const runCommand = (command: string): Promise<Buffer> =>
 
 const firstLine = (bytes: Buffer, source: string): string => {
   if (bytes.length > PASSPHRASE_BYTES_MAX) {
-    throw new AkidbError('LIMIT', `the passphrase from ${source} is over ${PASSPHRASE_BYTES_MAX} bytes`)
+    throw new AkidbError(
+      'LIMIT',
+      `the passphrase from ${source} is over ${PASSPHRASE_BYTES_MAX} bytes`,
+    )
   }
   const line = bytes.toString('utf8').split(/\r?\n/)[0] ?? ''
   if (line !== '') return line

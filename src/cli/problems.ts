@@ -1,5 +1,5 @@
 import { AkidbError } from '../errors/errors.ts'
-import { EXIT_CODES, type ErrorCode } from '../errors/exit-codes.ts'
+import { type ErrorCode, EXIT_CODES } from '../errors/exit-codes.ts'
 import { plural } from './human.ts'
 
 /**
@@ -16,7 +16,11 @@ export function problemFailure(
     .find((code): code is ErrorCode => EXIT_CODES[code as ErrorCode] === 24)
   const first = problems[0]?.message
   const message = `${what} does not check out: ${plural(problems.length, 'problem')}`
-  return new AkidbError(known ?? fallback, first === undefined ? message : `${message}, first: ${first}`, {
-    details: { problems: problems.length },
-  })
+  return new AkidbError(
+    known ?? fallback,
+    first === undefined ? message : `${message}, first: ${first}`,
+    {
+      details: { problems: problems.length },
+    },
+  )
 }

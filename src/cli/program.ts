@@ -13,7 +13,8 @@ export type OnHelp = (text: string) => void
 export function createProgram(app: App, onHelp: OnHelp): Command {
   const program = new Command('akidb')
   describe(program, {
-    summary: 'Vector collections for machines without a network: ingest, search, seal, prove and carry.',
+    summary:
+      'Vector collections for machines without a network: ingest, search, seal, prove and carry.',
     examples: [
       ['akidb init', 'make a store'],
       ['akidb ingest docs papers.parquet', 'take records from a file'],
@@ -23,7 +24,7 @@ export function createProgram(app: App, onHelp: OnHelp): Command {
     exits: [20, 21, 22, 23, 24, 25, 26, 27],
   })
   configure(program, onHelp)
-  for (const option of globalOptions()) program.addOption(option.hideHelp())
+  for (const option of globalOptions()) program.addOption(option)
   program.addOption(new Option('-V, --version', 'print the version'))
   for (const registered of REGISTRY) {
     const command = program.command(registered.name)
@@ -79,5 +80,8 @@ export const globalOptions = (): Option[] => [
   new Option('--memory <size>', 'memory to stay within, where there is a choice'),
   new Option('--offline', 'refuse every address but the loopback'),
   new Option('--reason <text>', 'why; goes into the audit log'),
-  new Option('--passphrase-file <file>', 'read the passphrase of a key from this file, or - for stdin'),
+  new Option(
+    '--passphrase-file <file>',
+    'read the passphrase of a key from this file, or - for stdin',
+  ),
 ]

@@ -56,7 +56,8 @@ export function createProgress(options: ProgressOptions): ProgressDisplay {
   let drawnMs = 0
   let timer: NodeJS.Timeout | undefined
 
-  const describe = (): string => progressText({ label, latest, points, elapsedMs: now() - startedMs })
+  const describe = (): string =>
+    progressText({ label, latest, points, elapsedMs: now() - startedMs })
   const emit = (event: string, asJson: boolean): void => {
     const elapsedMs = now() - startedMs
     const line = asJson

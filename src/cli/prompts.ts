@@ -15,7 +15,10 @@ export interface Ask {
 /** The one place that asks: the guard for missing terminals stands here and nowhere else. */
 export function createAsk(io: Io, noInput: boolean): Ask {
   const possible = io.stdin.isTTY === true && io.stderr.isTTY === true && !noInput
-  const guarded = async <T>(flag: string, question: (library: Library) => Promise<T>): Promise<T> => {
+  const guarded = async <T>(
+    flag: string,
+    question: (library: Library) => Promise<T>,
+  ): Promise<T> => {
     if (!possible) {
       throw new AkidbError('USAGE', `${flag} is required, because nobody can be asked here`, {
         hint: noInput ? '--no-input forbids questions.' : 'stdin and stderr are no terminals.',

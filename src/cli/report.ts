@@ -30,7 +30,8 @@ export function failureOf(error: unknown): Failure {
 
 const stackOf = (error: unknown): string | undefined => {
   if (!(error instanceof Error)) return undefined
-  const cause = error.cause === undefined ? '' : `\ncaused by ${stackOf(error.cause) ?? error.cause}`
+  const cause =
+    error.cause === undefined ? '' : `\ncaused by ${stackOf(error.cause) ?? error.cause}`
   return `${error.stack ?? error.message}${cause}`
 }
 

@@ -3,9 +3,10 @@ import { type App, createApp } from './app.ts'
 import { CommanderError } from './commander.ts'
 import type { Engine } from './engine.ts'
 import type { Io } from './io.ts'
-import { createProgram } from './program.ts'
-import { createSession, type Session } from './session.ts'
 import { akidbVersion } from './package-version.ts'
+import { createProgram } from './program.ts'
+import { REGISTRY } from './registry.ts'
+import { createSession, type Session } from './session.ts'
 
 /**
  * Runs one command line and gives its exit code; never throws.
@@ -58,8 +59,8 @@ function usageError(error: CommanderError, session: Session): AkidbError {
   const [first = '', second] = error.message.replace(/^error: /, '').split('\n')
   const suggestion = second?.replace(/^\(|\)$/g, '')
   const message = error.code === 'commander.help' ? 'a command is missing' : first
-  const words = session.argv.filter((word) => /^[a-z]+$/.test(word)).slice(0, 1)
-  const help = `See \`akidb ${[...words, '--help'].join(' ')}\`.`
+  const command = REGISTRY.find(({ name }) => session.argv.includes(name))?.name
+  const help = `See \`akidb ${command === undefined ? '' : `${command} `}--help\`.`
   return new AkidbError('USAGE', message, {
     hint: suggestion === undefined ? help : `${suggestion} ${help}`,
   })

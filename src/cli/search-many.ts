@@ -24,7 +24,7 @@ type Use = 'vector' | 'text' | 'hybrid'
 
 /** `search --queries`: exactly {query,stateRoot,hits} a line, in the order of the file, whatever the output mode. */
 export async function searchMany(request: ManyRequest): Promise<void> {
-  const { context, engine, store, collection, base, flags, path } = request
+  const { context, engine, collection, base, flags, path } = request
   const info = await collection.info(flags.asOf === undefined ? {} : { asOf: flags.asOf })
   const { idColumn, vectorColumn, vectorColumns, textColumn } = flags
   if (textColumn !== undefined && textColumn.length > 1) {
@@ -52,7 +52,14 @@ export async function searchMany(request: ManyRequest): Promise<void> {
       withPayload: flags.withPayload === true,
     })
     if (queries++ === 0) {
-      const asked = { file: path, use, k: base.k, ef: base.ef, exact: base.exact, filter: flags.filter }
+      const asked = {
+        file: path,
+        use,
+        k: base.k,
+        ef: base.ef,
+        exact: base.exact,
+        filter: flags.filter,
+      }
       await auditSearch(request, { collection: info.collection, asked, queries: 0, ...result })
     }
     const line = jsonLine({ query: row.query, stateRoot: result.stateRoot, hits: result.hits })

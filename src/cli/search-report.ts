@@ -43,7 +43,11 @@ export async function printHits(context: Context, found: Found): Promise<void> {
 const withoutSegments = ({ segments: _segments, ...plan }: SearchPlan): SearchPlan => plan
 
 const hitsTable = ({ flags, result, elapsedMs }: Found): string => {
-  const columns = [{ title: '#', align: 'right' }, { title: 'ID' }, { title: 'SCORE', align: 'right' }] as const
+  const columns = [
+    { title: '#', align: 'right' },
+    { title: 'ID' },
+    { title: 'SCORE', align: 'right' },
+  ] as const
   const rows = result.hits.map((hit, i) => [
     String(i + 1),
     hit.id,
@@ -54,28 +58,39 @@ const hitsTable = ({ flags, result, elapsedMs }: Found): string => {
   const source = flags.withSource ? [{ title: 'SOURCE' }] : []
   const shown = table([...columns, ...source, { title: 'PAYLOAD' }], rows)
   const vectors = flags.withVector
-    ? result.hits.map(({ id, vector }) => `\n${escapeLine(id)}: ${vector?.join(' ') ?? 'no vector'}`).join('')
+    ? result.hits
+        .map(({ id, vector }) => `\n${escapeLine(id)}: ${vector?.join(' ') ?? 'no vector'}`)
+        .join('')
     : ''
   const foot = `${plural(result.hits.length, 'hit')} in ${humanDuration(elapsedMs)}, ${result.plan.kind}, state ${shortDigest(result.stateRoot)}`
   return `${shown}${vectors}\n${foot}`
 }
 
 const planText = (plan: SearchPlan): string =>
-  ['plan', ...Object.entries(plan).map(([name, value]) => `  ${name}: ${jsonLine(value).trim()}`)].join('\n')
+  [
+    'plan',
+    ...Object.entries(plan).map(([name, value]) => `  ${name}: ${jsonLine(value).trim()}`),
+  ].join('\n')
 
 const csvText = (hits: readonly Hit[], flags: SearchFlags): string => {
   const columns: [string, (hit: Hit) => string][] = [
     ['id', (hit) => hit.id],
     ['score', (hit) => String(hit.score)],
     ['distance', (hit) => (hit.distance === undefined ? '' : String(hit.distance))],
-    ['payload', (hit) => (hit.payload === undefined ? '' : stringifyJson(hit.payload as JsonObject))],
+    [
+      'payload',
+      (hit) => (hit.payload === undefined ? '' : stringifyJson(hit.payload as JsonObject)),
+    ],
   ]
   if (flags.withSource) {
     columns.push(['file', (hit) => hit.source?.file ?? ''])
     columns.push(['row', (hit) => (hit.source === undefined ? '' : String(hit.source.row))])
   }
   if (flags.withVector) {
-    columns.push(['vector', (hit) => (hit.vector === undefined ? '' : stringifyJson([...hit.vector]))])
+    columns.push([
+      'vector',
+      (hit) => (hit.vector === undefined ? '' : stringifyJson([...hit.vector])),
+    ])
   }
   const rows = hits.map((hit) => csvLine(columns.map(([, cell]) => cell(hit))))
   return csvLine(columns.map(([name]) => name)) + rows.join('')

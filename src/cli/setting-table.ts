@@ -73,7 +73,11 @@ export const SETTINGS: readonly Setting[] = [
   setting('offline', 'boolean', flag),
   setting('reason', 'string', text),
   setting('passphraseFile', 'string', nonEmpty, { path: true, project: false }),
-  setting('passphraseCommand', 'string', nonEmpty, { project: false, secret: true }),
+  setting('passphraseCommand', 'string', nonEmpty, {
+    project: false,
+    secret: true,
+    flag: '',
+  }),
   setting('key', 'string', nonEmpty, { project: false }),
   setting('keep', 'string', parseDurationMs),
   setting('onBadRow', 'string', choice('reject', 'stop')),

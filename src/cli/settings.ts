@@ -64,8 +64,10 @@ export async function resolveSettings(
   }
 }
 
-const textOf = (value: SettingValue | undefined) => (value === undefined ? undefined : String(value))
-const numberOf = (value: SettingValue | undefined) => (typeof value === 'number' ? value : undefined)
+const textOf = (value: SettingValue | undefined) =>
+  value === undefined ? undefined : String(value)
+const numberOf = (value: SettingValue | undefined) =>
+  typeof value === 'number' ? value : undefined
 
 interface Sources {
   readonly io: Io
@@ -75,7 +77,8 @@ interface Sources {
 
 function settle(setting: Setting, sources: Sources): ResolvedSetting | undefined {
   const raw = rawFlag(setting, sources.flags)
-  if (raw !== undefined) return resolved(setting, absolute(setting, raw, sources.io), `flag --${setting.flag}`)
+  if (raw !== undefined)
+    return resolved(setting, absolute(setting, raw, sources.io), `flag --${setting.flag}`)
   const variable = environmentName(setting.name)
   const fromEnvironment = sources.io.env[variable]
   if (fromEnvironment !== undefined && fromEnvironment !== '') {
@@ -101,7 +104,8 @@ const rawFlag = (setting: Setting, flags: Readonly<Record<string, unknown>>) => 
     : undefined
 }
 
-const camelCase = (flag: string): string => flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+const camelCase = (flag: string): string =>
+  flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
 const absolute = (setting: Setting, raw: SettingValue, io: Io): SettingValue => {
   const isPath = setting.path === true && typeof raw === 'string' && raw !== '-'
@@ -126,5 +130,8 @@ const defaultStore = (io: Io): string => {
   if (existsSync(here)) return here
   if (io.uid === 0) return '/var/lib/akidb'
   const data = io.env.XDG_DATA_HOME
-  return join(data !== undefined && isAbsolute(data) ? data : join(io.home, '.local/share'), 'akidb')
+  return join(
+    data !== undefined && isAbsolute(data) ? data : join(io.home, '.local/share'),
+    'akidb',
+  )
 }

@@ -50,7 +50,8 @@ const TIME =
 export function parseTimeMs(text: string, what: string): number {
   const match = TIME.exec(text.trim())
   const ms = match === null ? Number.NaN : Date.parse(text.trim().replace(' ', 'T').toUpperCase())
-  const days = match === null ? 0 : new Date(Date.UTC(Number(match[1]), Number(match[2]), 0)).getUTCDate()
+  const days =
+    match === null ? 0 : new Date(Date.UTC(Number(match[1]), Number(match[2]), 0)).getUTCDate()
   if (match === null || Number.isNaN(ms) || Number(match[3]) > days) {
     throw badValue(what, text, 'Write a time as ISO 8601 with a zone: 2026-07-01T12:00:00Z.')
   }
@@ -58,7 +59,11 @@ export function parseTimeMs(text: string, what: string): number {
 }
 
 /** A whole number between `min` and `max`, written in decimal digits. USAGE otherwise. */
-export function parseCount(text: string, what: string, range: { min: number; max: number }): number {
+export function parseCount(
+  text: string,
+  what: string,
+  range: { min: number; max: number },
+): number {
   const value = /^\d{1,16}$/.test(text.trim()) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(value) || value < range.min || value > range.max) {
     throw badValue(what, text, `Write a whole number from ${range.min} to ${range.max}.`)
@@ -67,7 +72,11 @@ export function parseCount(text: string, what: string, range: { min: number; max
 }
 
 /** One of a few words. USAGE naming them otherwise. */
-export function parseChoice<T extends string>(text: string, what: string, choices: readonly T[]): T {
+export function parseChoice<T extends string>(
+  text: string,
+  what: string,
+  choices: readonly T[],
+): T {
   const found = choices.find((choice) => choice === text)
   if (found === undefined) throw badValue(what, text, `Choose one of: ${choices.join(', ')}.`)
   return found

@@ -1,5 +1,5 @@
 import type { FieldType, Schema } from '../core/schema.ts'
-import { AkidbError } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { CommitAct, LogPosition, Manifest, SegmentEntry } from '../format/manifest.ts'
 import type { Act } from './acts.ts'
 import { type CollectionCore, commitLockName, noCollection } from './collection-core.ts'
@@ -27,6 +27,8 @@ export interface AppendInput {
   readonly log?: LogPosition
   /** Told, at every attempt, how many rows of each source replaced an older one. */
   readonly onUpdated?: (bySource: readonly (number | undefined)[]) => void
+  /** Commits on this head or not at all; elsewhere CONFLICT with details.why HEAD_MOVED. */
+  readonly onlyOn?: string
   /** Refuses a head of a higher epoch (a log owner that was replaced). */
   readonly ownEpoch?: number
 }
@@ -109,6 +111,7 @@ function checkHead(
   if (input.ownEpoch !== undefined && head.commit.epoch > input.ownEpoch) {
     throw conflict(name, `another log owner (epoch ${head.commit.epoch}) took over`)
   }
+  if (input.onlyOn !== undefined && input.onlyOn !== head.digest) throw headMoved(name)
   checkFollowing(name, head, input.kind)
   const now = vectorSpecOf(head.state.schema)
   const made = vectorSpecOf(input.schema)
@@ -116,6 +119,15 @@ function checkHead(
     throw conflict(name, 'its schema changed meanwhile')
   }
 }
+
+/** What an append with `onlyOn` throws where another writer was faster. */
+export const headMoved = (name: string): AkidbError =>
+  new AkidbError('CONFLICT', `"${name}" changed meanwhile`, { details: { why: HEAD_MOVED } })
+
+export const isHeadMoved = (error: unknown): boolean =>
+  hasCode(error, 'CONFLICT') && error.details['why'] === HEAD_MOVED
+
+const HEAD_MOVED = 'the head moved'
 
 /** An imported collection follows its origin: changing it here would fork it (design §6). */
 export function checkFollowing(name: string, head: Manifest, kind: CommitAct): void {

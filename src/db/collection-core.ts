@@ -17,7 +17,7 @@ export interface CoreOptions {
   /** The write-ahead log on top of the head; absent where the store has none. */
   readonly log?: LogSource
   readonly foreign?: ForeignIndexLoader
-  /** Name of the folder under which the manifests lie; default: the collection's name. */
+  /** Folder of its keys in the store; default: the collection's own. */
   readonly folder?: string
 }
 
@@ -35,7 +35,7 @@ export class CollectionCore {
   constructor(options: CoreOptions) {
     this.environment = options.environment
     this.name = options.name
-    this.manifests = new ManifestStore(options.environment.store, options.folder ?? options.name)
+    this.manifests = new ManifestStore(options.environment.store, options.name, options.folder)
     this.foreign = options.foreign
     this.log = options.log
   }

@@ -14,19 +14,24 @@ const versionOfKey = (key: string): number => {
   return digits === undefined ? 0 : Number(TOP - BigInt(digits))
 }
 
-export const manifestPrefix = (name: string): string => `collections/${name}/manifests/`
+/** Folder of a collection's keys in the store. */
+export const collectionFolder = (name: string): string => `collections/${name}`
+/** Key of a manifest; `folder` is a collection's or a replay's. */
+export const manifestKeyIn = (folder: string, version: number): string =>
+  `${folder}/manifests/${versionDigits(version)}.json`
 export const manifestKey = (name: string, version: number): string =>
-  `${manifestPrefix(name)}${versionDigits(version)}.json`
+  manifestKeyIn(collectionFolder(name), version)
 
 /** The numbered manifests of one collection, newest first. */
 export class ManifestStore {
   readonly #store: ObjectStore
-  readonly #name: string
+  readonly #folder: string
   #cached: Manifest | undefined
 
-  constructor(store: ObjectStore, name: string) {
+  /** @param folder where they lie, if not in the collection's own folder (a replay) */
+  constructor(store: ObjectStore, name: string, folder = collectionFolder(name)) {
     this.#store = store
-    this.#name = name
+    this.#folder = folder
   }
 
   /** The head, or undefined where there is no manifest. One listing, and one read where it is new. */
@@ -37,7 +42,7 @@ export class ManifestStore {
 
   /** 0 where there is none. */
   async newestVersion(): Promise<number> {
-    for await (const info of this.#store.list(manifestPrefix(this.#name), { limit: 1 })) {
+    for await (const info of this.#store.list(`${this.#folder}/manifests/`, { limit: 1 })) {
       return versionOfKey(info.key)
     }
     return 0
@@ -46,7 +51,7 @@ export class ManifestStore {
   /** @throws NOT_FOUND, INTEGRITY */
   async read(version: number): Promise<Manifest> {
     if (this.#cached?.commit.version === version) return this.#cached
-    const key = manifestKey(this.#name, version)
+    const key = manifestKeyIn(this.#folder, version)
     const manifest = decodeManifest(await this.#store.get(key), key)
     if (manifest.commit.version > (this.#cached?.commit.version ?? 0)) this.#cached = manifest
     return manifest
@@ -63,7 +68,7 @@ export class ManifestStore {
 
   /** Versions present, newest first. */
   async *versions(): AsyncIterable<number> {
-    for await (const info of this.#store.list(manifestPrefix(this.#name))) {
+    for await (const info of this.#store.list(`${this.#folder}/manifests/`)) {
       yield versionOfKey(info.key)
     }
   }
@@ -77,6 +82,6 @@ export class ManifestStore {
   }
 
   put(version: number, file: Uint8Array): Promise<PutResult> {
-    return this.#store.put(manifestKey(this.#name, version), file)
+    return this.#store.put(manifestKeyIn(this.#folder, version), file)
   }
 }

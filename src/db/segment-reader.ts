@@ -27,6 +27,7 @@ const PAGES_KEPT_MAX = 32
 export type ForeignIndexLoader = (
   entry: SegmentEntry,
   spec: VectorSpec,
+  parameters: IndexParameters,
   vectors: Float32Array,
 ) => Promise<VectorIndex>
 
@@ -138,7 +139,9 @@ export class SegmentReader {
     foreign?: ForeignIndexLoader,
   ): Promise<VectorIndex> {
     const vectors = await this.rawVectors(spec)
-    if (foreign !== undefined) return await foreign(this.entry, spec, vectors)
+    if (parameters.type === 'hnswlib' && foreign !== undefined) {
+      return await foreign(this.entry, spec, parameters, vectors)
+    }
     const codes = this.has('codes') ? (await this.#sections('codes')).get('codes') : undefined
     const graph = (await this.hasGraph())
       ? required(await this.#sections('graph'), 'graph')

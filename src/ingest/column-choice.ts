@@ -1,7 +1,7 @@
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
-import type { ReadOptions } from './records.ts'
 import { matchGlob } from './glob.ts'
+import type { ReadOptions } from './records.ts'
 
 const ID_NAMES = ['id', '_id', 'key', 'uuid']
 const VECTOR_NAMES = ['vector', 'embedding', 'embeddings', 'values']
@@ -149,10 +149,14 @@ function orderComponents(columns: readonly string[], glob: string): readonly str
 function requireColumn(name: string, there: ReadonlySet<string>): string {
   if (there.has(name)) return name
   const columns = [...there]
-  throw new AkidbError('USAGE', `There is no column ${JSON.stringify(name)}; there are ${listed(columns)}.`, {
-    hint: 'Names are compared exactly, upper and lower case too.',
-    details: { columns },
-  })
+  throw new AkidbError(
+    'USAGE',
+    `There is no column ${JSON.stringify(name)}; there are ${listed(columns)}.`,
+    {
+      hint: 'Names are compared exactly, upper and lower case too.',
+      details: { columns },
+    },
+  )
 }
 
 function listed(columns: readonly string[]): string {

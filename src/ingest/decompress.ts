@@ -44,10 +44,14 @@ export async function* decompressed(
     throw failure(cause, compression)
   }
   if (consumed >= 0 && consumed < fed) {
-    throw new AkidbError('BAD_INPUT', `After the ${compression} data, at byte ${consumed}, something else follows.`, {
-      hint: 'Unpack it by hand and look at the end of the result.',
-      details: { byte: consumed },
-    })
+    throw new AkidbError(
+      'BAD_INPUT',
+      `After the ${compression} data, at byte ${consumed}, something else follows.`,
+      {
+        hint: 'Unpack it by hand and look at the end of the result.',
+        details: { byte: consumed },
+      },
+    )
   }
 }
 
@@ -58,5 +62,8 @@ function failure(cause: unknown, compression: Compression): unknown {
   const what = /unexpected end/i.test(cause.message)
     ? `The ${compression} data end too early: the file is cut short`
     : `The ${compression} data are damaged (${cause.message})`
-  return new AkidbError('BAD_INPUT', `${what}.`, { hint: 'Copy the file again from its source.', cause })
+  return new AkidbError('BAD_INPUT', `${what}.`, {
+    hint: 'Copy the file again from its source.',
+    cause,
+  })
 }

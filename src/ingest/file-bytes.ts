@@ -67,7 +67,9 @@ export class FileBytes {
 
   /** All bytes from the start, once. */
   pieces(): AsyncIterable<Uint8Array> {
-    return this.#unpacked(this.#counted(this.#pipe === undefined ? this.#input.stream() : this.#replayed()))
+    return this.#unpacked(
+      this.#counted(this.#pipe === undefined ? this.#input.stream() : this.#replayed()),
+    )
   }
 
   #unpacked(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
@@ -107,7 +109,8 @@ export class FileBytes {
 
   async *#replayed(): AsyncGenerator<Uint8Array> {
     await this.#reading
-    for (let piece = this.#kept.shift(); piece !== undefined; piece = this.#kept.shift()) yield piece
+    for (let piece = this.#kept.shift(); piece !== undefined; piece = this.#kept.shift())
+      yield piece
     const pipe = this.#pipe
     while (pipe !== undefined) {
       const next = await pipe.next()

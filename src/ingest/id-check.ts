@@ -10,7 +10,11 @@ export function checkId(value: JsonValue | undefined, column: string): string | 
   }
   if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'bigint') {
     const kind =
-      value === true || value === false ? 'a boolean' : Array.isArray(value) ? 'a list' : 'an object'
+      value === true || value === false
+        ? 'a boolean'
+        : Array.isArray(value)
+          ? 'a list'
+          : 'an object'
     return new Flaw('BAD_ID', `The id is ${kind}; an id is a text or an integer.`, { column })
   }
   try {

@@ -16,7 +16,11 @@ export async function openFile(path: string): Promise<InputBytes> {
   }
   const close = async (): Promise<void> => handle.close()
   if (!stat.isFile()) {
-    return { name: path, stream: () => pipePieces(handle.createReadStream({ autoClose: false })), close }
+    return {
+      name: path,
+      stream: () => pipePieces(handle.createReadStream({ autoClose: false })),
+      close,
+    }
   }
   const readAt = async (offset: number, bytes: number): Promise<Uint8Array> => {
     const wanted = Math.max(0, Math.min(bytes, stat.size - offset))
@@ -24,12 +28,19 @@ export async function openFile(path: string): Promise<InputBytes> {
     let filled = 0
     while (filled < wanted) {
       const { bytesRead } = await handle.read(buffer, filled, wanted - filled, offset + filled)
-      if (bytesRead === 0) throw new AkidbError('BAD_INPUT', `${path} became shorter while it was read.`)
+      if (bytesRead === 0)
+        throw new AkidbError('BAD_INPUT', `${path} became shorter while it was read.`)
       filled += bytesRead
     }
     return buffer
   }
-  return { name: path, bytes: stat.size, readAt, stream: () => piecesByReadAt(readAt, stat.size), close }
+  return {
+    name: path,
+    bytes: stat.size,
+    readAt,
+    stream: () => piecesByReadAt(readAt, stat.size),
+    close,
+  }
 }
 
 /** Standard input or another stream of bytes. */
@@ -64,5 +75,7 @@ function cannotOpen(path: string, cause: unknown): AkidbError {
       cause,
     })
   }
-  return new AkidbError('BAD_INPUT', `The file ${path} cannot be opened: ${String(code)}.`, { cause })
+  return new AkidbError('BAD_INPUT', `The file ${path} cannot be opened: ${String(code)}.`, {
+    cause,
+  })
 }

@@ -4,8 +4,7 @@ import { AkidbError } from '../errors/errors.ts'
 
 const INTEGER = /^(0|-?[1-9]\d{0,18}|[1-9]\d{19})$/
 const FLOAT = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/
-const DATETIME =
-  /^[+-]?\d{4,6}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/
+const DATETIME = /^[+-]?\d{4,6}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/
 /** Every decimal of so many significant digits is another f64, so reading it loses nothing that can be told. */
 const FLOAT_DIGITS_MAX = 17
 
@@ -82,7 +81,10 @@ function parseInteger(text: string): JsonValue | undefined {
 
 function parseFloatExact(text: string): number | undefined {
   if (!FLOAT.test(text)) return undefined
-  const digits = text.replace(/[eE].*$/, '').replace(/[-.]/g, '').replace(/^0+/, '')
+  const digits = text
+    .replace(/[eE].*$/, '')
+    .replace(/[-.]/g, '')
+    .replace(/^0+/, '')
   if (digits.length > FLOAT_DIGITS_MAX) return undefined
   const number = Number(text)
   return Number.isFinite(number) ? number : undefined

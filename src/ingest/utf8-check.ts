@@ -28,6 +28,7 @@ function isStart(bytes: Uint8Array): boolean {
 
 function isCutCharacter(bytes: Uint8Array): boolean {
   const lead = bytes[0] ?? 0
-  const length = lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 ? 2 : 0
+  const length =
+    lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 ? 2 : 0
   return bytes.length < length && bytes.subarray(1).every((byte) => (byte & 0xc0) === 0x80)
 }

@@ -1,6 +1,8 @@
 import { AkidbError } from '../errors/errors.ts'
 import type { ErrorCode } from '../errors/exit-codes.ts'
 
+const LACKING = 'this file system lacks what a store needs'
+
 const CODES: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
   ENOSPC: ['NO_SPACE', 'the disk is full', 'Free some space; "akidb gc" works on a full disk.'],
   EDQUOT: ['NO_SPACE', 'the disk quota is used up', 'Free some space or raise the quota.'],
@@ -18,6 +20,9 @@ const CODES: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
   ENFILE: ['LIMIT', 'too many open files on this machine', 'Raise fs.file-max.'],
   ENAMETOOLONG: ['LIMIT', 'the path is too long', 'Use a shorter path for the store.'],
   EMLINK: ['LIMIT', 'the file has too many hard links', 'Run "akidb doctor".'],
+  ENOTSUP: ['AUTH', LACKING, 'Keep the store on ext4, xfs, btrfs or zfs; see "akidb doctor".'],
+  EOPNOTSUPP: ['AUTH', LACKING, 'Keep the store on ext4, xfs, btrfs or zfs; see "akidb doctor".'],
+  ENOSYS: ['AUTH', LACKING, 'Keep the store on ext4, xfs, btrfs or zfs; see "akidb doctor".'],
   EXDEV: [
     'CONFIG_INVALID',
     'the store spans two file systems',

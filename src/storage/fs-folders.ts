@@ -1,16 +1,39 @@
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { AkidbError } from '../errors/errors.ts'
 import { fromFsError, fsCode } from './fs-errors.ts'
 
-/** Makes the entries of a folder durable: names created, renamed or removed in it. */
+/**
+ * Makes the entries of a folder durable: names created, renamed or removed in it.
+ * @throws AUTH where the file system cannot do that
+ */
 export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
     await handle.sync()
+  } catch (error) {
+    if (fsCode(error) !== 'EINVAL') throw error
+    throw new AkidbError('AUTH', `cannot make ${path} durable: this file system cannot`, {
+      hint: 'Keep the store on ext4, xfs, btrfs or zfs; "akidb doctor" tells what is missing.',
+      cause: error,
+    })
   } finally {
     await handle.close()
+  }
+}
+
+/**
+ * Makes a folder and all that are missing above it, each durable in its parent.
+ * @param mode permission bits of new folders
+ */
+export async function makeFolder(folder: string, mode: number): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode })
+  if (!(await stat(folder)).isDirectory()) throw linkError(folder)
+  const top = first ?? folder
+  for (let path = folder; path.length >= top.length; path = dirname(path)) {
+    if (dirname(path) === path) break
+    await syncParent(path)
   }
 }
 
@@ -25,11 +48,6 @@ export class FolderTree {
 
   constructor(root: string) {
     this.root = root
-  }
-
-  /** Folder of an object's file. */
-  folderOf(key: string): string {
-    return dirname(join(this.root, key))
   }
 
   /**
@@ -79,13 +97,7 @@ export class FolderTree {
    * well.
    */
   async #ensureRoot(): Promise<void> {
-    const first = await mkdir(this.root, { recursive: true })
-    if (!(await stat(this.root)).isDirectory()) throw linkError(this.root)
-    const top = first === undefined ? this.root : first
-    for (let path = this.root; path.length >= top.length; path = dirname(path)) {
-      if (dirname(path) === path) break
-      await syncParent(path)
-    }
+    await makeFolder(this.root, 0o777)
     this.#durable.add(this.root)
   }
 }

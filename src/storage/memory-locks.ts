@@ -8,7 +8,10 @@ const POLL_MS_MAX = 50
 export interface MemoryLocks {
   /** The lock manager as one process sees it. */
   forProcess(process: string, holder: LockHolder): LockManager
-  /** Frees what a process holds, as the kernel does at kill −9. */
+  /**
+   * Frees what a process holds, as the kernel does at kill −9. Its managers are dead then: code of
+   * it that still runs acquires nothing. `forProcess` starts it anew.
+   */
   releaseAll(process: string): void
 }
 
@@ -21,10 +24,16 @@ interface Held {
 export function createMemoryLocks(options: { readonly clock: Clock }): MemoryLocks {
   /** Every lock file that exists; undefined: not held. */
   const files = new Map<string, Held | undefined>()
+  const managers = new Map<string, ProcessLocks[]>()
   return {
-    forProcess: (process, holder) =>
-      new ProcessLocks({ files, clock: options.clock, process, holder }),
+    forProcess: (process, holder) => {
+      const manager = new ProcessLocks({ files, clock: options.clock, process, holder })
+      managers.set(process, [...(managers.get(process) ?? []), manager])
+      return manager
+    },
     releaseAll: (process) => {
+      for (const manager of managers.get(process) ?? []) manager.kill()
+      managers.delete(process)
       for (const [name, held] of files) if (held?.process === process) files.set(name, undefined)
     },
   }
@@ -41,6 +50,7 @@ class ProcessLocks implements LockManager {
   readonly #process: string
   readonly #holder: LockHolder
   readonly #handles = new Set<LockHandle>()
+  #dead = false
 
   constructor(options: ProcessLocksOptions) {
     this.#files = options.files
@@ -49,10 +59,15 @@ class ProcessLocks implements LockManager {
     this.#holder = options.holder
   }
 
+  kill(): void {
+    this.#dead = true
+  }
+
   async acquire(name: string, waitMs: number): Promise<LockHandle> {
     checkLockName(name)
     const endMs = this.#clock.nowMs() + waitMs
     for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, POLL_MS_MAX)) {
+      if (this.#dead) throw new Error(`the process "${this.#process}" is dead`)
       const held = this.#files.get(name)
       if (held === undefined) return this.#hold(name)
       const leftMs = endMs - this.#clock.nowMs()

@@ -93,11 +93,12 @@ class MemoryStore implements store.ObjectStore {
     const limit = options.limit ?? Number.POSITIVE_INFINITY
     this.#sortedKeys ??= [...this.#objects.keys()].sort(compareKeys)
     const keys = this.#sortedKeys
+    const after = options.after ?? ''
     let count = 0
-    for (const key of keys) {
-      if (count >= limit) return
-      if (!key.startsWith(prefix) || key <= (options.after ?? '')) continue
-      const info = this.#info(key)
+    for (let i = lowerBound(keys, after > prefix ? after : prefix); i < keys.length; i++) {
+      const key = keys[i] ?? ''
+      if (count >= limit || !key.startsWith(prefix)) return
+      const info = key > after ? this.#info(key) : undefined
       if (info === undefined) continue
       count++
       yield info
@@ -207,6 +208,17 @@ class MemoryStagedObject implements store.StagedObject {
   #assertOpen(): void {
     if (this.#ended) throw new AkidbError('INTERNAL', 'a staged object was used after its end')
   }
+}
+
+/** Place of the first key that is not below `least`. */
+function lowerBound(keys: readonly string[], least: string): number {
+  let low = 0
+  for (let high = keys.length; low < high; ) {
+    const middle = (low + high) >>> 1
+    if ((keys[middle] ?? '') < least) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 const notFoundError = (key: string): AkidbError =>

@@ -87,6 +87,7 @@ export interface ObjectStore {
   /**
    * Appends to an object (created where missing) that must be `at` bytes long now, else CONFLICT;
    * durable.
+   * A crash while it runs may leave a part of `bytes` at the end.
    */
   append(key: string, bytes: Uint8Array, at: number): Promise<void>
   /** Cuts an object to `bytes`; durable. */

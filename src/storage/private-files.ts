@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
-import { chmod, link, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, link, open, readdir, rename, unlink } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { AkidbError } from '../errors/errors.ts'
 import { fsCode, withFsErrors } from './fs-errors.ts'
-import { syncFolder } from './fs-folders.ts'
+import { makeFolder, syncFolder } from './fs-folders.ts'
 import { discard, writeFully } from './fs-publish.ts'
 import { isAbandoned, temporaryName } from './process-identity.ts'
 
@@ -37,7 +37,8 @@ export interface PrivateFiles {
 }
 
 /** The files of a folder, which is made (0700) at the first write. */
-export function openPrivateFiles(folder: string): PrivateFiles {
+export function openPrivateFiles(path: string): PrivateFiles {
+  const folder = resolve(path)
   return {
     read: (name, options) =>
       withFsErrors('cannot read', pathOf(folder, name), () =>
@@ -89,7 +90,7 @@ async function writePrivate(
   path: string,
   file: WriteFileOptions & { readonly bytes: Uint8Array },
 ): Promise<'created' | 'exists'> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder, 0o700)
   const temporary = join(folder, `.${temporaryName()}`)
   try {
     await writeTemporary(temporary, file)

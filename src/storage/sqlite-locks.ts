@@ -1,4 +1,13 @@
-import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../core/clock.ts'
@@ -10,6 +19,11 @@ import { readHolder, removeHolder, writeHolder } from './lock-holder.ts'
 import type { LockHandle, LockHolder, LockManager } from './locks.ts'
 
 const POLL_MS_MAX = 50
+/**
+ * Every lock held in this process. A connection that is garbage collected frees its lock, so a
+ * manager that nobody refers to any more must not take its locks along.
+ */
+const heldHere = new Set<LockHandle>()
 /** `isHeld` of another process takes a lock for an instant; these tries outlast it. */
 const TRIES_MIN = 3
 /** SQLite's primary result codes (sqlite.org/rescode.html). */
@@ -122,6 +136,7 @@ class SqliteLocks implements LockManager {
   #tryLock(name: string): DatabaseSync | undefined {
     const path = this.#path(name)
     const before = this.#ensureFile(path)
+    assertWritable(path)
     const database = openDatabase(path)
     try {
       database.exec('BEGIN EXCLUSIVE')
@@ -147,6 +162,7 @@ class SqliteLocks implements LockManager {
       name,
       release: async () => {
         if (!this.#held.delete(handle)) return
+        heldHere.delete(handle)
         try {
           removeHolder(this.#folder, name)
         } finally {
@@ -155,6 +171,7 @@ class SqliteLocks implements LockManager {
       },
     }
     this.#held.add(handle)
+    heldHere.add(handle)
     return handle
   }
 
@@ -177,6 +194,16 @@ class SqliteLocks implements LockManager {
 
 const inodeOf = (path: string): bigint | undefined =>
   lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino
+
+/** SQLite opens a file that it may not write for reading, and then its locks exclude nobody. */
+function assertWritable(path: string): void {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    // Removed meanwhile: the look at its inode notices.
+    if (fsCode(error) !== 'ENOENT') throw fromFsError(error, 'cannot lock', path)
+  }
+}
 
 function openDatabase(path: string): DatabaseSync {
   try {

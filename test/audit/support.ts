@@ -1,5 +1,6 @@
 import type { AuditEntryInput } from '../../src/audit/entry.ts'
 import { type AuditLog, type AuditLogOptions, openAuditLog } from '../../src/audit/log.ts'
+import { sha256Hex } from '../../src/core/digest.ts'
 import type { LockHandle } from '../../src/storage/locks.ts'
 import { createMemoryStore } from '../../src/storage/memory-store.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
@@ -73,9 +74,15 @@ export const entryInputs = (count: number, from = 0): AuditEntryInput[] =>
 /** Every object of a store, by key. */
 export async function dump(store: ObjectStore): Promise<Map<string, Uint8Array>> {
   const objects = new Map<string, Uint8Array>()
-  for await (const { key } of store.list('')) objects.set(key, await store.get(key))
+  for await (const { key } of store.list('')) {
+    objects.set(key, new Uint8Array(await store.get(key)))
+  }
   return objects
 }
+
+/** One line an object, to compare whole stores quickly. */
+export const digestOf = (objects: ReadonlyMap<string, Uint8Array>): string =>
+  [...objects].map(([key, bytes]) => `${key} ${sha256Hex(bytes)}`).join('\n')
 
 /** A fresh memory store with these objects. */
 export async function restore(objects: ReadonlyMap<string, Uint8Array>): Promise<ObjectStore> {

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LockHolder, LockManager } from '../../src/storage/locks.ts'
 import { createMemoryLocks } from '../../src/storage/memory-locks.ts'
@@ -187,6 +189,19 @@ describe('memory locks', () => {
     await dead.release()
     expect(await b.isHeld('x')).toBe(true)
   })
+
+  it('gives nothing to code of a killed process that still runs', async () => {
+    const locks = createMemoryLocks({ clock: systemClock })
+    const a = locks.forProcess('a', holder('a'))
+    const b = locks.forProcess('b', holder('b'))
+    const lock = await b.acquire('x', 0)
+    const waiting = expect(a.acquire('x', 30_000)).rejects.toThrow(/dead/)
+    locks.releaseAll('a')
+    await lock.release()
+    await waiting
+    await expect(a.acquire('y', 0)).rejects.toThrow(/dead/)
+    await (await locks.forProcess('a', holder('again')).acquire('x', 0)).release()
+  })
 })
 
 describe('sqlite locks between processes', () => {
@@ -279,6 +294,21 @@ describe('sqlite locks between processes', () => {
     expect((await readdir(folder)).sort()).toEqual(['x.db'])
     await locks.remove('x')
     expect(await readdir(folder)).toEqual([])
+  })
+
+  it.skipIf(process.getuid?.() === 0)('is refused on a file that cannot be written', async () => {
+    await (await locks.acquire('x', 0)).release()
+    await chmod(join(folder, 'x.db'), 0o444)
+    await expect(locks.acquire('x', 0)).rejects.toMatchObject({ code: 'AUTH' })
+  })
+
+  it('survives its manager being collected', async () => {
+    await openSqliteLocks(folder, { holder: holder('lost'), clock: systemClock }).acquire('x', 0)
+    setFlagsFromString('--expose-gc')
+    runInNewContext('gc')()
+    await systemClock.sleep(1)
+    runInNewContext('gc')()
+    expect(await locks.isHeld('x')).toBe(true)
   })
 
   it('says AUTH where the lock cannot be made', async () => {

@@ -15,7 +15,10 @@ const TIMES = [
   ['s', 1000],
 ] as const
 
-/** docs/limits.md, made of the table in src/core/limits.ts and the comment above each of its lines. */
+/**
+ * docs/limits.md, made of the table in src/core/limits.ts and the comment above each of its
+ * lines.
+ */
 export function limitsPage(): string {
   const source = readFileSync(join(ROOT, 'src/core/limits.ts'), 'utf8')
   const rows = Object.entries(limits).map(([name, value]) => {
@@ -28,9 +31,10 @@ export function limitsPage(): string {
   return [
     '# Limits',
     '',
-    'Made from `src/core/limits.ts`; a test compares the two, and `npm test -- test/docs.test.ts -u`',
-    'writes this page anew. Going over a limit ends with exit 27, code `LIMIT`, and the message',
-    'names the limit. The last part of a name is its unit: bytes, milliseconds (`Ms`) or a count.',
+    'Made from `src/core/limits.ts`. A test compares the two, and',
+    '`npx vitest run test/docs.test.ts -u` writes this page anew. Going over a limit ends',
+    'with exit 27, code `LIMIT`, and the message names the limit. The last',
+    'part of a name is its unit: bytes, milliseconds (`Ms`) or a count.',
     '',
     '| Limit | Value | Of what |',
     '|---|---|---|',

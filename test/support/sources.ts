@@ -24,7 +24,10 @@ export interface SourceFile {
   lineAt(position: number): number
 }
 
-/** Reads and parses every file that a glob pattern (relative to the root) names, in bytewise order. */
+/**
+ * Reads and parses every file that a glob pattern (relative to the root) names, in bytewise
+ * order.
+ */
 export function sourceFiles(pattern: string): readonly SourceFile[] {
   return globSync(pattern, { cwd: ROOT, exclude: (name) => name.includes('node_modules') })
     .map((path) => path.replaceAll('\\', '/'))
@@ -81,7 +84,10 @@ export interface ImportedModule {
   readonly line: number
 }
 
-/** Static imports and re-exports (types too), dynamic imports, `require` and module URLs with a literal name. */
+/**
+ * Static imports and re-exports (types too), dynamic imports, `require` and module URLs with a
+ * literal name.
+ */
 export function importsOf(file: SourceFile): readonly ImportedModule[] {
   const found: ImportedModule[] = []
   walk(file.tree, (node) => {

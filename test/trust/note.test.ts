@@ -17,17 +17,16 @@ const base64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'b
 const GO_TEXT =
   'If you think cryptography is the answer to your problem,\n' +
   "then you don't know what your problem is.\n"
-const GO_NOTE = `${GO_TEXT}
-— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=
-`
+const GO_SIGNATURE =
+  'x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM='
+const GO_NOTE = `${GO_TEXT}\n— PeterNeumann ${GO_SIGNATURE}\n`
 const GO_KEY = base64('ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW').slice(1)
 const GO_SEED = base64('AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz').slice(1)
 
 /** Example of C2SP signed-note. */
-const C2SP_NOTE = `This is an example message.
-
-— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=
-`
+const C2SP_SIGNATURE =
+  'Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM='
+const C2SP_NOTE = `This is an example message.\n\n— example.com/foo ${C2SP_SIGNATURE}\n`
 const C2SP_KEY = base64('AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k').slice(1)
 
 const peter = { name: 'PeterNeumann', key: publicKeyOf(GO_KEY) }

@@ -1,6 +1,7 @@
 /**
- * The kernel's structs as TypeScript sees them: the same fields in the same order as assembly/layout.ts.
- * Float64 fields come first, so that every field lies on its own alignment without gaps.
+ * The kernel's structs as TypeScript sees them: the same fields in the same order as
+ * assembly/layout.ts. Float64 fields come first, so that every field lies on its own alignment
+ * without gaps.
  */
 const INDEX_F64 = ['normMax', 'unit'] as const
 const INDEX_U32 = [

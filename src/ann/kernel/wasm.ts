@@ -11,8 +11,8 @@ export interface KernelMemory {
 }
 
 /**
- * The kernel's functions. Addresses are bytes from the start of the memory; u32 results come back as
- * signed numbers. Their contracts stand in assembly/index.ts.
+ * The kernel's functions. Addresses are bytes from the start of the memory; u32 results come back
+ * as signed numbers. Their contracts stand in assembly/index.ts.
  */
 export interface KernelExports {
   structBytes(which: number): number
@@ -61,7 +61,9 @@ const wasm = (globalThis as unknown as { readonly WebAssembly: WebAssemblyInterf
 
 let compiled: KernelModule | undefined
 
-/** The kernel, compiled once a thread. The bytes are part of the package; a digest guards the file. */
+/**
+ * The kernel, compiled once a thread. The bytes are part of the package; a digest guards the file.
+ */
 export function kernelModule(): KernelModule {
   if (compiled === undefined) {
     const bytes = Buffer.from(KERNEL_BASE64, 'base64')
@@ -75,7 +77,10 @@ export function kernelModule(): KernelModule {
   return compiled
 }
 
-/** Memory of at least `bytes`, which never grows. Errors: NO_SPACE where the machine has not that much. */
+/**
+ * Memory of at least `bytes`, which never grows. Errors: NO_SPACE where the machine has not that
+ * much.
+ */
 export function createMemory(bytes: number): KernelMemory {
   const pages = Math.max(1, Math.ceil(bytes / PAGE_BYTES))
   try {
@@ -83,7 +88,7 @@ export function createMemory(bytes: number): KernelMemory {
   } catch (cause) {
     const mib = Math.ceil((pages * PAGE_BYTES) / 2 ** 20)
     throw new AkidbError('NO_SPACE', `cannot get ${mib} MiB of memory for one segment's vectors`, {
-      hint: 'Close other programs or collections, or raise the memory limit (ulimit -v, container).',
+      hint: 'Close other programs or collections, or raise the memory limit (ulimit, container).',
       cause,
     })
   }

@@ -53,16 +53,16 @@ const defineLog = (command: Command, app: App): void => {
   command.action((flags: LogFlags) =>
     app.run(command, async (context) => {
       const { since, until, act, collection, actor } = flags
-      const engine = await context.engine()
-      const entries = engine.auditLog({
+      const request = {
         ...context.storeRequest(),
         ...(since === undefined ? {} : { sinceMs: parseTimeMs(since, '--since') }),
         ...(until === undefined ? {} : { untilMs: parseTimeMs(until, '--until') }),
         ...(act === undefined ? {} : { act }),
         ...(collection === undefined ? {} : { collection }),
         ...(actor === undefined ? {} : { actor }),
-      })
-      for await (const entry of entries) {
+      }
+      const engine = await context.engine()
+      for await (const entry of engine.auditLog(request)) {
         if (context.session.out.closed) break
         await context.item(entry, entryText(entry))
       }

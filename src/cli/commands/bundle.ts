@@ -3,7 +3,12 @@ import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
-import type { BundleCheckRequest, BundleInspectResult, BundleSigner, BundleVerifyResult } from '../engine.ts'
+import type {
+  BundleCheckRequest,
+  BundleInspectResult,
+  BundleSigner,
+  BundleVerifyResult,
+} from '../engine.ts'
 import { escapeLine } from '../escape.ts'
 import { humanBytes, humanDuration, plural } from '../human.ts'
 import { jsonLine } from '../json-document.ts'
@@ -74,7 +79,8 @@ const defineVerify = (command: Command, app: App): void => {
         }
       }
       const problems = bad.flatMap((result) => result.problems)
-      if (bad.length > 0) throw problemFailure(files.length === 1 ? `"${files[0]}"` : 'a bundle', problems)
+      if (bad.length > 0)
+        throw problemFailure(files.length === 1 ? `"${files[0]}"` : 'a bundle', problems)
       return undefined
     }),
   )
@@ -104,7 +110,17 @@ const signerRows = (signers: readonly BundleSigner[]): [string, string][] =>
 const stateRows = (roots: Readonly<Record<string, string>>, word: string): [string, string][] =>
   Object.entries(roots).map(([name, root]) => [`${word} of ${name}`, root])
 
-const KNOWN = ['kind', 'signers', 'path', 'bytes', 'headDigest', 'sequence', 'keyId', 'stateRoots', 'baseStateRoots']
+const KNOWN = [
+  'kind',
+  'signers',
+  'path',
+  'bytes',
+  'headDigest',
+  'sequence',
+  'keyId',
+  'stateRoots',
+  'baseStateRoots',
+]
 
 const inspectText = (file: string, result: BundleInspectResult): string =>
   fields([

@@ -29,20 +29,21 @@ export const defineCreate = (command: Command, app: App): void => {
   command.addOption(chosen('--metric <metric>', 'how nearness is measured', METRICS))
   command.addOption(repeated('--text-column <column>', 'payload field to search by words'))
   command.action((name: string, flags: CreateFlags) =>
-    app.run(command, (context) =>
-      context.withStore('write', async (store) => {
-        if (flags.metric !== undefined && flags.dimension === undefined) {
-          throw new AkidbError('USAGE', '--metric needs --dimension')
-        }
+    app.run(command, async (context) => {
+      if (flags.metric !== undefined && flags.dimension === undefined) {
+        throw new AkidbError('USAGE', '--metric needs --dimension')
+      }
+      return context.withStore('write', async (store) => {
         const collection = await store.createCollection(name, {
           ...(flags.dimension === undefined ? {} : { dimension: flags.dimension }),
           ...(flags.metric === undefined ? {} : { metric: flags.metric }),
           ...(flags.textColumn === undefined ? {} : { textFields: flags.textColumn }),
         })
         const result = await collection.info()
-        const shape = result.dimension === null ? 'text only' : `${result.dimension}-d, ${result.metric}`
+        const shape =
+          result.dimension === null ? 'text only' : `${result.dimension}-d, ${result.metric}`
         return { result, text: `made the collection ${name} (${shape})`, work: true }
-      }),
-    ),
+      })
+    }),
   )
 }

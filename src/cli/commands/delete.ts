@@ -27,7 +27,10 @@ export const defineDelete = (command: Command, app: App): void => {
     summary: 'delete records',
     examples: [
       ['akidb delete docs a17 a18', 'delete two records'],
-      [`akidb delete docs --filter '{"lang":"fi"}' --yes`, 'delete what matches, without a question'],
+      [
+        `akidb delete docs --filter '{"lang":"fi"}' --yes`,
+        'delete what matches, without a question',
+      ],
       ['akidb delete docs --source 0a1b…64 digits -n', 'count the rows that came from one file'],
     ],
     details: 'The state before it stays in the history: `akidb revert` brings it back.',
@@ -47,7 +50,10 @@ export const defineDelete = (command: Command, app: App): void => {
           const count = await countSelected(collection, selection, context)
           const what = `${plural(count, 'record')} of ${name}`
           if (flags.dryRun) {
-            return { result: { collection: name, deleted: count, dryRun: true }, text: `would delete ${what}` }
+            return {
+              result: { collection: name, deleted: count, dryRun: true },
+              text: `would delete ${what}`,
+            }
           }
           const agreed = await context.ask.confirm(`Delete ${what}?`, '--yes')
           if (!agreed) throw new AkidbError('USAGE', 'not deleted')
@@ -68,9 +74,13 @@ const selectionOf = async (ids: readonly string[], flags: DeleteFlags): Promise<
   if (flags.filter !== undefined) return { filter: await readFilter(flags.filter) }
   if (flags.source === undefined) return { ids }
   if (/^[0-9a-f]{64}$/.test(flags.source)) return { source: flags.source }
-  throw new AkidbError('USAGE', '--source takes the 64 hex digits of the SHA-256 of a source file', {
-    hint: 'See the sources in `akidb show <collection> --json`.',
-  })
+  throw new AkidbError(
+    'USAGE',
+    '--source takes the 64 hex digits of the SHA-256 of a source file',
+    {
+      hint: 'See the sources in `akidb show <collection> --json`.',
+    },
+  )
 }
 
 async function countSelected(

@@ -20,7 +20,9 @@ export const defineDiff = (command: Command, app: App): void => {
   command.argument('<collection>', 'its name')
   command.argument('<a>', 'from this state').argument('<b>', 'to this state')
   const range = { min: 0, max: 1_000_000 }
-  command.addOption(counted('--limit <n>', 'changed ids to list (default: 100)', range).default(100))
+  command.addOption(
+    counted('--limit <n>', 'changed ids to list (default: 100)', range).default(100),
+  )
   command.action((name: string, a: string, b: string, flags: { readonly limit: number }) =>
     app.run(command, (context) =>
       context.withStore('read', async (store) => {

@@ -26,7 +26,10 @@ export const defineDoctor = (command: Command, app: App): void => {
         return `${mark}  ${escapeLine(name)}: ${escapeLine(message)}${advice}`
       })
       const failed = result.checks.filter(({ status }) => status === 'fail').length
-      const failure = new AkidbError('PARTIAL', `${failed} of ${result.checks.length} checks failed`)
+      const failure = new AkidbError(
+        'PARTIAL',
+        `${failed} of ${result.checks.length} checks failed`,
+      )
       return { result, text: lines.join('\n'), failure: result.ok ? undefined : failure }
     }),
   )

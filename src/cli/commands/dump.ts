@@ -4,7 +4,13 @@ import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
-import { DUMP_FORMATS, type DumpFormat, type DumpPlan, dumpWriter, planColumns } from '../dump-rows.ts'
+import {
+  DUMP_FORMATS,
+  type DumpFormat,
+  type DumpPlan,
+  dumpWriter,
+  planColumns,
+} from '../dump-rows.ts'
 import { escapeLine } from '../escape.ts'
 import { humanBytes, plural } from '../human.ts'
 import { chosen } from '../option-kinds.ts'
@@ -31,7 +37,9 @@ export const defineDump = (command: Command, app: App): void => {
     exits: [21, 22, 24, 27],
   })
   command.argument('<collection>', 'its name')
-  command.addOption(chosen('--format <format>', 'of the output (default: by its name)', DUMP_FORMATS))
+  command.addOption(
+    chosen('--format <format>', 'of the output (default: by its name)', DUMP_FORMATS),
+  )
   command.option('-o, --output <file|->', 'the file (default: stdout)')
   command.option('--id-column <column>', 'what to call the id', 'id')
   command.option('--vector-column <column>', 'what to call the vector', 'vector')
@@ -45,7 +53,9 @@ async function dump(context: Context, name: string, flags: DumpFlags) {
   const output = flags.output ?? '-'
   const format = flags.format ?? formatOf(output)
   if (output === '-' && format === 'parquet' && context.session.out.isTerminal) {
-    throw new AkidbError('USAGE', 'a Parquet file would go to the terminal', { hint: 'Use -o <file>.' })
+    throw new AkidbError('USAGE', 'a Parquet file would go to the terminal', {
+      hint: 'Use -o <file>.',
+    })
   }
   return context.withStore('read', async (store) => {
     const collection = await store.collection(name)
@@ -54,7 +64,11 @@ async function dump(context: Context, name: string, flags: DumpFlags) {
     const columns = { id: flags.idColumn, vector: flags.vectorColumn }
     const vectors = info.dimension !== null
     const scan = (withVector: boolean) => collection.scan({ withVector, signal: context.signal })
-    const plan: DumpPlan = { columns, vectors, fields: await planColumns(format, () => scan(false)) }
+    const plan: DumpPlan = {
+      columns,
+      vectors,
+      fields: await planColumns(format, () => scan(false)),
+    }
     for (const note of plan.fields.notes) context.note(note)
     const file = output === '-' ? undefined : await createFile(output, flags.force === true)
     const target = await dumpTarget(context, file)
@@ -105,7 +119,11 @@ const refuseClash = (info: CollectionInfo, flags: DumpFlags): void => {
 }
 
 const clashError = (column: string, flag: string): AkidbError =>
-  new AkidbError('USAGE', `the payload has a field "${column}", which is also a column of the dump`, {
-    hint: `Choose another name with ${flag} (there are --id-column and --vector-column).`,
-    details: { column },
-  })
+  new AkidbError(
+    'USAGE',
+    `the payload has a field "${column}", which is also a column of the dump`,
+    {
+      hint: `Choose another name with ${flag} (there are --id-column and --vector-column).`,
+      details: { column },
+    },
+  )

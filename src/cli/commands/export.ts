@@ -79,6 +79,12 @@ const exportText = (result: ExportResult): string =>
     ['head', result.headDigest],
     ['sequence', result.sequence],
     ['signed by', result.keyId],
-    ...Object.entries(result.stateRoots).map(([name, root]): [string, string] => [`state of ${name}`, root]),
-    ...Object.entries(result.baseStateRoots ?? {}).map(([name, root]): [string, string] => [`base of ${name}`, root]),
+    ...Object.entries(result.stateRoots).map(([name, root]): [string, string] => [
+      `state of ${name}`,
+      root,
+    ]),
+    ...Object.entries(result.baseStateRoots ?? {}).map(([name, root]): [string, string] => [
+      `base of ${name}`,
+      root,
+    ]),
   ])

@@ -60,6 +60,9 @@ const recordText = (record: StoredRecord): string => {
     ['id', id],
     ['source', source === undefined ? 'written singly, not from a file' : sourceText(source)],
     ['payload', stringifyJson(payload)],
-    ['vector', vector === undefined ? null : `${plural(vector.length, 'component')}: ${vector.join(' ')}`],
+    [
+      'vector',
+      vector === undefined ? null : `${plural(vector.length, 'component')}: ${vector.join(' ')}`,
+    ],
   ])
 }

@@ -1,8 +1,8 @@
 import { AkidbError } from '../../errors/errors.ts'
 import type { App } from '../app.ts'
+import { closest } from '../closest.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import { closest } from '../closest.ts'
 import { TOPICS } from '../help/topics.ts'
 import { loadAll } from '../program.ts'
 

@@ -46,7 +46,11 @@ export const defineImport = (command: Command, app: App): void => {
         }),
       )
       const dry = flags.dryRun ? { dryRun: true } : {}
-      return { result: { ...result, ...dry }, text: importText(result, flags.dryRun === true), work: true }
+      return {
+        result: { ...result, ...dry },
+        text: importText(result, flags.dryRun === true),
+        work: true,
+      }
     }),
   )
 }

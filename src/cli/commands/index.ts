@@ -104,14 +104,20 @@ const defineRecall = (command: Command, app: App): void => {
     exits: [21, 24, 26],
   })
   command.argument('<collection>', 'its name')
-  command.addOption(counted('-k <n>', 'results (default: 10)', { min: 1, max: limits.searchCountMax }))
+  command.addOption(
+    counted('-k <n>', 'results (default: 10)', { min: 1, max: limits.searchCountMax }),
+  )
   command.addOption(counted('--ef <n>', 'candidates of the walk', { min: 1, max: 100_000 }))
-  command.addOption(counted('--samples <n>', 'stored vectors to ask with', { min: 1, max: 100_000 }))
+  command.addOption(
+    counted('--samples <n>', 'stored vectors to ask with', { min: 1, max: 100_000 }),
+  )
   command.action((name: string, flags: RecallFlags) =>
     app.run(command, (context) =>
       context.withStore('read', async (store) => {
         const collection = await store.collection(name)
-        const result = await context.progress(`index recall ${name}`, () => collection.recall(flags))
+        const result = await context.progress(`index recall ${name}`, () =>
+          collection.recall(flags),
+        )
         const { recall, k, ef, samples } = result
         const text = `${name}: recall@${k} ${recall.toFixed(4)} at ef ${ef}, ${plural(samples, 'query')}`
         return { result: { collection: name, ...result }, text: text.replace('querys', 'queries') }

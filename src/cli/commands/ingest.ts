@@ -1,7 +1,8 @@
 import { METRICS } from '../../core/metric.ts'
+import { FIELD_TYPES } from '../../core/schema.ts'
 import type { IngestRequest } from '../../db/api.ts'
 import { AkidbError } from '../../errors/errors.ts'
-import type { App } from '../app.ts'
+import type { App, Outcome } from '../app.ts'
 import { bytesOf } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
@@ -33,7 +34,10 @@ export const defineIngest = (command: Command, app: App): void => {
     summary: 'take records from files',
     examples: [
       ['akidb ingest docs papers.parquet', 'the id and vector columns are guessed, and said'],
-      ['akidb ingest docs papers.csv -n', 'show columns, guesses and the first rows; change nothing'],
+      [
+        'akidb ingest docs papers.csv -n',
+        'show columns, guesses and the first rows; change nothing',
+      ],
       ['akidb ingest docs a.jsonl --text-column title --text-column body', 'search by words too'],
       ['zcat rows.gz | akidb ingest docs - --format jsonl', 'from stdin'],
     ],
@@ -54,29 +58,37 @@ export const defineIngest = (command: Command, app: App): void => {
   command.option('--no-index', 'build no index now')
   command.addOption(dryRun('taken, with the first rows'))
   command.action((name: string, inputs: string[], flags: IngestFlags) =>
-    app.run(command, (context) =>
-      context.withStore(flags.dryRun ? 'read' : 'write', async (store, engine) => {
-        const request = requestOf(context, inputs, flags)
-        if (flags.dryRun) {
-          const files = await engine.previewIngest(store, name, request)
-          return { result: { collection: name, dryRun: true, files }, text: previewText(files) }
-        }
-        const result = await context.progress(`ingest ${name}`, (onProgress) =>
-          engine.ingest(store, name, { ...request, onProgress }),
-        )
-        for (const { code, message } of result.warnings) context.warn({ code, message })
-        const { partial, ...shown } = result
-        return { result: shown, text: ingestText(result), work: true, failure: ingestFailure(result) }
-      }),
-    ),
+    app.run(command, async (context) => {
+      const request = requestOf(context, inputs, flags)
+      return flags.dryRun ? preview(context, name, request) : ingest(context, name, request)
+    }),
   )
 }
+
+const preview = (context: Context, name: string, request: IngestRequest): Promise<Outcome> =>
+  context.withStore('read', async (store, engine) => {
+    const files = await engine.previewIngest(store, name, request)
+    return { result: { collection: name, dryRun: true, files }, text: previewText(files) }
+  })
+
+const ingest = (context: Context, name: string, request: IngestRequest): Promise<Outcome> =>
+  context.withStore('write', async (store, engine) => {
+    const { partial, ...result } = await context.progress(`ingest ${name}`, (onProgress) =>
+      engine.ingest(store, name, { ...request, onProgress }),
+    )
+    for (const { code, message } of result.warnings) context.warn({ code, message })
+    const failure = ingestFailure({ ...result, partial })
+    return { result, text: ingestText({ ...result, partial }), work: true, failure }
+  })
 
 /** Options that say what the columns of an input are. */
 const addColumnOptions = (command: Command): void => {
   command.addOption(chosen('--format <format>', 'instead of guessing', ['csv', 'jsonl', 'parquet']))
   command.option('--id-column <column>', 'the id (guessed: id, _id, key, uuid)')
-  command.option('--vector-column <column>', 'the vector (guessed: vector, embedding, embeddings, values)')
+  command.option(
+    '--vector-column <column>',
+    'the vector (guessed: vector, embedding, embeddings, values)',
+  )
   command.option('--vector-columns <glob>', `one column a component, such as 'v*'`)
   command.addOption(repeated('--text-column <column>', 'search this column by words; repeats'))
   command.option('--columns <a,b>', 'payload columns to keep (default: all others)')
@@ -118,17 +130,20 @@ const requestOf = (
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
 
 const defined = <T extends object>(values: T): Partial<Defined<T>> =>
-  Object.fromEntries(
-    Object.entries(values).filter(([, value]) => value !== undefined),
-  ) as Partial<Defined<T>>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<
+    Defined<T>
+  >
 
 const splitList = (text: string): string[] => text.split(',').filter((word) => word !== '')
 
 const parseTypes = (text: string): Record<string, string> => {
   const types: [string, string][] = splitList(text).map((pair) => {
     const at = pair.lastIndexOf('=')
-    if (at > 0 && at < pair.length - 1) return [pair.slice(0, at), pair.slice(at + 1)]
-    throw new AkidbError('USAGE', `--types: "${pair}" is not column=type`)
+    const type = FIELD_TYPES.find((name) => name === pair.slice(at + 1))
+    if (at > 0 && type !== undefined) return [pair.slice(0, at), type]
+    throw new AkidbError('USAGE', `--types: "${pair}" is not column=type`, {
+      hint: `Types: ${FIELD_TYPES.join(', ')}.`,
+    })
   })
   return Object.fromEntries(types)
 }

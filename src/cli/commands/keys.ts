@@ -1,11 +1,11 @@
+import { AkidbError } from '../../errors/errors.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
+import type { KeyInfo } from '../engine.ts'
 import { defineKeyFiles } from '../keys-files.ts'
 import { yes } from '../option-kinds.ts'
 import { table } from '../table.ts'
-import type { KeyInfo } from '../engine.ts'
-import { AkidbError } from '../../errors/errors.ts'
 
 /** `akidb keys …`. */
 export const defineKeys = (command: Command, app: App): void => {
@@ -108,7 +108,10 @@ const defineTrust = (command: Command, app: App): void => {
     summary: 'accept what a key signs',
     examples: [
       ['akidb keys trust site.pem --name head-office', 'show the fingerprint, and ask'],
-      ['akidb keys trust site.pem --yes', 'without a question: the fingerprint was compared before'],
+      [
+        'akidb keys trust site.pem --yes',
+        'without a question: the fingerprint was compared before',
+      ],
     ],
     details: 'Compare the fingerprint with one that came another way: by phone, on paper.',
     exits: [21, 22, 23, 26],
@@ -122,7 +125,9 @@ const defineTrust = (command: Command, app: App): void => {
       const request = context.storeRequest()
       if (flags.yes !== true) {
         const isFingerprint = /^[0-9a-f]{64}$/.test(input)
-        const keyId = isFingerprint ? input : (await engine.readPublicKey({ ...request, input })).keyId
+        const keyId = isFingerprint
+          ? input
+          : (await engine.readPublicKey({ ...request, input })).keyId
         const agreed = await context.ask.confirm(`Fingerprint ${keyId}\nTrust this key?`, '--yes')
         if (!agreed) throw new AkidbError('USAGE', 'not trusted')
       }

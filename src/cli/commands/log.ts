@@ -1,9 +1,9 @@
+import type { LogEntry } from '../../db/api.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import { counted } from '../option-kinds.ts'
-import type { LogEntry } from '../../db/api.ts'
 import { shortDigest } from '../human.ts'
+import { counted } from '../option-kinds.ts'
 import { table } from '../table.ts'
 
 /** Versions that one call lists unless --limit says otherwise. */
@@ -20,7 +20,9 @@ export const defineLog = (command: Command, app: App): void => {
     exits: [21, 24],
   })
   command.argument('<collection>', 'its name')
-  command.addOption(counted('--limit <n>', 'versions at most (default: 1000)', { min: 1, max: 1e6 }))
+  command.addOption(
+    counted('--limit <n>', 'versions at most (default: 1000)', { min: 1, max: 1e6 }),
+  )
   command.action((name: string, flags: { readonly limit?: number }) =>
     app.run(command, (context) =>
       context.withStore('read', async (store) => {

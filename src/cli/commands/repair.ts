@@ -25,11 +25,14 @@ export const defineRepair = (command: Command, app: App): void => {
   command.option('--from <bundle>', 'take lost blobs from this bundle')
   command.addOption(dryRun('mended'))
   command.action((flags: RepairFlags) =>
-    app.run(command, (context) =>
-      context.withStore(flags.dryRun ? 'read' : 'write', async (store) => {
-        if (flags.from !== undefined && /^[a-z0-9]+:\/\//i.test(flags.from)) {
-          throw new AkidbError('USAGE', `--from "${flags.from}": this version takes bundle files only`)
-        }
+    app.run(command, async (context) => {
+      if (flags.from !== undefined && /^[a-z0-9]+:\/\//i.test(flags.from)) {
+        throw new AkidbError(
+          'USAGE',
+          `--from "${flags.from}": this version takes bundle files only`,
+        )
+      }
+      return context.withStore(flags.dryRun ? 'read' : 'write', async (store) => {
         const result = await context.progress('repair', (onProgress) =>
           store.repair({
             dryRun: flags.dryRun === true,
@@ -43,16 +46,20 @@ export const defineRepair = (command: Command, app: App): void => {
           ...result.missing.map((key) => `missing  ${key}`),
           `${verb} ${result.repaired.length}, ${result.missing.length} still missing`,
         ]
-        const failure = new AkidbError('PARTIAL', `${plural(result.missing.length, 'blob')} still missing`, {
-          hint: 'Give a bundle that holds them with --from.',
-        })
+        const failure = new AkidbError(
+          'PARTIAL',
+          `${plural(result.missing.length, 'blob')} still missing`,
+          {
+            hint: 'Give a bundle that holds them with --from.',
+          },
+        )
         return {
           result: { ...result, dryRun: flags.dryRun === true },
           text: lines.join('\n'),
           work: true,
           failure: result.missing.length === 0 ? undefined : failure,
         }
-      }),
-    ),
+      })
+    }),
   )
 }

@@ -1,5 +1,5 @@
-import type { SearchRequest } from '../../db/api.ts'
 import { limits } from '../../core/limits.ts'
+import type { SearchRequest } from '../../db/api.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
@@ -52,7 +52,9 @@ export const defineSearch = (command: Command, app: App): void => {
   command.option('--text <words>', 'words')
   command.option('--queries <file>', 'a Parquet, JSONL or CSV file of queries')
   addQueryOptions(command)
-  command.addOption(counted('-k <n>', 'results (default: 10)', { min: 1, max: limits.searchCountMax }))
+  command.addOption(
+    counted('-k <n>', 'results (default: 10)', { min: 1, max: limits.searchCountMax }),
+  )
   command.addOption(counted('--ef <n>', 'candidates of the walk', { min: 1, max: 100_000 }))
   command.option('--exact', 'compare with every vector')
   command.option('--filter <json|@file>', 'only what matches')
@@ -98,7 +100,10 @@ async function search(context: Context, name: string, flags: SearchFlags): Promi
     })
     const elapsedMs = Math.round((performance.now() - startedMs) * 1000) / 1000
     const asked = { vector, id: flags.id, text: flags.text, filter: flags.filter, ...restOf(base) }
-    await auditSearch({ context, store, engine }, { collection: name, asked, queries: 1, ...result })
+    await auditSearch(
+      { context, store, engine },
+      { collection: name, asked, queries: 1, ...result },
+    )
     await printHits(context, { collection: name, k: base.k ?? 10, elapsedMs, flags, result })
     return undefined
   })
@@ -108,14 +113,23 @@ async function search(context: Context, name: string, flags: SearchFlags): Promi
 const restOf = ({ k, ef, exact, asOf }: SearchRequest) => ({ k, ef, exact, asOf })
 
 const checkWays = (flags: SearchFlags): void => {
-  const given = [flags.vector, flags.id, flags.text, flags.queries].filter((way) => way !== undefined)
+  const given = [flags.vector, flags.id, flags.text, flags.queries].filter(
+    (way) => way !== undefined,
+  )
   const hybrid = given.length === 2 && flags.vector !== undefined && flags.text !== undefined
   if (given.length !== 1 && !hybrid) {
     throw new AkidbError('USAGE', 'say what to search by, once', {
       hint: 'One of --vector, --id, --text, --queries, or both --vector and --text.',
     })
   }
-  const onlyMany = ['use', 'idColumn', 'vectorColumn', 'vectorColumns', 'textColumn', 'withPayload'] as const
+  const onlyMany = [
+    'use',
+    'idColumn',
+    'vectorColumn',
+    'vectorColumns',
+    'textColumn',
+    'withPayload',
+  ] as const
   const stray = flags.queries === undefined && onlyMany.find((flag) => flags[flag] !== undefined)
   if (stray) {
     const flag = stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)

@@ -61,7 +61,12 @@ const defineList = (command: Command, app: App): void => {
 
 const listText = (snapshots: readonly SnapshotInfo[]): string =>
   table(
-    [{ title: 'LABEL' }, { title: 'VERSION', align: 'right' }, { title: 'COMMITTED' }, { title: 'STATE ROOT' }],
+    [
+      { title: 'LABEL' },
+      { title: 'VERSION', align: 'right' },
+      { title: 'COMMITTED' },
+      { title: 'STATE ROOT' },
+    ],
     snapshots.map(({ label, version, committedAt, stateRoot }) => [
       label,
       String(version),

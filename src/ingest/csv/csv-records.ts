@@ -22,13 +22,24 @@ export interface CsvRow {
 /**
  * The records of CSV text (RFC 4180; LF and CRLF may be mixed; empty lines are no records), `separator` one character.
  *
- * Throws BAD_INPUT, naming the line, where quotes do not fit together; what came before is given out.
+ * Throws BAD_INPUT, naming the line, where quotes do not fit together; what came before need not have been given out.
  */
 export async function* csvRows(
   pieces: AsyncIterable<Uint8Array>,
   separator: string,
 ): AsyncGenerator<CsvRow> {
   let start = 0
+  let lastLine = 0
+  let lastByte = 0
+  // Called as each record is parsed, so that the lines are known when a later one fails.
+  const locate = ({ record, raw, info }: CsvItem): CsvRow => {
+    const blank = blankLines(raw, record)
+    const line = lastLine + blank.lines + 1
+    const byte = start + lastByte + blank.bytes
+    lastLine = line + lineEnds(record)
+    lastByte = info.bytes
+    return { cells: record, line, byte, raw: raw.slice(blank.lines) }
+  }
   const parser = parse({
     delimiter: separator,
     encoding: 'latin1',
@@ -39,6 +50,7 @@ export async function* csvRows(
     raw: true,
     max_record_size: limits.rowBytesMax,
     cast: (value, context) => (value === '' && !context.quoting ? null : value),
+    on_record: (item: unknown) => locate(item as CsvItem),
   })
   const bytes = async function* () {
     for await (const { piece, offset } of skipBom(pieces)) {
@@ -49,18 +61,8 @@ export async function* csvRows(
   const pumping = pipeline(Readable.from(bytes(), { highWaterMark: 1 }), parser)
   // The same failure comes out of the loop below.
   pumping.catch(() => {})
-  let lastLine = 0
-  let lastByte = 0
   try {
-    for await (const item of parser) {
-      const { record, raw, info } = item as CsvItem
-      const blank = blankLines(raw, record)
-      const line = lastLine + blank.lines + 1
-      const text = raw.slice(blank.lines)
-      yield { cells: record, line, byte: start + lastByte + blank.bytes, raw: text }
-      lastLine = line + lineEnds(record)
-      lastByte = info.bytes
-    }
+    for await (const row of parser) yield row as CsvRow
     await pumping
   } catch (error) {
     throw error instanceof CsvError ? badCsv(error, lastLine) : error
@@ -74,7 +76,10 @@ interface CsvItem {
 }
 
 /** Empty lines before a record: `raw` has one character for each, CR standing for CRLF. */
-function blankLines(raw: string, record: readonly (string | null)[]): { lines: number; bytes: number } {
+function blankLines(
+  raw: string,
+  record: readonly (string | null)[],
+): { lines: number; bytes: number } {
   const lead = /^[\r\n]*/.exec(raw)?.[0] ?? ''
   // A lone CR at the start of a bare first field belongs to that field.
   const own = /^\r*/.exec(record[0] ?? '')?.[0].length ?? 0
@@ -100,9 +105,13 @@ function badCsv(error: CsvError, lastLine: number): AkidbError {
       : error.code === 'CSV_MAX_RECORD_SIZE'
         ? `a record is longer than ${limits.rowBytesMax} bytes (a quote that never closes?)`
         : 'a quote stands inside a field, or text after the closing quote'
-  return new AkidbError('BAD_INPUT', `The CSV is broken in the record from line ${lastLine + 1} on: ${why}.`, {
-    hint: 'Put the whole field in quotes and double every quote inside.',
-    details: { line: lastLine + 1 },
-    cause: error,
-  })
+  return new AkidbError(
+    'BAD_INPUT',
+    `The CSV is broken in the record from line ${lastLine + 1} on: ${why}.`,
+    {
+      hint: 'Put the whole field in quotes and double every quote inside.',
+      details: { line: lastLine + 1 },
+      cause: error,
+    },
+  )
 }

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import type { JsonValue } from '../../core/json.ts'
 import type { FieldType } from '../../core/schema.ts'
 import type { ColumnChoice } from '../column-choice.ts'
@@ -53,10 +52,8 @@ export class CsvRowReader {
     if (cells.length < wanted || cells.slice(wanted).some((cell) => cell !== null)) {
       return new Flaw('FIELD_COUNT', `The row has ${cells.length} fields, the header ${wanted}.`)
     }
-    const raw = Buffer.from(row.raw, 'latin1')
-    if (!isUtf8(raw)) {
-      return new Flaw('BAD_UTF8', 'The row is not UTF-8.', { byte: badUtf8At(raw) })
-    }
+    const badAt = NOT_ASCII.test(row.raw) ? badUtf8At(Buffer.from(row.raw, 'latin1')) : -1
+    if (badAt >= 0) return new Flaw('BAD_UTF8', 'The row is not UTF-8.', { byte: badAt })
     const id = idColumn === '' ? String(rowNumber) : checkId(decode(idCell ?? ''), idColumn)
     if (id instanceof Flaw) return id
     this.lastId = id
@@ -115,8 +112,9 @@ export class CsvRowReader {
   }
 }
 
+const NOT_ASCII = /[\x80-\xff]/
 const COMPONENT = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/
 
 /** A field's text from its bytes as characters; what is no UTF-8 becomes U+FFFD (rows are checked before). */
 export const decode = (cell: string): string =>
-  /[\x80-\xff]/.test(cell) ? Buffer.from(cell, 'latin1').toString('utf8') : cell
+  NOT_ASCII.test(cell) ? Buffer.from(cell, 'latin1').toString('utf8') : cell

@@ -25,7 +25,7 @@ export function guessSeparator(head: Uint8Array): string {
 /** A separator that somebody gave: one ASCII character, no quote and no line end; `\t` and `tab` are the tab. */
 export function checkSeparator(given: string): string {
   if (given === '\\t' || given === 'tab') return '\t'
-  if (/^[\x01-\x7f]$/.test(given) && !/["\r\n]/.test(given)) return given
+  if (given.length === 1 && given > '\0' && given < '\x80' && !/["\r\n]/.test(given)) return given
   throw new AkidbError('USAGE', `${JSON.stringify(given)} is no separator.`, {
     hint: 'Give one character, such as ";", or "tab".',
   })

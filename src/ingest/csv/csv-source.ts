@@ -25,7 +25,8 @@ export async function openCsv(bytes: FileBytes, options: ReadOptions): Promise<R
   const { choice, names, types, rule } = survey
   const warnings = new Map<string, number>()
   const demanded = new Set(Object.keys(options.types ?? {}))
-  const misfit = (): void => void warnings.set('TYPE_MISFIT', (warnings.get('TYPE_MISFIT') ?? 0) + 1)
+  const misfit = (): void =>
+    void warnings.set('TYPE_MISFIT', (warnings.get('TYPE_MISFIT') ?? 0) + 1)
   const reader = new CsvRowReader(choice, { names, types, demanded }, rule, misfit)
   const plan: SourcePlan = {
     format: 'csv',
@@ -84,7 +85,10 @@ function readRow(row: CsvRow, reader: CsvRowReader, builder: BatchBuilder): void
   const { id, vector, payload } = checked
   const position = row.line
   const size = RECORD_BYTES + row.raw.length
-  builder.add(vector === undefined ? { id, payload, position } : { id, vector, payload, position }, size)
+  builder.add(
+    vector === undefined ? { id, payload, position } : { id, vector, payload, position },
+    size,
+  )
 }
 
 interface Survey {
@@ -166,13 +170,19 @@ function notesOf(survey: Survey, separator: string, options: ReadOptions): strin
   }
   const guessed = [...survey.types]
     .filter(([name, type]) => {
-      return type !== 'string' && options.types?.[name] === undefined && options.fields?.[name] === undefined
+      return (
+        type !== 'string' &&
+        options.types?.[name] === undefined &&
+        options.fields?.[name] === undefined
+      )
     })
     .map(([name, type]) => `${JSON.stringify(name)} ${type}`)
   if (guessed.length > 0) notes.push(`Types by the first cells: ${guessed.join(', ')}.`)
   if (survey.rows === 0) notes.push('The file holds no rows.')
   if (survey.dimensionLine !== undefined) {
-    notes.push(`The dimension is ${survey.rule.dimension}, taken from line ${survey.dimensionLine}.`)
+    notes.push(
+      `The dimension is ${survey.rule.dimension}, taken from line ${survey.dimensionLine}.`,
+    )
   }
   return notes
 }

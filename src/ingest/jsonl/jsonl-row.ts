@@ -31,7 +31,12 @@ export class JsonRowReader {
   /** The id of the row read last, also of a refused one, where it could be read. */
   lastId: string | undefined
 
-  constructor(choice: ColumnChoice, rule: VectorRule, options: ReadOptions, left: readonly string[]) {
+  constructor(
+    choice: ColumnChoice,
+    rule: VectorRule,
+    options: ReadOptions,
+    left: readonly string[],
+  ) {
     this.#choice = choice
     this.#rule = rule
     this.#types = Object.entries(options.types ?? {})

@@ -1,15 +1,15 @@
-import type { FieldType } from '../../core/schema.ts'
-import { AkidbError } from '../../errors/errors.ts'
 import { JsonReader } from '../../core/json-reader.ts'
 import { limits } from '../../core/limits.ts'
+import type { FieldType } from '../../core/schema.ts'
+import { AkidbError } from '../../errors/errors.ts'
 import { BatchBuilder } from '../batch-builder.ts'
 import { type ColumnChoice, chooseColumns } from '../column-choice.ts'
 import type { FileBytes } from '../file-bytes.ts'
 import { Flaw } from '../flaw.ts'
 import type { IngestBatch, ReadOptions, RecordSource, SourcePlan } from '../records.ts'
+import { skipBom } from '../text-head.ts'
 import { commonType, typeOf } from '../type-check.ts'
 import type { VectorRule } from '../vector-check.ts'
-import { skipBom } from '../text-head.ts'
 import { JsonRowReader } from './jsonl-row.ts'
 import { type Line, LineSplitter } from './line-splitter.ts'
 
@@ -104,7 +104,10 @@ function readLine(line: Line, reader: JsonRowReader, builder: BatchBuilder): voi
   const { id, vector, payload } = row
   const bytes = RECORD_BYTES + (line.bytes?.length ?? 0)
   const position = line.line
-  builder.add(vector === undefined ? { id, payload, position } : { id, vector, payload, position }, bytes)
+  builder.add(
+    vector === undefined ? { id, payload, position } : { id, vector, payload, position },
+    bytes,
+  )
 }
 
 /** The lines of each piece, the first without a byte order mark. */
@@ -140,9 +143,13 @@ async function takeSample(bytes: FileBytes): Promise<Sample> {
 function refuseJson(first: Line | undefined): void {
   const start = first?.bytes?.toString('latin1', 0, 256).trim() ?? ''
   if (!start.startsWith('[') && start !== '{') return
-  throw new AkidbError('BAD_INPUT', `This is JSON, not JSON lines: line ${first?.line} begins no object of its own.`, {
-    hint: 'Write one object a line, for example with: jq -c ".[]" in.json > out.jsonl',
-  })
+  throw new AkidbError(
+    'BAD_INPUT',
+    `This is JSON, not JSON lines: line ${first?.line} begins no object of its own.`,
+    {
+      hint: 'Write one object a line, for example with: jq -c ".[]" in.json > out.jsonl',
+    },
+  )
 }
 
 function surveyKeys(sample: Sample): {
@@ -179,11 +186,13 @@ function choose(
   const columns = new Set(survey.columns)
   // Keys come and go from line to line: one that the sample lacks may still come.
   if (!survey.whole) {
-    for (const name of [...(options.textColumns ?? []), ...(options.columns ?? [])]) columns.add(name)
+    for (const name of [...(options.textColumns ?? []), ...(options.columns ?? [])])
+      columns.add(name)
   }
   if (survey.parsed === 0) {
     // No line tells: each is refused for its own reason.
-    for (const name of [...(options.textColumns ?? []), ...(options.columns ?? [])]) columns.add(name)
+    for (const name of [...(options.textColumns ?? []), ...(options.columns ?? [])])
+      columns.add(name)
     columns.add(options.idColumn ?? 'id')
     if (options.vectorColumns === undefined) columns.add(options.vectorColumn ?? 'vector')
   }

@@ -1,6 +1,7 @@
 /** The parts of hyparquet that are used, with the types as this folder sees them. */
-import { parquetMetadata, parquetSchema } from 'hyparquet'
+
 import type { PageHeader, SchemaTree } from 'hyparquet'
+import { parquetMetadata, parquetSchema } from 'hyparquet'
 import { parquetHeader } from 'hyparquet/src/column.js'
 import { deltaBinaryUnpack, deltaByteArray, deltaLengthByteArray } from 'hyparquet/src/delta.js'
 import { byteStreamSplit } from 'hyparquet/src/encoding.js'

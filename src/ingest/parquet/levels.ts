@@ -30,7 +30,8 @@ export function readHybrid(
       at += runs * width
     } else {
       const valueBytes = (width + 7) >> 3
-      if (runs === 0 || at + valueBytes > place.end) throw new RangeError('the levels end too early')
+      if (runs === 0 || at + valueBytes > place.end)
+        throw new RangeError('the levels end too early')
       let value = 0
       for (let i = 0; i < valueBytes; i++) value += (bytes[at + i] as number) * 2 ** (8 * i)
       at += valueBytes

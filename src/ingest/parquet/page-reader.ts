@@ -189,37 +189,52 @@ export class PageReader {
   #broken(byte: number, cause: unknown): AkidbError {
     const why = cause instanceof Error ? cause.message : String(cause)
     const where = `column ${JSON.stringify(this.#place.path)}, page at byte ${byte}`
-    return new AkidbError('BAD_INPUT', `The Parquet file is damaged or not supported in ${where}: ${why}.`, {
-      hint: 'Copy the file again from its source, or write it anew.',
-      details: { column: this.#place.path, byte },
-      cause,
-    })
+    return new AkidbError(
+      'BAD_INPUT',
+      `The Parquet file is damaged or not supported in ${where}: ${why}.`,
+      {
+        hint: 'Copy the file again from its source, or write it anew.',
+        details: { column: this.#place.path, byte },
+        cause,
+      },
+    )
   }
 }
 
 function checkSizes(header: PageHeader, left: number): void {
   const { compressed_page_size: packed, uncompressed_page_size: bytes } = header
   if (!(packed >= 0 && packed <= left)) throw new RangeError('the page is longer than its chunk')
-  if (!(bytes >= 0 && bytes <= limits.parquetPageBytesMax && packed <= limits.parquetPageBytesMax)) {
-    throw new AkidbError('LIMIT', `A Parquet page is larger than ${limits.parquetPageBytesMax} bytes.`, {
-      hint: 'Write the file with smaller pages.',
-      details: { limit: 'parquetPageBytesMax', max: limits.parquetPageBytesMax },
-    })
+  if (
+    !(bytes >= 0 && bytes <= limits.parquetPageBytesMax && packed <= limits.parquetPageBytesMax)
+  ) {
+    throw new AkidbError(
+      'LIMIT',
+      `A Parquet page is larger than ${limits.parquetPageBytesMax} bytes.`,
+      {
+        hint: 'Write the file with smaller pages.',
+        details: { limit: 'parquetPageBytesMax', max: limits.parquetPageBytesMax },
+      },
+    )
   }
 }
 
 function checkCrc(header: PageHeader, packed: Uint8Array): void {
   if (header.crc === undefined) return
-  if (crc32(packed) !== header.crc >>> 0) throw new Error('the page checksum (CRC-32) does not match')
+  if (crc32(packed) !== header.crc >>> 0)
+    throw new Error('the page checksum (CRC-32) does not match')
 }
 
 function checkCount(values: number | undefined): number {
   if (values !== undefined && values >= 0 && values <= limits.parquetPageValuesMax) return values
   if (values === undefined || values < 0) throw new RangeError('a negative number of values')
-  throw new AkidbError('LIMIT', `A Parquet page has more than ${limits.parquetPageValuesMax} values.`, {
-    hint: 'Write the file with smaller pages.',
-    details: { limit: 'parquetPageValuesMax', max: limits.parquetPageValuesMax },
-  })
+  throw new AkidbError(
+    'LIMIT',
+    `A Parquet page has more than ${limits.parquetPageValuesMax} values.`,
+    {
+      hint: 'Write the file with smaller pages.',
+      details: { limit: 'parquetPageValuesMax', max: limits.parquetPageValuesMax },
+    },
+  )
 }
 
 function readIndexes(

@@ -166,3 +166,25 @@ export async function smallBundle(
 }
 
 export const TRUSTED: readonly PublicKey[] = [DEFAULT_SIGNER.key]
+
+/** A member with its header and padding, or the end marker. */
+export interface Part {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+/** Cuts a sound bundle into its members; the last part is the end marker. Each part is a copy. */
+export function partsOf(bundle: Uint8Array): Part[] {
+  const view = Buffer.from(bundle)
+  const parts: Part[] = []
+  let at = 0
+  while (view[at] !== 0) {
+    const name = view.toString('latin1', at, at + 100).replace(/\0+$/, '')
+    const size = Number.parseInt(view.toString('latin1', at + 124, at + 135), 8)
+    const end = at + 512 + Math.ceil(size / 512) * 512
+    parts.push({ name, bytes: Uint8Array.from(view.subarray(at, end)) })
+    at = end
+  }
+  parts.push({ name: 'end', bytes: Uint8Array.from(view.subarray(at)) })
+  return parts
+}

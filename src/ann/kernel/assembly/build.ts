@@ -1,13 +1,18 @@
-// Deterministic batch build of an HNSW graph (arXiv:1603.09320, Algorithms 1 and 4). Phase 1 plans every
-// row of a batch against a frozen graph; phase 2 applies the reverse links, each target row owned by one
-// worker, in source order. Any number of workers therefore produces the same bytes.
+// Deterministic batch build of an HNSW graph (arXiv:1603.09320, Algorithms 1 and 4). Phase 1 plans
+// every row of a batch against a frozen graph; phase 2 applies the reverse links, each target row
+// owned by one worker, in source order. Any number of workers therefore produces the same bytes.
 import { distances, distances4 } from "./distance";
 import { keyAt, keyDistance, makeKey, offer, setKey, sortHeap } from "./heap";
-import { Context, Index, levelOf, LEVELS_MAX, linkDistances, links, queryOf, rowQueryOf } from "./layout";
+import {
+  Context, Index, levelOf, LEVELS_MAX, linkDistances, links, queryOf, rowQueryOf,
+} from "./layout";
 import { rowAsQuery } from "./rows";
 import { descend, searchLevel } from "./search";
 
-/** Keeps at most `limit` of the sorted keys, each nearer to the new row than to any key kept before it. */
+/**
+ * Keeps at most `limit` of the sorted keys, each nearer to the new row than to any key kept before
+ * it.
+ */
 function selectNeighbours(x: Index, c: Context, keys: u32, count: u32, limit: u32): u32 {
   if (count < limit) return count;
   const selected = c.selected, q = rowQueryOf(c), form = x.walkForm;
@@ -22,7 +27,8 @@ function selectNeighbours(x: Index, c: Context, keys: u32, count: u32, limit: u3
       const i1 = left > 1 ? load<u32>(s, 4) : i0;
       const i2 = left > 2 ? load<u32>(s, 8) : i0;
       const i3 = left > 3 ? load<u32>(s, 12) : i0;
-      if (v128.any_true(f32x4.lt(distances4(x, q, form, i0, i1, i2, i3), limitDistance))) good = false;
+      const between = distances4(x, q, form, i0, i1, i2, i3);
+      if (v128.any_true(f32x4.lt(between, limitDistance))) good = false;
     }
     if (good) {
       store<u32>(selected + (kept << 2), id);
@@ -40,7 +46,8 @@ function stagedList(x: Index, slot: u32, level: u32): u32 {
 
 /** Puts what selection left in the top heap into the row's own list and into the stage. */
 function stageLinks(x: Index, c: Context, id: u32, slot: u32, level: u32, count: u32): void {
-  const list = links(x, id, level), listDists = linkDistances(x, id, level), staged = stagedList(x, slot, level);
+  const list = links(x, id, level), listDists = linkDistances(x, id, level);
+  const staged = stagedList(x, slot, level);
   store<u32>(list, count);
   store<u32>(staged, count);
   for (let i: u32 = 0; i < count; i++) {
@@ -62,7 +69,9 @@ function planRow(x: Index, c: Context, id: u32, from: u32): void {
   rowAsQuery(x, q, id);
   for (let j: u32 = 0; j < earlier; j++) store<u32>(ids + (j << 2), from + j);
   distances(x, c, q, ids, earlier, dists, x.walkForm);
-  for (let j: u32 = 0; j < earlier; j++) setKey(batchKeys, j, makeKey(load<f32>(dists + (j << 2)), from + j));
+  for (let j: u32 = 0; j < earlier; j++) {
+    setKey(batchKeys, j, makeKey(load<f32>(dists + (j << 2)), from + j));
+  }
 
   if (!empty && maxLevel > level) entry = descend(x, c, q, entry, maxLevel, level);
   for (let l = <i32>level; l >= 0; l--) {
@@ -86,7 +95,8 @@ function planRow(x: Index, c: Context, id: u32, from: u32): void {
 
 /** Adds `id` to the links of `target`, thinning the list when it is full. */
 function addLink(x: Index, c: Context, target: u32, id: u32, distance: f32, level: u32): void {
-  const capacity = level ? x.m : x.m0, list = links(x, target, level), dists = linkDistances(x, target, level);
+  const capacity = level ? x.m : x.m0;
+  const list = links(x, target, level), dists = linkDistances(x, target, level);
   const count = load<u32>(list);
   if (count < capacity) {
     store<u32>(list, count + 1);
@@ -114,10 +124,12 @@ function addLink(x: Index, c: Context, target: u32, id: u32, distance: f32, leve
 function applyLinks(x: Index, c: Context, from: u32, to: u32, worker: u32, workers: u32): void {
   for (let id = from; id < to; id++) {
     for (let level: u32 = 0; level <= levelOf(x, id); level++) {
-      const staged = stagedList(x, id - from, level), count = load<u32>(staged), dists = staged + (x.m << 2);
+      const staged = stagedList(x, id - from, level), count = load<u32>(staged);
+      const dists = staged + (x.m << 2);
       for (let i: u32 = 1; i <= count; i++) {
         const target = load<u32>(staged + (i << 2));
-        if (target % workers == worker) addLink(x, c, target, id, load<f32>(dists + (i << 2)), level);
+        if (target % workers != worker) continue;
+        addLink(x, c, target, id, load<f32>(dists + (i << 2)), level);
       }
     }
   }
@@ -127,7 +139,8 @@ function applyLinks(x: Index, c: Context, from: u32, to: u32, worker: u32, worke
 function barrier(x: Index, workers: u32): void {
   if (workers == 1) return;
   const base = changetype<usize>(x);
-  const waiting = base + offsetof<Index>("waiting"), generation = base + offsetof<Index>("generation");
+  const waiting = base + offsetof<Index>("waiting");
+  const generation = base + offsetof<Index>("generation");
   const before = atomic.load<u32>(generation);
   if (atomic.add<u32>(waiting, 1) == workers - 1) {
     atomic.store<u32>(waiting, 0);
@@ -160,7 +173,9 @@ export function buildGraph(x: Index, c: Context, worker: u32, workers: u32): voi
     barrier(x, workers);
     if (worker == 0) atomic.store<u32>(next, from);
     barrier(x, workers);
-    for (let id = atomic.add<u32>(next, 1); id < to; id = atomic.add<u32>(next, 1)) planRow(x, c, id, from);
+    for (let id = atomic.add<u32>(next, 1); id < to; id = atomic.add<u32>(next, 1)) {
+      planRow(x, c, id, from);
+    }
     barrier(x, workers);
     applyLinks(x, c, from, to, worker, workers);
     barrier(x, workers);

@@ -1,5 +1,5 @@
-// Kernel distances: lower is nearer, never NaN. cosine: the negated cosine; dot: the negated dot product
-// (over the query's power of two); l2: the squared distance.
+// Kernel distances: lower is nearer, never NaN. cosine: the negated cosine; dot: the negated dot
+// product (over the query's power of two); l2: the squared distance.
 import { Context, COSINE, DOT, F32, Index, L2, Query } from "./layout";
 import { dot4F32, dot4Int8, dotF64, gather, squared4F32, squaredF64 } from "./simd";
 
@@ -23,11 +23,13 @@ function wide4(x: Index, q: Query, a: u32, b: u32, c: u32, d: u32): v128 {
 function f32Distances4(x: Index, q: Query, a: u32, b: u32, c: u32, d: u32): v128 {
   if (q.wide) return wide4(x, q, a, b, c, d);
   const stride = x.stride, rowBytes = stride << 2, base = x.vectors;
-  const pa = base + a * rowBytes, pb = base + b * rowBytes, pc = base + c * rowBytes, pd = base + d * rowBytes;
+  const pa = base + a * rowBytes, pb = base + b * rowBytes;
+  const pc = base + c * rowBytes, pd = base + d * rowBytes;
   if (x.metric == L2) return squared4F32(q.values, pa, pb, pc, pd, stride);
   const negated = f32x4.neg(dot4F32(q.values, pa, pb, pc, pd, stride));
   if (x.metric != COSINE) return negated;
-  // Rounding may carry a cosine just over 1; held there, equal directions tie and the lower row wins.
+  // Rounding may carry a cosine just over 1; held there, equal directions tie and the lower row
+  // wins.
   return f32x4.max(f32x4.mul(negated, gather(x.factors, a, b, c, d)), f32x4.splat(-1));
 }
 
@@ -48,7 +50,9 @@ export function distances4(x: Index, q: Query, form: u32, a: u32, b: u32, c: u32
 }
 
 /** Writes the distance of each listed row to `out`, which has room for a multiple of four. */
-export function distances(x: Index, c: Context, q: Query, ids: u32, count: u32, out: u32, form: u32): void {
+export function distances(
+  x: Index, c: Context, q: Query, ids: u32, count: u32, out: u32, form: u32,
+): void {
   c.evaluated += count;
   for (let i: u32 = 0; i < count; i += 4, ids += 16, out += 16) {
     const a = load<u32>(ids);

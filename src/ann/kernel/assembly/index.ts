@@ -10,11 +10,16 @@ export function structBytes(which: u32): u32 {
   return which == 0 ? offsetof<Index>() : which == 1 ? offsetof<Query>() : offsetof<Context>();
 }
 
-export function measure(x: Index, c: Context, from: u32, to: u32): u32 { return measureRows(x, c, from, to); }
+export function measure(x: Index, c: Context, from: u32, to: u32): u32 {
+  return measureRows(x, c, from, to);
+}
+
 export function centre(x: Index): f64 { return centreRows(x); }
 export function quantise(x: Index, from: u32, to: u32): void { quantiseRows(x, from, to); }
 export function bias(x: Index, from: u32, to: u32): void { biasRows(x, from, to); }
-export function build(x: Index, c: Context, worker: u32, workers: u32): void { buildGraph(x, c, worker, workers); }
+export function build(x: Index, c: Context, worker: u32, workers: u32): void {
+  buildGraph(x, c, worker, workers);
+}
 
 export function scan(x: Index, c: Context, k: u32, over: u32, filter: u32, form: u32): u32 {
   c.evaluated = 0;

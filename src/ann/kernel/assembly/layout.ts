@@ -1,18 +1,22 @@
-// Memory layout shared by TypeScript and the kernel. An @unmanaged class is a plain C struct: a pointer
-// with typed fields at fixed offsets, no object header and no garbage collection. Field order is the
-// ABI: ../layout.ts lists the same fields, and the sizes are compared when the kernel is compiled.
+// Memory layout shared by TypeScript and the kernel. An @unmanaged class is a plain C struct: a
+// pointer with typed fields at fixed offsets, no object header and no garbage collection. Field
+// order is the ABI: ../layout.ts lists the same fields, and the sizes are compared when the kernel
+// is compiled.
 
 /** One segment: sizes, graph state and the addresses of its arrays. Shared by all workers. */
 @unmanaged
 export class Index {
   /** Largest Euclidean norm of a stored row. */
   normMax: f64;
-  /** Power of two that brings rows (centred ones for l2) to a norm of at most 1, for the int8 form. */
+  /**
+   * Power of two that brings rows (centred ones for l2) to a norm of at most 1, for the int8 form.
+   */
   unit: f64;
   rows: u32; dimension: u32; stride: u32; metric: u32; walkForm: u32; wide: u32; queryMax: u32;
   m: u32; m0: u32; efConstruction: u32; maxBatch: u32; entry: u32; maxLevel: u32; built: u32;
   vectors: u32; factors: u32; codes: u32; scales: u32; biases: u32; centre: u32; sums: u32;
-  links0: u32; levels: u32; upperAt: u32; upper: u32; distances0: u32; distancesUpper: u32; staged: u32;
+  links0: u32; levels: u32; upperAt: u32; upper: u32;
+  distances0: u32; distancesUpper: u32; staged: u32;
   next: u32; waiting: u32; generation: u32; spare: u32;
 }
 
@@ -24,7 +28,9 @@ export class Query {
   /** Applied to wide distances so that they fit float32. */
   wideScale: f64;
   values: u32; codes: u32; wide: u32;
-  /** int8 distance = offset + biasFactor · bias[row] + factor · scale[row] · (integer dot product). */
+  /**
+   * int8 distance = offset + biasFactor · bias[row] + factor · scale[row] · (integer dot product).
+   */
   factor: f32; offset: f32; biasFactor: f32;
 }
 

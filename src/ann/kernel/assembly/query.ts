@@ -18,7 +18,10 @@ function exponentOf(v: f64): i32 {
 /** Norms up to 2^60 have squared differences that fit float32 with room to spare. */
 const NARROW_QUERY: f64 = 1152921504606846976;
 
-/** Reads the raw query of the context and fills in the form that `form` needs; the f32 form is always made. */
+/**
+ * Reads the raw query of the context and fills in the form that `form` needs; the f32 form is
+ * always made.
+ */
 export function prepareQuery(x: Index, c: Context, form: u32): void {
   const q = queryOf(c), raw = c.raw, dimension = x.dimension;
   const norm = Math.sqrt(dotF64(raw, raw, x.stride));
@@ -44,7 +47,9 @@ export function prepareQuery(x: Index, c: Context, form: u32): void {
   if (form != F32) codeQuery(x, q, x.metric == L2 ? raw : q.values);
 }
 
-/** Codes a query as int16, as finely as int32 sums allow: twice to 250 times finer than the rows. */
+/**
+ * Codes a query as int16, as finely as int32 sums allow: twice to 250 times finer than the rows.
+ */
 function codeQuery(x: Index, q: Query, values: u32): void {
   const dimension = x.dimension, unit: f64 = x.metric == L2 ? x.unit : 1;
   let largest: f64 = 0, square: f64 = 0;
@@ -61,14 +66,18 @@ function codeQuery(x: Index, q: Query, values: u32): void {
     q.factor = <f32>(-largest / levels);
     return;
   }
-  // Everything is divided by the query's norm where that is far above the rows', so that float32 holds it.
+  // Everything is divided by the query's norm where that is far above the rows', so that float32
+  // holds it.
   const shrink = 1 / max<f64>(1, Math.sqrt(square));
   q.factor = <f32>(-2 * (largest * shrink) / levels);
   q.offset = <f32>(square * shrink);
   q.biasFactor = <f32>shrink;
 }
 
-/** Writes the k nearest found, best first; with `rescore`, that many are ranked again by f32 distance. */
+/**
+ * Writes the k nearest found, best first; with `rescore`, that many are ranked again by f32
+ * distance.
+ */
 export function emit(x: Index, c: Context, k: u32, rescore: u32): u32 {
   const top = c.top;
   sortHeap(top, c.topCount);

@@ -18,7 +18,10 @@ export function measureRows(x: Index, c: Context, from: u32, to: u32): u32 {
   return to;
 }
 
-/** Sets the centre to the mean of all rows (float64 sums in row order) and returns the largest norm about it. */
+/**
+ * Sets the centre to the mean of all rows (float64 sums in row order) and returns the largest norm
+ * about it.
+ */
 export function centreRows(x: Index): f64 {
   const stride = x.stride, rows = x.rows, sums = x.sums, centre = x.centre;
   memory.fill(sums, 0, stride << 3);
@@ -29,7 +32,9 @@ export function centreRows(x: Index): f64 {
       store<f64>(at, load<f64>(at) + <f64>load<f32>(values + (i << 2)));
     }
   }
-  for (let i: u32 = 0; i < stride; i++) store<f32>(centre + (i << 2), <f32>(load<f64>(sums + (i << 3)) / <f64>rows));
+  for (let i: u32 = 0; i < stride; i++) {
+    store<f32>(centre + (i << 2), <f32>(load<f64>(sums + (i << 3)) / <f64>rows));
+  }
   let largest: f64 = 0;
   for (let row: u32 = 0; row < rows; row++) {
     const values = x.vectors + row * (stride << 2);
@@ -43,22 +48,27 @@ export function centreRows(x: Index): f64 {
   return Math.sqrt(largest);
 }
 
-/** Component i of a vector as it is coded: about the centre for l2. The centre is zero for other metrics. */
+/**
+ * Component i of a vector as it is coded: about the centre for l2. The centre is zero for other
+ * metrics.
+ */
 export function coded(x: Index, values: u32, i: u32): f64 {
   return <f64>load<f32>(values + (i << 2)) - <f64>load<f32>(x.centre + (i << 2));
 }
 
 /**
  * Codes rows [from, to) as int8, −127…127 over each row's largest component, with one factor a row.
- * For cosine and dot the factor makes the coded row's projection on the row exact, which removes the
- * first-order error for near neighbours.
+ * For cosine and dot the factor makes the coded row's projection on the row exact, which removes
+ * the first-order error for near neighbours.
  */
 export function quantiseRows(x: Index, from: u32, to: u32): void {
   const dimension = x.dimension, stride = x.stride;
   for (let row = from; row < to; row++) {
     const values = x.vectors + row * (stride << 2), out = x.codes + row * stride;
     let largest: f64 = 0;
-    for (let i: u32 = 0; i < dimension; i++) largest = max<f64>(largest, abs<f64>(coded(x, values, i)));
+    for (let i: u32 = 0; i < dimension; i++) {
+      largest = max<f64>(largest, abs<f64>(coded(x, values, i)));
+    }
     const scale: f64 = largest > 0 ? 127 / largest : 0;
     let square: f64 = 0, dot: f64 = 0;
     for (let i: u32 = 0; i < dimension; i++) {
@@ -107,7 +117,9 @@ export function rowAsQuery(x: Index, q: Query, id: u32): void {
     return;
   }
   const codes = x.codes + id * stride, scale = load<f32>(x.scales + (id << 2));
-  for (let i: u32 = 0; i < stride; i += 8) v128.store(q.codes + (i << 1), v128.load_ext<i8>(codes + i));
+  for (let i: u32 = 0; i < stride; i += 8) {
+    v128.store(q.codes + (i << 1), v128.load_ext<i8>(codes + i));
+  }
   if (x.metric == L2) {
     q.factor = -2 * scale;
     q.offset = load<f32>(x.biases + (id << 2));

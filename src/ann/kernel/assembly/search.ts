@@ -6,10 +6,14 @@ import { makeKey, offer, popMin, pushMin } from "./heap";
 import { Context, F32, Index, levelOf, links, passes, Query, queryOf } from "./layout";
 import { emit, prepareQuery } from "./query";
 
-/** Steps of one greedy descent a level; distances fall strictly, so this only bounds hostile graphs. */
+/**
+ * Steps of one greedy descent a level; distances fall strictly, so this only bounds hostile graphs.
+ */
 const DESCENT_STEPS_MAX: u32 = 10000;
 
-/** Walks from `entry` on level `from` down to the level above `to`, always to the nearest neighbour. */
+/**
+ * Walks from `entry` on level `from` down to the level above `to`, always to the nearest neighbour.
+ */
 export function descend(x: Index, c: Context, q: Query, entry: u32, from: u32, to: u32): u32 {
   const ids = c.ids, dists = c.distances, rows = x.rows, form = x.walkForm;
   store<u32>(ids, entry);
@@ -55,12 +59,15 @@ function nextTag(x: Index, c: Context): u32 {
 }
 
 /**
- * Best-first search of one level; leaves the `ef` nearest (that pass the filter, if any) in the top heap.
- * Stops early once more distances were taken than the context's budget allows.
+ * Best-first search of one level; leaves the `ef` nearest (that pass the filter, if any) in the top
+ * heap. Stops early once more distances were taken than the context's budget allows.
  */
-export function searchLevel(x: Index, c: Context, q: Query, entry: u32, level: u32, ef: u32, filter: u32): void {
-  const visited = c.visited, candidates = c.candidates, top = c.top, ids = c.ids, dists = c.distances;
-  const rows = x.rows, capacity = level ? x.m : x.m0, tag = nextTag(x, c), form = x.walkForm, budget = c.budget;
+export function searchLevel(
+  x: Index, c: Context, q: Query, entry: u32, level: u32, ef: u32, filter: u32,
+): void {
+  const visited = c.visited, candidates = c.candidates, top = c.top;
+  const ids = c.ids, dists = c.distances, form = x.walkForm, budget = c.budget;
+  const rows = x.rows, capacity = level ? x.m : x.m0, tag = nextTag(x, c);
   c.topCount = 0;
   store<u32>(ids, entry);
   distances(x, c, q, ids, 1, dists, form);
@@ -100,7 +107,10 @@ export function searchLevel(x: Index, c: Context, q: Query, entry: u32, level: u
   }
 }
 
-/** Nearest k of the graph, `over` of them ranked again in f32. `filter` is the address of a bitset or 0. */
+/**
+ * Nearest k of the graph, `over` of them ranked again in f32. `filter` is the address of a bitset
+ * or 0.
+ */
 export function searchGraph(x: Index, c: Context, k: u32, ef: u32, filter: u32, over: u32): u32 {
   const q = queryOf(c);
   prepareQuery(x, c, x.walkForm);

@@ -1,0 +1,23 @@
+import { limits } from '../core/limits.ts'
+import { hasCode } from '../errors/errors.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+
+/** Longest batch of entries, closed or open. */
+export const BATCH_BYTES_MAX = limits.auditTileWidth * (limits.auditEntryBytesMax + 2)
+
+/** An object's bytes; undefined where it is missing, 'too long' where it has more than `bytesMax`. */
+export async function readBounded(
+  store: ObjectStore,
+  key: string,
+  bytesMax: number,
+): Promise<Uint8Array | 'too long' | undefined> {
+  const info = await store.head(key)
+  if (info === undefined) return undefined
+  if (info.bytes > bytesMax) return 'too long'
+  try {
+    return await store.get(key, { offset: 0, bytes: info.bytes })
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,197 @@
+import { AkidbError } from '../errors/errors.ts'
+import { matchesFilter } from '../search/evaluate.ts'
+import { parseFilter } from '../search/filter.ts'
+import type {
+  Collection,
+  CollectionInfo,
+  DiffResult,
+  IngestPreview,
+  IngestRequest,
+  IngestResult,
+  LogEntry,
+  RecordInput,
+  SearchRequest,
+  SearchResult,
+  SnapshotInfo,
+  StoredRecord,
+  WriteResult,
+} from './api.ts'
+import { checkFollowing } from './append.ts'
+import type { CollectionCore } from './collection-core.ts'
+import { deleteRecords } from './delete.ts'
+import { diffVersions } from './diff.ts'
+import { selectRows } from './filter-rows.ts'
+import { logEntries, revertTo } from './history.ts'
+import { buildIndexes, type IndexStatus, indexStatus, measureRecall } from './index-build.ts'
+import { collectionInfo } from './info.ts'
+import { runIngest } from './ingest-run.ts'
+import { mergeSegments } from './merge.ts'
+import { previewIngest } from './preview.ts'
+import { checkRecord } from './record-input.ts'
+import { getRecord, scanRecords } from './records.ts'
+import { runSearch } from './search-run.ts'
+import { createSnapshot, dropSnapshot, listSnapshots } from './snapshots.ts'
+import type { View, ViewSegment } from './view.ts'
+import type { LogOwner } from './wal/log-owner.ts'
+
+/** What a collection asks of its store. */
+export interface CollectionHost {
+  /** The log owner of this process; becomes it at the first single write. @throws LOCKED */
+  owner(): Promise<LogOwner>
+  /** Has whoever owns the log commit what it holds: this process, or another one over its socket. */
+  flushLog(core: CollectionCore): Promise<void>
+}
+
+const LOG_LIMIT = 1_000
+const DIFF_LIMIT = 1_000
+
+/** One collection of an open store. */
+export class OpenCollection implements Collection {
+  readonly name: string
+  readonly id: string
+  readonly core: CollectionCore
+  readonly #host: CollectionHost
+
+  constructor(core: CollectionCore, id: string, host: CollectionHost) {
+    this.name = core.name
+    this.id = id
+    this.core = core
+    this.#host = host
+  }
+
+  info(options: { asOf?: string } = {}): Promise<CollectionInfo> {
+    return collectionInfo(this.core, options.asOf)
+  }
+
+  async upsert(records: readonly RecordInput[]): Promise<void> {
+    this.#checkWritable()
+    const head = await this.core.head()
+    checkFollowing(this.name, head, 'upsert')
+    const rows = records.map((record) => checkRecord(this.name, head.state.schema, record))
+    const owner = await this.#host.owner()
+    const log = await owner.log(this.core, head)
+    await log.write(rows.map((row) => ({ kind: 'upsert', row })))
+  }
+
+  async delete(what: {
+    ids?: readonly string[]
+    filter?: unknown
+    source?: string
+  }): Promise<{ deleted: number }> {
+    this.#checkWritable()
+    await this.#host.flushLog(this.core)
+    return { deleted: await deleteRecords(this.core, what) }
+  }
+
+  async get(
+    ids: readonly string[],
+    options: { asOf?: string; withVector?: boolean } = {},
+  ): Promise<(StoredRecord | undefined)[]> {
+    const view = await this.core.view(options.asOf)
+    const parts = { payload: true, vector: options.withVector === true, source: true }
+    const found: (StoredRecord | undefined)[] = []
+    for (const id of ids) found.push(await getRecord(this.core, view, id, parts))
+    return found
+  }
+
+  async *scan(
+    options: { filter?: unknown; asOf?: string; withVector?: boolean; signal?: AbortSignal } = {},
+  ): AsyncIterable<StoredRecord> {
+    const view: View = await this.core.view(options.asOf)
+    const filter = options.filter === undefined ? undefined : parseFilter(options.filter)
+    const { signal } = options
+    yield* scanRecords(this.core, view, {
+      parts: { payload: true, vector: options.withVector === true, source: false },
+      signal,
+      rowsOf: async (number) => {
+        const segment = view.segments[number] as ViewSegment
+        return filter === undefined ? segment.alive : await selectRows(segment, filter)
+      },
+      logMatches: (record) => filter === undefined || matchesFilter(filter, record),
+    })
+  }
+
+  search(request: SearchRequest): Promise<SearchResult> {
+    return runSearch(this.core, request)
+  }
+
+  async ingest(request: IngestRequest): Promise<IngestResult> {
+    this.#checkWritable()
+    return await runIngest(this.core, request)
+  }
+
+  preview(request: IngestRequest): Promise<IngestPreview[]> {
+    return previewIngest(this.core, request)
+  }
+
+  log(options: { limit?: number } = {}): AsyncIterable<LogEntry> {
+    return logEntries(this.core, options.limit ?? LOG_LIMIT)
+  }
+
+  diff(a: string, b: string, options: { limit?: number } = {}): Promise<DiffResult> {
+    return diffVersions(this.core, a, b, options.limit ?? DIFF_LIMIT)
+  }
+
+  async revert(to: string, options: { dryRun?: boolean } = {}): Promise<WriteResult> {
+    if (options.dryRun === true) return await revertTo(this.core, to, true)
+    this.#checkWritable()
+    await this.#host.flushLog(this.core)
+    return await revertTo(this.core, to, false)
+  }
+
+  readonly snapshots = {
+    create: async (label: string): Promise<SnapshotInfo> => {
+      this.#checkWritable()
+      await this.#host.flushLog(this.core)
+      return await createSnapshot(this.core, label)
+    },
+    list: (): Promise<SnapshotInfo[]> => listSnapshots(this.core),
+    drop: async (label: string): Promise<void> => {
+      this.#checkWritable()
+      await dropSnapshot(this.core, label)
+    },
+  }
+
+  flush(): Promise<void> {
+    return this.#host.flushLog(this.core)
+  }
+
+  async buildIndex(
+    options: Parameters<Collection['buildIndex']>[0] = {},
+  ): Promise<{ segments: number; elapsedMs: number }> {
+    this.#checkWritable()
+    return await buildIndexes(this.core, options)
+  }
+
+  indexStatus(): Promise<IndexStatus[]> {
+    return indexStatus(this.core)
+  }
+
+  recall(
+    options: { k?: number; ef?: number; samples?: number } = {},
+  ): Promise<{ recall: number; k: number; ef: number; samples: number }> {
+    return measureRecall(this.core, options)
+  }
+
+  async compact(
+    options: Parameters<Collection['compact']>[0] = {},
+  ): Promise<{ before: number; after: number; rows: number }> {
+    this.#checkWritable()
+    await this.#host.flushLog(this.core)
+    const before = (await this.core.head()).state.segments.length
+    await mergeSegments(this.core, { kind: 'compact', ...options })
+    const { segments } = (await this.core.head()).state
+    const rows = segments.reduce(
+      (sum, entry) => sum + entry.rows - (entry.tombstones?.count ?? 0),
+      0,
+    )
+    return { before, after: segments.length, rows }
+  }
+
+  #checkWritable(): void {
+    if (this.core.environment.mode === 'write') return
+    throw new AkidbError('AUTH', 'this store was opened for reading only', {
+      hint: "Open it with mode 'write'.",
+    })
+  }
+}

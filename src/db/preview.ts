@@ -1,0 +1,75 @@
+import { expandInputs } from '../ingest/expand-inputs.ts'
+import { openFile, stdinBytes } from '../ingest/input-bytes.ts'
+import { openSource } from '../ingest/open-source.ts'
+import type { InputBytes, SourcePlan } from '../ingest/records.ts'
+import type { IngestPreview, IngestRequest } from './api.ts'
+import type { CollectionCore } from './collection-core.ts'
+import { readOptionsOf } from './ingest-options.ts'
+
+/** Rows and rejects shown of each file. */
+const ROWS_SHOWN = 5
+
+/** What ingest would make of its inputs: columns, guesses, the first rows. Changes nothing. */
+export async function previewIngest(
+  core: CollectionCore,
+  request: IngestRequest,
+): Promise<IngestPreview[]> {
+  const newest = await core.manifests.newest()
+  const head = newest?.state.dropped === true ? undefined : newest
+  const options = readOptionsOf(request, head)
+  const previews: IngestPreview[] = []
+  const paths = request.stdin === undefined ? await expandInputs(request.inputs) : ['-']
+  for (const path of paths) {
+    const { stdin } = request
+    const input = stdin === undefined ? await openFile(path) : stdinBytes(stdin)
+    try {
+      previews.push(await previewOne(path, input, options))
+    } finally {
+      await input.close()
+    }
+  }
+  return previews
+}
+
+async function previewOne(
+  path: string,
+  input: InputBytes,
+  options: Parameters<typeof openSource>[1],
+): Promise<IngestPreview> {
+  const source = await openSource(input, options)
+  const rows: IngestPreview['rows'][number][] = []
+  const rejects: IngestPreview['rejects'][number][] = []
+  try {
+    for await (const batch of source.batches()) {
+      for (const { id, vector, payload } of batch.records) {
+        const shown = vector === undefined ? {} : { vector: [...vector] }
+        if (rows.length < ROWS_SHOWN) rows.push({ id, ...shown, payload })
+      }
+      for (const { line, row, code, reason } of batch.rejects) {
+        if (rejects.length >= ROWS_SHOWN) break
+        rejects.push({ position: line ?? row ?? 0, code, reason })
+      }
+      if (rows.length >= ROWS_SHOWN) break
+    }
+  } finally {
+    await source.close()
+  }
+  const { plan } = source
+  return {
+    path,
+    format: plan.compression === undefined ? plan.format : `${plan.format}, ${plan.compression}`,
+    columns: plan.columns.map((name) => columnOf(plan, name)),
+    dimension: plan.dimension ?? null,
+    notes: plan.notes,
+    rows,
+    rejects,
+  }
+}
+
+function columnOf(plan: SourcePlan, name: string): IngestPreview['columns'][number] {
+  const type = Object.hasOwn(plan.fields, name) ? (plan.fields[name] ?? 'json') : ''
+  if (name === plan.idColumn) return { name, use: 'id', type: 'id' }
+  if (plan.vectorColumns.includes(name)) return { name, use: 'vector', type: 'float32' }
+  if (plan.textColumns.includes(name)) return { name, use: 'text', type }
+  return { name, use: type === '' ? 'ignored' : 'payload', type }
+}

