@@ -5,7 +5,9 @@ import type { ObjectStore } from '../storage/object-store.ts'
 /** Longest batch of entries, closed or open. */
 export const BATCH_BYTES_MAX = limits.auditTileWidth * (limits.auditEntryBytesMax + 2)
 
-/** An object's bytes; undefined where it is missing, 'too long' where it has more than `bytesMax`. */
+/**
+ * An object's bytes; undefined where it is missing, 'too long' where it has more than `bytesMax`.
+ */
 export async function readBounded(
   store: ObjectStore,
   key: string,

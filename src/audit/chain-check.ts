@@ -3,12 +3,17 @@ import { limits } from '../core/limits.ts'
 import { NO_ENTRY, parseEntry } from './entry.ts'
 import type { ProblemList } from './problems.ts'
 
-/** Walks the entries in the order they stand and checks that each names its place and the entry before. */
+/**
+ * Walks the entries in the order they stand and checks that each names its place and the entry
+ * before.
+ */
 export class ChainCheck {
   readonly #problems: ProblemList
   /** SHA-256 of the entry before; undefined where that one is damaged, misplaced or missing. */
   #before: string | undefined = NO_ENTRY
-  /** An entry that disagrees with the one before; the next link tells which of the two is to blame. */
+  /**
+   * An entry that disagrees with the one before; the next link tells which of the two is to blame.
+   */
   #suspect: number | undefined
   /** Place → the seq that the entry there gives, at most limits.auditProblemsMax. */
   readonly #misplaced = new Map<number, number>()
@@ -19,7 +24,9 @@ export class ChainCheck {
     this.#problems = problems
   }
 
-  /** Why the bytes cannot be the entry at `place`, given the one before; undefined where they can. */
+  /**
+   * Why the bytes cannot be the entry at `place`, given the one before; undefined where they can.
+   */
   fault(place: number, bytes: Uint8Array): string | undefined {
     const entry = parseEntry(bytes)
     if (typeof entry === 'string') return entry
@@ -51,7 +58,10 @@ export class ChainCheck {
     return true
   }
 
-  /** A batch is missing or cannot be split: the next entry is believed what it says of the one before. */
+  /**
+   * A batch is missing or cannot be split: the next entry is believed what it says of the one
+   * before.
+   */
   skip(): void {
     this.#settle()
     this.#before = undefined

@@ -75,7 +75,9 @@ function openClaim(
   }
 }
 
-/** The key in key.pem. It proves nothing by itself, but it must be the one that the log is named by. */
+/**
+ * The key in key.pem. It proves nothing by itself, but it must be the one that the log is named by.
+ */
 async function readOwnKey(request: {
   readonly store: ObjectStore
   readonly auditKeys: AuditKeys

@@ -69,7 +69,8 @@ export class LogFile {
   static async open(options: LogFileOptions): Promise<LogFile> {
     const { store, keys } = options
     const closed = await countBatches(options)
-    // A tail that stands beside its closed batch: somebody was killed while closing it. `refresh` finishes that.
+    // A tail that stands beside its closed batch: somebody was killed while closing it. `refresh`
+    // finishes that.
     const unfinished = closed > 0 && (await store.head(keys.tail(closed - 1))) !== undefined
     const batch = unfinished ? closed - 1 : closed
     const tiles = new TileReader(store, keys)
@@ -93,8 +94,10 @@ export class LogFile {
   }
 
   /**
-   * Takes in what others appended. With `write` it also cuts a torn end and writes tiles that are missing.
-   * @throws AUDIT_BROKEN where entries do not follow each other, or fewer are there than were named or seen
+   * Takes in what others appended. With `write` it also cuts a torn end and writes tiles that are
+   * missing.
+   * @throws AUDIT_BROKEN where entries do not follow each other, or fewer are there than were
+   * named or seen
    */
   async refresh(mode: 'read' | 'write'): Promise<TornTail | undefined> {
     for (let attempt = 0; attempt < READ_ATTEMPTS; ) {
@@ -115,7 +118,8 @@ export class LogFile {
   }
 
   /**
-   * Appends entries' exact bytes; durable when it resolves. Wants `refresh('write')` before it under the same lock.
+   * Appends entries' exact bytes; durable when it resolves. Wants `refresh('write')` before it
+   * under the same lock.
    * When it fails, a part up to a batch's end may be in the log.
    */
   async append(entries: readonly Uint8Array[]): Promise<void> {
@@ -146,7 +150,10 @@ export class LogFile {
     await this.#advance('write')
   }
 
-  /** Whether the open batch is closed on disk; a tail that is still growing, or stands alone, is not. */
+  /**
+   * Whether the open batch is closed on disk; a tail that is still growing, or stands alone, is
+   * not.
+   */
   async #isClosed(tailBytes: number | undefined): Promise<boolean> {
     if (tailBytes === this.#tailBytes && this.#entries < WIDTH) return false
     return (await this.#store.head(this.#keys.entries(this.#batch))) !== undefined
@@ -267,7 +274,8 @@ interface LogStart {
 async function countBatches({ store, keys, sizeMin }: LogFileOptions): Promise<number> {
   const exists = async (batch: number): Promise<boolean> =>
     (await store.head(keys.entries(batch))) !== undefined
-  // The newest of the named batches may be open still: a batch is closed by the entry after its last.
+  // The newest of the named batches may be open still: a batch is closed by the entry after its
+  // last.
   let low = Math.max(0, Math.ceil(sizeMin / WIDTH) - 1)
   if (low > 0 && !(await exists(low - 1))) {
     throw brokenLog(keys.folder, `${keys.entries(low - 1)} is missing`, (low - 1) * WIDTH)

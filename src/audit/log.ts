@@ -47,7 +47,10 @@ export interface AuditLogOptions {
   readonly origin: string
   /** The log's private key. Without it the log is read only: nothing is written, cut or signed. */
   readonly signer?: Signer
-  /** Checks the checkpoint where there is no signer; without both, only that it agrees with the entries. */
+  /**
+   * Checks the checkpoint where there is no signer; without both, only that it agrees with the
+   * entries.
+   */
   readonly key?: PublicKey
   /** Takes the log's lock between processes; held for one append or one checkpoint. */
   readonly lock: () => Promise<LockHandle>
@@ -82,7 +85,8 @@ export interface AuditWarning {
 }
 
 /**
- * Opens the log of one state folder, or starts it. With a signer it takes the lock once, cuts a torn end that nobody
+ * Opens the log of one state folder, or starts it. With a signer it takes the lock once, cuts a
+ * torn end that nobody
  * names, and finishes a batch that was being closed. Reads tiles, not entries: O(log size) files.
  *
  * @throws AUDIT_BROKEN where entries are missing or altered below a checkpoint or a named position
@@ -160,7 +164,10 @@ interface LogParts extends AuditLogOptions {
   readonly file: LogFile
 }
 
-/** One audit log: append, sign, read, prove. Calls may overlap; appends that wait for the lock go as one. */
+/**
+ * One audit log: append, sign, read, prove. Calls may overlap; appends that wait for the lock go as
+ * one.
+ */
 export class AuditLog {
   readonly logId: string
   readonly origin: string
@@ -201,7 +208,8 @@ export class AuditLog {
 
   /**
    * Appends entries in this order; durable when it resolves.
-   * @throws LIMIT for an entry over limits.auditEntryBytesMax, or too many at once: nothing is appended then
+   * @throws LIMIT for an entry over limits.auditEntryBytesMax, or too many at once: nothing is
+   * appended then
    * @throws AUDIT_BROKEN where the log on disk is not the one that was opened; LOCKED; NO_SPACE
    */
   async append(entries: readonly AuditEntryInput[]): Promise<Appended> {
@@ -259,7 +267,8 @@ export class AuditLog {
   }
 
   /**
-   * A file that proves to anybody who has the log's public key that entry `seq` is in the log (docs/audit.md).
+   * A file that proves to anybody who has the log's public key that entry `seq` is in the log
+   * (docs/audit.md).
    * Signs a checkpoint first where the newest does not cover the entry.
    * @throws NOT_FOUND for no such entry, or none that is signed while the private key is not here
    */
@@ -316,7 +325,8 @@ export class AuditLog {
     const signer = this.#signer()
     const [size, root] = [this.#file.size, this.#file.tree.root()]
     const note = signCheckpoint({ origin: this.origin, size, root }, signer)
-    // Ed25519 signs deterministically: the same checkpoint is the same bytes and need not be written again.
+    // Ed25519 signs deterministically: the same checkpoint is the same bytes and need not be
+    // written again.
     const { store } = this.#parts
     const stored = await store.get(this.#keys.checkpoint).catch(absent)
     if (stored === undefined || Buffer.compare(stored, note) !== 0) {

@@ -24,7 +24,10 @@ export interface AuditProblem {
   readonly message: string
 }
 
-/** Problems in the order they were found, each (code, seq) once, at most limits.auditProblemsMax of them. */
+/**
+ * Problems in the order they were found, each (code, seq) once, at most limits.auditProblemsMax of
+ * them.
+ */
 export class ProblemList {
   readonly #problems: AuditProblem[] = []
   readonly #known = new Set<string>()

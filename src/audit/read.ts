@@ -32,7 +32,8 @@ export interface ActEntries {
 }
 
 /**
- * Entries of a log in order, one batch in memory at a time; a torn end is left out. Needs no lock: a batch that is
+ * Entries of a log in order, one batch in memory at a time; a torn end is left out. Needs no lock:
+ * a batch that is
  * closed meanwhile is found under its other name.
  * @throws AUDIT_BROKEN where an entry cannot be read
  */
@@ -98,7 +99,8 @@ export async function* readBackwards(
 }
 
 /**
- * The intent and outcome of each act, from the newest entry backwards until every intent is found; an act that the
+ * The intent and outcome of each act, from the newest entry backwards until every intent is found;
+ * an act that the
  * log does not know costs a walk through all of it.
  */
 export async function findActs(
@@ -127,7 +129,8 @@ async function batchEntries(
   keys: AuditKeys,
   batch: number,
 ): Promise<BatchEntries | undefined> {
-  // The second look at the closed batch: it may have been closed between the first and the look at its tail.
+  // The second look at the closed batch: it may have been closed between the first and the look at
+  // its tail.
   for (const key of [keys.entries(batch), keys.tail(batch), keys.entries(batch)]) {
     const bytes = await readBounded(store, key, BATCH_BYTES_MAX)
     if (bytes === 'too long') throw brokenLog(keys.folder, `${key} is too long`)

@@ -15,7 +15,10 @@ import { type AuditKeys, brokenLog } from './layout.ts'
 const WIDTH = limits.auditTileWidth
 const TILE_HEIGHT = Math.log2(WIDTH)
 
-/** Reads hashes of a log from its full tiles; a missing tile is computed from what it was derived from. */
+/**
+ * Reads hashes of a log from its full tiles; a missing tile is computed from what it was derived
+ * from.
+ */
 export class TileReader {
   readonly #store: ObjectStore
   readonly #keys: AuditKeys
@@ -50,7 +53,9 @@ export class TileReader {
       this.#cache.delete(oldest.value)
   }
 
-  /** RFC 6962 hash of a range of `tree` that ends at a subtree's edge or at a size that the log had. */
+  /**
+   * RFC 6962 hash of a range of `tree` that ends at a subtree's edge or at a size that the log had.
+   */
   async rangeHash(tree: TileTree, range: LeafRange): Promise<Uint8Array> {
     if (range.end === 0) return merkleRoot([])
     const hashes: Uint8Array[] = []

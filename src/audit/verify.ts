@@ -49,7 +49,8 @@ export interface AuditVerification {
 }
 
 /**
- * Reads a whole log and reports everything that is wrong with it. Changes nothing; one batch in memory at a time.
+ * Reads a whole log and reports everything that is wrong with it. Changes nothing; one batch in
+ * memory at a time.
  * @throws NOT_FOUND where there is no log and nobody names one
  */
 export async function verifyAuditLog(options: VerifyOptions): Promise<AuditVerification> {

@@ -4,8 +4,9 @@ import type { BlobRef } from '../format/manifest.ts'
 import type { ProblemList } from './problems.ts'
 
 /**
- * Checks one blob while its bytes go by: each chunk against the list that stands before the blob, the list inside the
- * blob against that same list, and everything against the blob's name. Holds the list and no data.
+ * Checks one blob while its bytes go by: each chunk against the list that stands before the blob,
+ * the list inside the blob against that same list, and everything against the blob's name. Holds
+ * the list and no data.
  */
 export class BlobCheck {
   readonly ref: BlobRef
@@ -43,7 +44,10 @@ export class BlobCheck {
     }
   }
 
-  /** Says that the next bytes come from this member, whose content begins at `offset` of the bundle's file. */
+  /**
+   * Says that the next bytes come from this member, whose content begins at `offset` of the
+   * bundle's file.
+   */
   enter(member: string, offset: number): void {
     this.#member = member
     this.#origin = offset - this.#at
@@ -99,7 +103,10 @@ export class BlobCheck {
     this.#report(from, `chunk ${index} is altered: bytes ${from} to ${this.#at - 1} of the blob`)
   }
 
-  /** The list at the end of the blob must be the one that came before it; the tail is in the digest alone. */
+  /**
+   * The list at the end of the blob must be the one that came before it; the tail is in the digest
+   * alone.
+   */
   #end(piece: Uint8Array): void {
     const from = this.#at - this.#layout.listOffset
     const bytes = Math.min(piece.byteLength, this.#layout.listBytes - from)

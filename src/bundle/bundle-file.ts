@@ -9,9 +9,9 @@ import { DirectFile, readAhead, readDirect } from './direct-file.ts'
 const PIECE_BYTES = 1024 * 1024
 
 /**
- * A bundle's bytes from a file, a device or a pipe. The next piece is read while the last one is used, into the other
- * of two buffers: a piece is valid until the next one is asked for. A regular file is read past the page cache where
- * that is possible.
+ * A bundle's bytes from a file, a device or a pipe. The next piece is read while the last one is
+ * used, into the other of two buffers: a piece is valid until the next one is asked for. A regular
+ * file is read past the page cache where that is possible.
  *
  * @throws NOT_FOUND, AUTH, INTEGRITY (the medium cannot be read)
  */
@@ -27,7 +27,10 @@ export async function* readBundleFile(path: string): AsyncGenerator<Uint8Array> 
   }
 }
 
-/** A file's bytes from `offset` on, through the page cache; pieces are valid as those of a bundle are. */
+/**
+ * A file's bytes from `offset` on, through the page cache; pieces are valid as those of a bundle
+ * are.
+ */
 export async function* readFileFrom(path: string, offset: number): AsyncGenerator<Uint8Array> {
   const handle = await withFsErrors('cannot read', path, () => open(path, 'r'))
   try {
@@ -52,11 +55,17 @@ function readPieces(handle: FileHandle, from: number | null): AsyncGenerator<Uin
   return readAhead(read, async () => {})
 }
 
-/** A bundle being written under a temporary name beside its own. Exactly one of `commit` and `abort` ends it. */
+/**
+ * A bundle being written under a temporary name beside its own. Exactly one of `commit` and `abort`
+ * ends it.
+ */
 export interface BundleFileWriter {
   /** Takes a copy of the bytes. */
   write(bytes: Uint8Array): Promise<void>
-  /** Makes it durable under its name. @throws EXISTS where the name is taken and `replace` was not given */
+  /**
+   * Makes it durable under its name. @throws EXISTS where the name is taken and `replace` was not
+   * given
+   */
   commit(): Promise<void>
   /** Removes what was written. */
   abort(): Promise<void>

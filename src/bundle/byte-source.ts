@@ -1,7 +1,8 @@
 /**
  * Reads a stream of bytes once, in order, without holding more than one piece of it.
  *
- * A piece that was handed out is valid until the next one is asked for, so a reader may use its buffers again.
+ * A piece that was handed out is valid until the next one is asked for, so a reader may use its
+ * buffers again.
  */
 export class ByteSource {
   readonly #pieces: AsyncIterator<Uint8Array>
@@ -20,14 +21,20 @@ export class ByteSource {
     return this.#offset
   }
 
-  /** The next `bytes` bytes, copied; fewer at the end. Memory grows with what arrives, not with what is asked. */
+  /**
+   * The next `bytes` bytes, copied; fewer at the end. Memory grows with what arrives, not with what
+   * is asked.
+   */
   async take(bytes: number): Promise<Uint8Array> {
     const parts: Uint8Array[] = []
     await this.pass(bytes, (piece) => void parts.push(Uint8Array.from(piece)))
     return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
   }
 
-  /** Hands the next `bytes` bytes to `use`, piece by piece. Returns how many there were: fewer at the end. */
+  /**
+   * Hands the next `bytes` bytes to `use`, piece by piece. Returns how many there were: fewer at
+   * the end.
+   */
   async pass(
     bytes: number,
     use: (piece: Uint8Array) => Promise<void> | undefined | void,

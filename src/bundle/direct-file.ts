@@ -13,9 +13,9 @@ const ALIGN_BYTES = 4096
 const NOT_DIRECT = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP'])
 
 /**
- * A new file that is written from its beginning to its end past the page cache, where the file system can: a large
- * bundle then costs no memory of the machine, and its last sync is short. The next bytes are gathered while the last
- * ones are on their way. Elsewhere it is an ordinary file.
+ * A new file that is written from its beginning to its end past the page cache, where the file
+ * system can: a large bundle then costs no memory of the machine, and its last sync is short. The
+ * next bytes are gathered while the last ones are on their way. Elsewhere it is an ordinary file.
  */
 export class DirectFile {
   readonly #path: string
@@ -106,13 +106,17 @@ interface WebAssemblyMemory {
 }
 const wasm = (globalThis as unknown as { readonly WebAssembly: WebAssemblyMemory }).WebAssembly
 
-/** Memory of WebAssembly begins at a page, as direct reads and writes want it; ordinary buffers do not. */
+/**
+ * Memory of WebAssembly begins at a page, as direct reads and writes want it; ordinary buffers do
+ * not.
+ */
 const alignedBuffer = (bytes: number): Uint8Array =>
   new Uint8Array(new wasm.Memory({ initial: Math.ceil(bytes / WASM_PAGE_BYTES) }).buffer, 0, bytes)
 
 /**
- * Reads a regular file from its beginning past the page cache, where the file system can: what is checked then is the
- * medium, and the machine's memory is left alone. The next piece is read while the last one is used.
+ * Reads a regular file from its beginning past the page cache, where the file system can: what is
+ * checked then is the medium, and the machine's memory is left alone. The next piece is read while
+ * the last one is used.
  */
 export async function* readDirect(handle: FileHandle, path: string): AsyncGenerator<Uint8Array> {
   const direct = await openDirect(path)
@@ -147,7 +151,8 @@ async function openDirect(path: string): Promise<FileHandle | undefined> {
 }
 
 /**
- * Yields what `read` gives until it gives nothing, always one read ahead, into one of two buffers by turns.
+ * Yields what `read` gives until it gives nothing, always one read ahead, into one of two buffers
+ * by turns.
  *
  * @param end called when the reader stops, at the end or before it
  */

@@ -126,7 +126,8 @@ export function encodeHead(head: BundleHead): Uint8Array {
 /**
  * Reads a head whose signature holds, or one that is only shown and never believed.
  *
- * @throws FORMAT_VERSION for a newer format, naming what is missing; INTEGRITY where it is not a head
+ * @throws FORMAT_VERSION for a newer format, naming what is missing; INTEGRITY where it is not a
+ *   head
  */
 export function decodeHead(bytes: Uint8Array): BundleHead {
   const value = parse(bytes)

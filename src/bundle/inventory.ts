@@ -12,8 +12,9 @@ export interface InventoryCollection {
 export const INVENTORY_TYPE = 'urn:akidb:inventory:1'
 
 /**
- * What a bundle holds, as an in-toto Statement: the blobs as subjects, and by collection where its rows came from and
- * how it is indexed. One line of JSON, the same bytes for the same states and version.
+ * What a bundle holds, as an in-toto Statement: the blobs as subjects, and by collection where its
+ * rows came from and how it is indexed. One line of JSON, the same bytes for the same states and
+ * version.
  *
  * Source: in-toto attestation framework, Statement v1.
  */

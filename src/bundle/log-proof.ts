@@ -17,10 +17,12 @@ export interface LogProofInput {
 }
 
 /**
- * Checks that the export of this very head stands in the audit log that the head names, under a checkpoint by that
- * log's key, and that a trusted key vouches for the log's key (or that it is trusted itself).
+ * Checks that the export of this very head stands in the audit log that the head names, under a
+ * checkpoint by that log's key, and that a trusted key vouches for the log's key (or that it is
+ * trusted itself).
  *
- * @throws UNTRUSTED where nobody vouches; AUDIT_BROKEN, SIGNATURE, INTEGRITY where the proof shows something else
+ * @throws UNTRUSTED where nobody vouches; AUDIT_BROKEN, SIGNATURE, INTEGRITY where the proof shows
+ *   something else
  */
 export function checkLogProof(input: LogProofInput): void {
   const { head, headDigest } = input

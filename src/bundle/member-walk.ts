@@ -5,8 +5,9 @@ import type { ProblemList } from './problems.ts'
 import { BLOCK_BYTES, claimedBytes, claimedName, paddingBytes, tarHeader } from './tar-header.ts'
 
 /**
- * Follows the predicted members through a bundle. A header is never believed: it is compared with the one that must
- * stand there. Where it differs, what it claims serves to name the problem and to find the way again, nothing else.
+ * Follows the predicted members through a bundle. A header is never believed: it is compared with
+ * the one that must stand there. Where it differs, what it claims serves to name the problem and to
+ * find the way again, nothing else.
  */
 export class MemberWalk {
   readonly #source: ByteSource
@@ -33,7 +34,10 @@ export class MemberWalk {
     for (const member of members) this.#members.push(member)
   }
 
-  /** Reads headers up to the next expected member, whose content follows; undefined after the last, or when lost. */
+  /**
+   * Reads headers up to the next expected member, whose content follows; undefined after the last,
+   * or when lost.
+   */
   async next(): Promise<Member | undefined> {
     while (!this.#lost && this.#next < this.#members.length) {
       const expected = this.#members[this.#next] as Member
@@ -111,7 +115,10 @@ export class MemberWalk {
     return this.#foreign(header, offset, expected)
   }
 
-  /** A true header of ours in another place: members before it are missing, or it stands twice or too late. */
+  /**
+   * A true header of ours in another place: members before it are missing, or it stands twice or
+   * too late.
+   */
   async #elsewhere(index: number, offset: number): Promise<Member | undefined> {
     const member = this.#members[index] as Member
     if (index >= this.#next) {
@@ -171,7 +178,9 @@ const matches = (header: Uint8Array, member: Member): boolean =>
 
 const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0)
 
-/** Whether a header's checksum fits: then somebody wrote it so, and it is not a damaged one of ours. */
+/**
+ * Whether a header's checksum fits: then somebody wrote it so, and it is not a damaged one of ours.
+ */
 function hasChecksum(header: Uint8Array): boolean {
   const claimed = Buffer.from(header.subarray(148, 156)).toString('latin1')
   let sum = 0

@@ -6,7 +6,9 @@ import type { HeadFile } from './head.ts'
 import type { BlobRecord } from './records.ts'
 import { BLOCK_BYTES, END_MARKER, paddingBytes } from './tar-header.ts'
 
-/** A member that the signed records predict: its name, size and place are known before it is read. */
+/**
+ * A member that the signed records predict: its name, size and place are known before it is read.
+ */
 export type Member =
   | {
       readonly kind: 'file'
@@ -34,8 +36,8 @@ export const fileMembers = (files: readonly HeadFile[]): Member[] =>
   files.map((file) => ({ kind: 'file', name: file.path, bytes: file.bytes, file }))
 
 /**
- * Members of the carried blobs, in the order of their records: the list of chunks, then the blob, in parts where it is
- * larger than `partBytes`.
+ * Members of the carried blobs, in the order of their records: the list of chunks, then the blob,
+ * in parts where it is larger than `partBytes`.
  *
  * @throws LIMIT where a blob would be more than limits.bundlePartsMax parts
  */

@@ -23,8 +23,8 @@ export interface HeadPart {
 }
 
 /**
- * Reads the members that stand before anything is signed for: fixed names, hard limits. Of a header only the size is
- * taken, and the whole header must then be the one that this size gives.
+ * Reads the members that stand before anything is signed for: fixed names, hard limits. Of a header
+ * only the size is taken, and the whole header must then be the one that this size gives.
  *
  * @returns undefined, with the problem noted, where what follows has no place
  */
@@ -69,7 +69,8 @@ async function readUnsigned(
 }
 
 /**
- * Who signed the head, and whether that is somebody trusted. Without a trusted signature that holds there is a problem.
+ * Who signed the head, and whether that is somebody trusted. Without a trusted signature that holds
+ * there is a problem.
  *
  * @returns the signers; empty where the signatures cannot be read
  */

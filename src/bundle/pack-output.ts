@@ -3,7 +3,9 @@ import { BLOCK_BYTES, END_MARKER, paddingBytes, tarHeader } from './tar-header.t
 /** Small writes are gathered up to this many bytes. */
 const GATHER_BYTES = 64 * 1024
 
-/** Writes members one after the other; small pieces are gathered, large ones go through uncopied. */
+/**
+ * Writes members one after the other; small pieces are gathered, large ones go through uncopied.
+ */
 export class PackOutput {
   readonly #write: (bytes: Uint8Array) => Promise<void>
   readonly #signal: AbortSignal | undefined

@@ -33,7 +33,9 @@ import { VERIFY_TEXT } from './verify-text.ts'
 /** A blob of the complete set. */
 export interface PackBlob {
   readonly ref: BlobRef
-  /** Its bytes from `offset` on. Absent: the receiver has it (a delta), only its record is written. */
+  /**
+   * Its bytes from `offset` on. Absent: the receiver has it (a delta), only its record is written.
+   */
   readonly open?: (offset: number) => AsyncIterable<Uint8Array>
 }
 
@@ -53,11 +55,16 @@ export interface PackRequest {
   readonly blobs: readonly PackBlob[]
   readonly signers: readonly Signer[]
   readonly logKey: PublicKey
-  /** `key.dsse`: a signer's certificate of the log key. Absent only where the log key itself is trusted. */
+  /**
+   * `key.dsse`: a signer's certificate of the log key. Absent only where the log key itself is
+   * trusted.
+   */
   readonly logKeyCertificate?: Uint8Array
   /** For the inventory. */
   readonly akidbVersion: string
-  /** Logs the head's digest, as an `export` entry with `details.headDigest`, and proves that entry. */
+  /**
+   * Logs the head's digest, as an `export` entry with `details.headDigest`, and proves that entry.
+   */
   readonly proof: (headDigest: string) => Promise<Uint8Array>
   /** Takes the bundle in order; a piece may be used again when the promise has resolved. */
   readonly write: (bytes: Uint8Array) => Promise<void>
@@ -75,12 +82,14 @@ export interface PackResult {
 }
 
 /**
- * Writes a signed bundle in one pass: blobs stream from their source to `write`, each against its digest.
+ * Writes a signed bundle in one pass: blobs stream from their source to `write`, each against its
+ * digest.
  *
- * What was written is worth nothing when this throws: the caller writes under a temporary name. The same request with
- * the same proof gives the same bytes.
+ * What was written is worth nothing when this throws: the caller writes under a temporary name. The
+ * same request with the same proof gives the same bytes.
  *
- * @throws INTEGRITY where a source blob is damaged or the states name other blobs; LIMIT for a head over headBytesMax
+ * @throws INTEGRITY where a source blob is damaged or the states name other blobs; LIMIT for a head
+ *   over headBytesMax
  */
 export async function packBundle(request: PackRequest): Promise<PackResult> {
   const blobs = request.blobs.toSorted((a, b) => (a.ref.digest < b.ref.digest ? -1 : 1))
@@ -124,7 +133,10 @@ function contentsOf(request: PackRequest, records: readonly BlobRecord[]): Map<s
   return contents
 }
 
-/** Public keys of the log and the signers, so that a reader can show and compare them; nobody trusts them for that. */
+/**
+ * Public keys of the log and the signers, so that a reader can show and compare them; nobody trusts
+ * them for that.
+ */
 function keysOf({ logKey, logKeyCertificate, signers }: PackRequest): Map<string, Uint8Array> {
   const files = new Map<string, Uint8Array>()
   for (const { keyId, raw } of [logKey, ...signers.map((signer) => signer.key)]) {

@@ -12,7 +12,9 @@ export interface BundleProblem {
   readonly message: string
 }
 
-/** Collects problems, at most limits.bundleProblemsMax; the last one then says that there are more. */
+/**
+ * Collects problems, at most limits.bundleProblemsMax; the last one then says that there are more.
+ */
 export class ProblemList {
   readonly #problems: BundleProblem[] = []
 
@@ -42,7 +44,8 @@ export class ProblemList {
 }
 
 /**
- * The error of a failed verification: the code of its first problem, but exit 24 goes before every other.
+ * The error of a failed verification: the code of its first problem, but exit 24 goes before every
+ * other.
  */
 export function problemsError(problems: readonly BundleProblem[], where: string): AkidbError {
   const worst = problems.find((problem) => exitCodeOf(problem.code) === 24) ?? problems[0]

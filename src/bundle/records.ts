@@ -23,7 +23,8 @@ export const encodeRecord = ({ ref, carried }: BlobRecord): string =>
   })}\n`
 
 /**
- * The pages of a complete set: at most limits.bundlePageRecordsMax lines each, all but the last full.
+ * The pages of a complete set: at most limits.bundlePageRecordsMax lines each, all but the last
+ * full.
  *
  * @param records strictly ascending by digest
  */
@@ -40,7 +41,8 @@ const carriedShape = object({ carried: literal(true, false) }, true)
  * Reads a page whose digest has been checked.
  *
  * @param after digest of the last record before this page, '' for none
- * @throws INTEGRITY where a line is not a record, is not after the one before it, or names a length that no blob has
+ * @throws INTEGRITY where a line is not a record, is not after the one before it, or names a length
+ *   that no blob has
  */
 export function decodePage(bytes: Uint8Array, name: string, after: string): BlobRecord[] {
   const lines = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

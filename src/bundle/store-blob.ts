@@ -2,8 +2,8 @@ import type { ObjectStore } from '../storage/object-store.ts'
 import { readFileFrom } from './bundle-file.ts'
 
 /**
- * Opens a blob of a store for packing. Where the store has real files they are read ahead into two buffers, which is
- * faster than pieces of their own; elsewhere the store streams them.
+ * Opens a blob of a store for packing. Where the store has real files they are read ahead into two
+ * buffers, which is faster than pieces of their own; elsewhere the store streams them.
  */
 export const openStoreBlob =
   (store: ObjectStore, key: string) =>

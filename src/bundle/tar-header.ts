@@ -1,5 +1,6 @@
 /**
- * The one form of tar header that a bundle has: POSIX.1-1988 ustar, regular file, mode 0644, no owner, no time.
+ * The one form of tar header that a bundle has: POSIX.1-1988 ustar, regular file, mode 0644, no
+ * owner, no time.
  *
  *   offset  bytes  meaning
  *   0       100    name, ASCII, zero-padded
@@ -66,8 +67,8 @@ export const paddingBytes = (bytes: number): number =>
   (BLOCK_BYTES - (bytes % BLOCK_BYTES)) % BLOCK_BYTES
 
 /**
- * The size that a header claims, undefined where it is not 11 octal digits and a zero byte. The claim counts only
- * after `tarHeader(name, size)` gave the same 512 bytes.
+ * The size that a header claims, undefined where it is not 11 octal digits and a zero byte. The
+ * claim counts only after `tarHeader(name, size)` gave the same 512 bytes.
  */
 export function claimedBytes(header: Uint8Array): number | undefined {
   const field = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
@@ -75,7 +76,9 @@ export function claimedBytes(header: Uint8Array): number | undefined {
   return /^[0-7]{11}\0$/.test(digits) ? Number.parseInt(digits, 8) : undefined
 }
 
-/** The name that a header claims, for messages and for finding one's way; at most 100 characters. */
+/**
+ * The name that a header claims, for messages and for finding one's way; at most 100 characters.
+ */
 export function claimedName(header: Uint8Array): string {
   const field = Buffer.from(header.buffer, header.byteOffset, header.byteLength)
   return field.toString('latin1', 0, 100).split('\0')[0] ?? ''

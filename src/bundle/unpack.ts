@@ -6,7 +6,10 @@ export interface StoreSinkOptions {
   readonly store: ObjectStore
   /** Key of a blob by its digest. */
   readonly keyOf: (digest: string) => string
-  /** Takes each state whose digest holds; nothing of it may become visible before the whole report is ok. */
+  /**
+   * Takes each state whose digest holds; nothing of it may become visible before the whole report
+   * is ok.
+   */
   readonly onState: (stateRoot: string, bytes: Uint8Array) => Promise<void>
 }
 
@@ -18,10 +21,11 @@ export interface StoreSink extends BundleSink {
 }
 
 /**
- * Unpacks the blobs of a bundle into a store while `verifyBundle` checks them: each gets its name, its digest, when
- * every byte of it has been checked, and one that the store has is left alone. Blobs that no manifest names are seen by
- * nobody: the caller commits manifests when the report is ok, and leaves the rest to garbage collection. An import that
- * was stopped finds what it had copied. The caller holds a pin over the digests (design §5).
+ * Unpacks the blobs of a bundle into a store while `verifyBundle` checks them: each gets its name,
+ * its digest, when every byte of it has been checked, and one that the store has is left alone.
+ * Blobs that no manifest names are seen by nobody: the caller commits manifests when the report is
+ * ok, and leaves the rest to garbage collection. An import that was stopped finds what it had
+ * copied. The caller holds a pin over the digests (design §5).
  *
  * @throws what the store throws: NO_SPACE, AUTH
  */

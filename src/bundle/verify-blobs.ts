@@ -6,7 +6,8 @@ import type { Member } from './members.ts'
 import type { ProblemList } from './problems.ts'
 
 /**
- * Takes what a bundle holds into staging while it is checked. Nothing may become visible before the whole report is ok.
+ * Takes what a bundle holds into staging while it is checked. Nothing may become visible before the
+ * whole report is ok.
  */
 export interface BundleSink {
   /** A state's exact bytes (line 2), their digest checked. */
@@ -30,7 +31,10 @@ export interface BlobPass {
   readonly tick: (member: string) => void
 }
 
-/** Reads the blobs' members to the last one; each is checked alone, so one bad blob does not hide another. */
+/**
+ * Reads the blobs' members to the last one; each is checked alone, so one bad blob does not hide
+ * another.
+ */
 export async function verifyBlobs(pass: BlobPass, first: Member | undefined): Promise<void> {
   let open: OpenBlob | undefined
   try {

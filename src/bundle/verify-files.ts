@@ -26,14 +26,20 @@ export interface FilePass {
 export interface FileFindings {
   /** Members below keys/, by name. */
   readonly keys: ReadonlyMap<string, Uint8Array>
-  /** The complete set of blobs; undefined where a page is missing or damaged: then no blob has a place. */
+  /**
+   * The complete set of blobs; undefined where a page is missing or damaged: then no blob has a
+   * place.
+   */
   readonly records: readonly BlobRecord[] | undefined
   readonly inventory: Uint8Array | undefined
   /** The first member of the blobs, whose header has been read. */
   readonly next: Member | undefined
 }
 
-/** Reads the files that the head lists, each against its digest, and expects the blobs that the pages name. */
+/**
+ * Reads the files that the head lists, each against its digest, and expects the blobs that the
+ * pages name.
+ */
 export async function verifyFiles(pass: FilePass): Promise<FileFindings> {
   const reader = new FileReader(pass)
   let member = await pass.walk.next()

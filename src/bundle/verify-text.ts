@@ -1,10 +1,12 @@
 /**
- * VERIFY.txt: how to check a bundle with tar, sha256sum and openssl alone. The indented lines are the commands; they
- * work in any POSIX shell and stop with an error at the first thing that is wrong. The same bytes in every bundle.
+ * VERIFY.txt: how to check a bundle with tar, sha256sum and openssl alone. The indented lines are
+ * the commands; they work in any POSIX shell and stop with an error at the first thing that is
+ * wrong. The same bytes in every bundle.
  */
-export const VERIFY_TEXT = String.raw`This is an akidb bundle. "akidb bundle verify" checks all of it; this page says
-how to do the same with tar, sha256sum and openssl (1.1.1 or newer) alone, in
-an empty folder, on a copy that you can spare.
+export const VERIFY_TEXT = String.raw`This is an akidb bundle.
+
+"akidb bundle verify" checks all of it; this page says how to do the same with
+tar, sha256sum and openssl (3.0 or newer) alone, in an empty folder.
 
 Do not take these commands from a bundle that you do not trust yet: the same
 page is in the documentation of akidb.
@@ -47,7 +49,8 @@ and compare its fingerprint with the sender by telephone.
    its chunks, which stands before it, is also the last part of it, before a
    tail of 32 bytes.
 
-    cat pages/* 2> /dev/null | sed -n 's/^{"digest":"\([0-9a-f]*\)".*"carried":true}$/\1/p' > ../blobs
+    record='s/^{"digest":"\([0-9a-f]*\)".*"carried":true}$/\1/p'
+    cat pages/* 2> /dev/null | sed -n "$record" > ../blobs
     while read -r digest; do
     parts=$(ls -d "blobs/$digest" "blobs/$digest".[0-9][0-9][0-9] 2> /dev/null || true)
     cat $parts /dev/null > ../blob

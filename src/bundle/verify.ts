@@ -14,7 +14,9 @@ import { type BundleSink, verifyBlobs } from './verify-blobs.ts'
 import { type FileFindings, verifyFiles } from './verify-files.ts'
 
 export interface VerifyRequest {
-  /** The bundle's bytes, in pieces of any size; a piece is read before the next one is asked for. */
+  /**
+   * The bundle's bytes, in pieces of any size; a piece is read before the next one is asked for.
+   */
   readonly read: AsyncIterable<Uint8Array>
   /** Keys that the reader trusts. Without any, every bundle is UNTRUSTED. */
   readonly keys: readonly PublicKey[]
@@ -37,16 +39,21 @@ export interface BundleReport {
   readonly stateRoots: Readonly<Record<string, string>>
   /** Bytes that were read. */
   readonly bytes: number
-  /** The blobs that the bundle neither carries nor the receiver has: of a delta whose base is missing. */
+  /**
+   * The blobs that the bundle neither carries nor the receiver has: of a delta whose base is
+   * missing.
+   */
   missing(have: (digest: string) => Promise<boolean>): Promise<readonly BlobRef[]>
 }
 
 /**
- * Reads a bundle once, in order, and checks every byte of it: signature first, then each member against what the
- * signed head and its pages predict, to the end of the file. Names all problems, goes on after a bad chunk.
+ * Reads a bundle once, in order, and checks every byte of it: signature first, then each member
+ * against what the signed head and its pages predict, to the end of the file. Names all problems,
+ * goes on after a bad chunk.
  *
- * Before the signature holds, everything odd is INTEGRITY, SIGNATURE or UNTRUSTED, and nothing further is believed.
- * Memory: the head, the records (some 300 bytes a blob), one list of chunk hashes, and the reader's own piece.
+ * Before the signature holds, everything odd is INTEGRITY, SIGNATURE or UNTRUSTED, and nothing
+ * further is believed. Memory: the head, the records (some 300 bytes a blob), one list of chunk
+ * hashes, and the reader's own piece.
  *
  * @throws only what `read`, `sink` or `signal` throw: problems are in the report
  */

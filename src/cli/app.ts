@@ -28,8 +28,9 @@ export interface App {
   readonly session: Session
   readonly loadEngine: () => Promise<Engine>
   /**
-   * Runs one command: settles the configuration, calls `work`, prints its outcome. A command that printed by itself
-   * (a stream) returns nothing. Failures are thrown on, for the one reporter in run-cli.ts.
+   * Runs one command: settles the configuration, calls `work`, prints its outcome. A command that
+   * printed by itself (a stream) returns nothing. Failures are thrown on, for the one reporter in
+   * run-cli.ts.
    */
   run(command: Command, work: (context: Context) => Promise<Outcome | undefined>): Promise<void>
 }

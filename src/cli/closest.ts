@@ -1,4 +1,7 @@
-/** The known word nearest to what was typed, where it is near enough to be meant: at most a third differs. */
+/**
+ * The known word nearest to what was typed, where it is near enough to be meant: at most a third
+ * differs.
+ */
 export function closest(typed: string, known: readonly string[]): string | undefined {
   const limit = Math.max(1, Math.floor(typed.length / 3))
   let best: { word: string; distance: number } | undefined

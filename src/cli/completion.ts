@@ -5,7 +5,8 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const
 export type Shell = (typeof SHELLS)[number]
 
 /**
- * A completion script for one shell, made from the whole command tree. Static: completing starts no akidb.
+ * A completion script for one shell, made from the whole command tree. Static: completing starts no
+ * akidb.
  *
  * @param program the root, with every command's definition loaded
  */
@@ -147,7 +148,8 @@ const fishNode = (node: Node): string[] => {
     const flags = names.map((name) =>
       name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
     )
-    return `complete -c akidb${below} ${flags.join(' ')}${takesValue ? ' -r' : ''} -d ${quote(summary)}`
+    const value = takesValue ? ' -r' : ''
+    return `complete -c akidb${below} ${flags.join(' ')}${value} -d ${quote(summary)}`
   })
   return [...commands, ...options]
 }

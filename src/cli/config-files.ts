@@ -17,10 +17,12 @@ export interface ConfigFile {
 }
 
 /**
- * The configuration files, strongest first: the one given by `--config` (or else ./akidb.config.json), the user's, the
- * system's. A project file that another user owns is ignored: a working folder may be anybody's.
+ * The configuration files, strongest first: the one given by `--config` (or else
+ * ./akidb.config.json), the user's, the system's. A project file that another user owns is ignored:
+ * a working folder may be anybody's.
  *
- * NOT_FOUND for a given file that is absent; CONFIG_INVALID for what does not parse or may not stand where it stands.
+ * NOT_FOUND for a given file that is absent; CONFIG_INVALID for what does not parse or may not
+ * stand where it stands.
  */
 export async function readConfigFiles(io: Io, given: string | undefined): Promise<ConfigFile[]> {
   const places: [string, ConfigFile['kind']][] = [
@@ -83,7 +85,7 @@ const refuseForeign = (values: ReadonlyMap<string, SettingValue>, path: string):
         'CONFIG_INVALID',
         `configuration "${path}" may not set "${setting.name}"`,
         {
-          hint: 'Commands, trust and key paths come from the user or system file, a flag or the environment.',
+          hint: 'Set it in the user or system file, by a flag or in the environment.',
           details: { file: path, key: setting.name },
         },
       )

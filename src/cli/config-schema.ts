@@ -3,7 +3,8 @@ import { AkidbError } from '../errors/errors.ts'
 import { SETTINGS, type Setting, type SettingValue } from './setting-table.ts'
 
 /**
- * The settings of one configuration file, by name. An unknown key, a wrong type and broken JSON are CONFIG_INVALID.
+ * The settings of one configuration file, by name. An unknown key, a wrong type and broken JSON are
+ * CONFIG_INVALID.
  *
  * @param file path, for messages
  */

@@ -2,7 +2,9 @@ import type { JsonValue } from '../core/json.ts'
 import type { StoredRecord } from '../db/api.ts'
 import { cellType } from '../ingest/type-check.ts'
 
-/** What all values of one field are. `json`: nested or mixed ones. `wide`: integers of 0 to 2⁶⁴−1. */
+/**
+ * What all values of one field are. `json`: nested or mixed ones. `wide`: integers of 0 to 2⁶⁴−1.
+ */
 export type ColumnKind = 'string' | 'integer' | 'wide' | 'float' | 'boolean' | 'json'
 
 const INT64_MAX = 2n ** 63n - 1n
@@ -73,7 +75,9 @@ const kindOf = (value: JsonValue): ColumnKind => {
   return 'json'
 }
 
-/** Integers beside floats are floats, as JSON has but one kind of number; other mixtures stay JSON. */
+/**
+ * Integers beside floats are floats, as JSON has but one kind of number; other mixtures stay JSON.
+ */
 const joinKinds = (a: ColumnKind | undefined, b: ColumnKind): ColumnKind => {
   if (a === undefined || a === b) return b
   const both = new Set([a, b])

@@ -10,8 +10,9 @@ const GROUP_ROWS_MAX = 10_000
 const GROUP_BYTES_MAX = 32 * 1024 * 1024
 
 /**
- * Types that the library writes. `wide` and `json` get their meaning in the schema at the end: the text of mixed and
- * nested values is ours, byte for byte, because the library's own JSON would round wide integers.
+ * Types that the library writes. `wide` and `json` get their meaning in the schema at the end: the
+ * text of mixed and nested values is ours, byte for byte, because the library's own JSON would
+ * round wide integers.
  */
 const PARQUET_TYPES = {
   string: 'STRING',
@@ -25,7 +26,8 @@ const PARQUET_TYPES = {
 /** Writes records as Parquet, a row group at a time. The vector is a list of 32-bit floats. */
 export function parquetDump(plan: DumpPlan, write: WriteChunk): DumpWriter {
   const buffer = new ByteWriter()
-  // The library counts offsets over the whole file; what it holds is handed on after each row group.
+  // The library counts offsets over the whole file; what it holds is handed on after each row
+  // group.
   const flush = async (): Promise<void> => {
     const piece = buffer.getBytes().slice()
     buffer.index = 0

@@ -88,7 +88,10 @@ async function csvDump(plan: DumpPlan, write: WriteChunk): Promise<DumpWriter> {
   })
 }
 
-/** Null and missing are an empty cell; an empty text is quoted, since an unquoted empty cell is null. */
+/**
+ * Null and missing are an empty cell; an empty text is quoted, since an unquoted empty cell is
+ * null.
+ */
 const csvCell = (payload: JsonObject, name: string, kind: ColumnKind): string => {
   const value: JsonValue | undefined = payload.get(name)
   if (value === undefined || value === null) return ''

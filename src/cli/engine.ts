@@ -7,23 +7,48 @@ import type {
   Store,
   Warning,
 } from '../db/api.ts'
+import type {
+  AuditCheckpointResult,
+  AuditEntryView,
+  AuditLogRequest,
+  AuditProofResult,
+  AuditVerifyRequest,
+  AuditVerifyResult,
+} from './engine-audit.ts'
+import type {
+  BackupKeysRequest,
+  BackupKeysResult,
+  GenerateKeyRequest,
+  ImportKeysRequest,
+  KeyInfo,
+  KeyListResult,
+  PublicKeyResult,
+  TrustKeyRequest,
+} from './engine-keys.ts'
 
 /**
- * Every library function that the command line needs; commands reach the library through nothing else.
+ * Every library function that the command line needs; commands reach the library through nothing
+ * else.
  *
- * Results are JSON-ready in the shape that the contract of the command line gives them, without `type` and
- * `version`, which the command line adds. Failures are AkidbError. Long functions take `onProgress` and `signal`;
- * an aborted one rejects with `signal.reason` or any error (the command line then reports the interrupt itself).
- * Functions that may need a private key call `passphrase` before any other work starts, and only for a locked key.
+ * Results are JSON-ready in the shape that the contract of the command line gives them, without
+ * `type` and `version`, which the command line adds. Failures are AkidbError. Long functions take
+ * `onProgress` and `signal`; an aborted one rejects with `signal.reason` or any error (the command
+ * line then reports the interrupt itself). Functions that may need a private key call `passphrase`
+ * before any other work starts, and only for a locked key.
  */
 export interface Engine {
   openStore(options: OpenOptions): Promise<Store>
 
   /** Makes a store; a store that is there already is left alone (`created: false`). */
   initStore(request: InitRequest): Promise<InitResult>
-  /** After a store was moved or copied: records its new place, and for a copy starts a new log and key. */
+  /**
+   * After a store was moved or copied: records its new place, and for a copy starts a new log and
+   * key.
+   */
   adoptStore(request: AdoptRequest): Promise<AdoptResult>
-  /** Read-only look at runtime, store, state folder, keys and locks. Never throws for what it finds. */
+  /**
+   * Read-only look at runtime, store, state folder, keys and locks. Never throws for what it finds.
+   */
   doctor(request: StoreRequest): Promise<DoctorResult>
   versionInfo(): Promise<VersionInfo>
   bench(request: BenchRequest): Promise<BenchResult>
@@ -38,13 +63,18 @@ export interface Engine {
   ): Promise<readonly IngestPreview[]>
   /** Opens a file of queries by the same column rules as ingest. */
   openQueries(request: QueriesRequest): Promise<QuerySource>
-  /** Writes the one audit entry of a search, by policy. AUTH where it is required and cannot be written. */
+  /**
+   * Writes the one audit entry of a search, by policy. AUTH where it is required and cannot be
+   * written.
+   */
   auditSearch(store: Store, request: AuditSearchRequest): Promise<void>
 
   exportBundle(request: ExportRequest): Promise<ExportResult>
   importBundle(request: ImportRequest): Promise<ImportResult>
   replayBundle(request: ReplayRequest): Promise<ReplayResult>
-  /** Needs no store; the trusted keys are `keys`, and the store's where `store` is given and exists. */
+  /**
+   * Needs no store; the trusted keys are `keys`, and the store's where `store` is given and exists.
+   */
   verifyBundle(request: BundleCheckRequest): Promise<BundleVerifyResult>
   inspectBundle(request: BundleCheckRequest): Promise<BundleInspectResult>
 
@@ -86,18 +116,23 @@ export interface StoreRequest {
 
 /** Asked for the passphrase of a locked (or new) key. Rejects with AUTH where nobody can answer. */
 export type AskPassphrase = (question: PassphraseQuestion) => Promise<string>
+
+/** Which key, and what for. */
 export interface PassphraseQuestion {
   readonly keyName: string
   /** 'unlock' a key, or 'choose' one for a new key (an empty answer means: none). */
   readonly purpose: 'unlock' | 'choose'
 }
 
+/** A store to make. */
 export interface InitRequest extends StoreRequest {
   /** Make the key `log` only. */
   readonly noKey?: boolean
   /** Passphrase of the key `default`; absent: none. */
   readonly passphrase?: string
 }
+
+/** The store, whether it was made now, and its keys by fingerprint. */
 export interface InitResult {
   readonly store: string
   readonly id: string
@@ -106,9 +141,12 @@ export interface InitResult {
   readonly keys: readonly { readonly name: string; readonly keyId: string }[]
 }
 
+/** How the store came here. */
 export interface AdoptRequest extends StoreRequest {
   readonly as: 'moved' | 'copy'
 }
+
+/** The log that goes on, or the new one of a copy. */
 export interface AdoptResult {
   readonly store: string
   readonly id: string
@@ -116,6 +154,7 @@ export interface AdoptResult {
   readonly adopted: 'moved' | 'copy'
 }
 
+/** One line a check; `ok` is false where one failed. */
 export interface DoctorResult {
   readonly ok: boolean
   readonly checks: readonly {
@@ -127,6 +166,7 @@ export interface DoctorResult {
   }[]
 }
 
+/** Versions of akidb and its parts, and the formats that it reads and writes. */
 export interface VersionInfo {
   readonly akidb: string
   readonly node: string
@@ -135,6 +175,7 @@ export interface VersionInfo {
   readonly formats: { readonly read: readonly string[]; readonly write: readonly string[] }
 }
 
+/** Sizes of the made-up data. */
 export interface BenchRequest {
   readonly rows: number
   readonly dimension: number
@@ -145,6 +186,8 @@ export interface BenchRequest {
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
 }
+
+/** Measurements, each with its unit. */
 export interface BenchResult {
   readonly rows: number
   readonly dimension: number
@@ -155,6 +198,7 @@ export interface BenchResult {
   }[]
 }
 
+/** A file of queries, and what the collection can use of it. */
 export interface QueriesRequest {
   readonly path: string
   readonly format?: 'csv' | 'jsonl' | 'parquet'
@@ -169,12 +213,16 @@ export interface QueriesRequest {
   readonly text: boolean
   readonly signal?: AbortSignal
 }
+
+/** One query of the file. */
 export interface QueryRow {
   /** The row's id, or its number from 0. */
   readonly query: string
   readonly vector?: Float32Array
   readonly text?: string
 }
+
+/** The columns that were found, and the rows in the order of the file. */
 export interface QuerySource {
   readonly idColumn?: string
   readonly vectorColumn?: string
@@ -182,6 +230,7 @@ export interface QuerySource {
   readonly rows: AsyncIterable<QueryRow>
 }
 
+/** What the audit log learns of a search. */
 export interface AuditSearchRequest {
   readonly collection: string
   readonly policy: 'off' | 'digest' | 'full'
@@ -199,11 +248,14 @@ export type BundleInput =
   | { readonly path: string }
   | { readonly name: string; readonly stream: AsyncIterable<Uint8Array> }
 
-/** Where a bundle goes: a file (written under a temporary name first), or a stream such as stdout. */
+/**
+ * Where a bundle goes: a file (written under a temporary name first), or a stream such as stdout.
+ */
 export type BundleOutput =
   | { readonly path: string; readonly force: boolean }
   | { readonly write: (bytes: Uint8Array) => Promise<void> }
 
+/** What goes into a bundle, and who signs it. */
 export interface ExportRequest extends StoreRequest {
   readonly collections: readonly string[]
   readonly output: BundleOutput
@@ -217,6 +269,8 @@ export interface ExportRequest extends StoreRequest {
   readonly passphrase: AskPassphrase
   readonly onProgress?: OnProgress
 }
+
+/** The bundle that was written. */
 export interface ExportResult {
   /** '-' for a stream. */
   readonly path: string
@@ -228,6 +282,7 @@ export interface ExportResult {
   readonly baseStateRoots?: Readonly<Record<string, string>>
 }
 
+/** A bundle to take, and under which name. */
 export interface ImportRequest extends StoreRequest {
   readonly input: BundleInput
   readonly as?: string
@@ -235,6 +290,8 @@ export interface ImportRequest extends StoreRequest {
   readonly dryRun?: boolean
   readonly onProgress?: OnProgress
 }
+
+/** State roots before and after, by collection. */
 export interface ImportResult {
   readonly collections: readonly {
     readonly name: string
@@ -248,17 +305,21 @@ export interface ImportResult {
   readonly elapsedMs: number
 }
 
+/** A bundle to open read-only. */
 export interface ReplayRequest extends StoreRequest {
   readonly input: BundleInput
   readonly as?: string
   readonly onProgress?: OnProgress
 }
+
+/** How to address the replayed state. */
 export interface ReplayResult {
   /** Address of the state in reading commands: `<name>@<12 hex>`. */
   readonly name: string
   readonly stateRoot: string
 }
 
+/** A bundle to inspect or verify. */
 export interface BundleCheckRequest {
   readonly input: BundleInput
   /** PEM files of public keys to trust, beside the store's own. */
@@ -268,11 +329,15 @@ export interface BundleCheckRequest {
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
 }
+
+/** Who signed, and whether we trust that key. */
 export interface BundleSigner {
   readonly keyId: string
   readonly name: string | null
   readonly trusted: boolean
 }
+
+/** Every problem found; `ok` where there is none and a trusted key signed. */
 export interface BundleVerifyResult {
   readonly ok: boolean
   readonly problems: readonly {
@@ -286,107 +351,15 @@ export interface BundleVerifyResult {
   readonly bytes: number
   readonly elapsedMs: number
 }
+
+/** What the signed head says. */
 export interface BundleInspectResult extends ExportResult {
   readonly kind: 'full' | 'delta'
   readonly signers: readonly BundleSigner[]
   readonly [detail: string]: unknown
 }
 
-export interface KeyInfo {
-  readonly name: string
-  readonly keyId: string
-  /** 'private': we can sign with it. 'trusted': a public key whose signatures we accept. */
-  readonly kind: 'private' | 'trusted'
-  /** Private keys: whether a passphrase protects it. */
-  readonly locked?: boolean
-}
-export interface KeyListResult {
-  readonly keys: readonly KeyInfo[]
-}
-export interface PublicKeyResult {
-  readonly name: string | null
-  readonly keyId: string
-  readonly pem: string
-}
-export interface GenerateKeyRequest extends StoreRequest {
-  readonly name: string
-  readonly replace?: boolean
-  /** Absent: the key has none. */
-  readonly passphrase?: string
-}
-export interface TrustKeyRequest extends StoreRequest {
-  /** Path of a PEM file, or a fingerprint (64 hex digits). */
-  readonly input: string
-  readonly name?: string
-}
-export interface BackupKeysRequest extends StoreRequest {
-  /** A file that must not exist, made with mode 0600. */
-  readonly path: string
-  readonly force: boolean
-  /** Protects the backup. */
-  readonly passphrase: string
-}
-export interface BackupKeysResult {
-  readonly path: string
-  readonly keys: readonly string[]
-}
-export interface ImportKeysRequest extends StoreRequest {
-  /** A backup, or one private key as PEM. */
-  readonly path: string
-  readonly name?: string
-  readonly passphrase: AskPassphrase
-}
-
-export interface AuditLogRequest extends StoreRequest {
-  /** Milliseconds since 1970, inclusive. */
-  readonly sinceMs?: number
-  /** Milliseconds since 1970, exclusive. */
-  readonly untilMs?: number
-  readonly act?: string
-  readonly collection?: string
-  readonly actor?: string
-}
-export interface AuditEntryView {
-  readonly seq: number
-  readonly time: string
-  readonly act: string
-  readonly [detail: string]: unknown
-}
-export interface AuditVerifyRequest {
-  /** The store whose log is verified, unless `target` is given. */
-  readonly store?: { readonly url: string; readonly state?: string }
-  /** Folder of a log or of a store, or a bundle; needs no store. */
-  readonly target?: string
-  readonly proofFile?: string
-  readonly keyFiles: readonly string[]
-  readonly onProgress?: OnProgress
-  readonly signal?: AbortSignal
-}
-export interface AuditVerifyResult {
-  readonly ok: boolean
-  readonly entries: number
-  readonly root: string
-  readonly checkpoints: number
-  readonly problems: readonly {
-    readonly code: string
-    readonly seq: number
-    readonly message: string
-  }[]
-}
-export interface AuditCheckpointResult {
-  readonly logId: string
-  readonly size: number
-  readonly root: string
-  readonly note: string
-}
-export interface AuditProofResult {
-  readonly seq: number
-  readonly size: number
-  readonly root: string
-  /** The proof file's exact bytes. */
-  readonly proof: Uint8Array
-}
-
+/** Where to listen, and whom to tell. */
 export interface ServeRequest extends StoreRequest {
   readonly host: string
   /** 0: any free port. */
@@ -396,6 +369,8 @@ export interface ServeRequest extends StoreRequest {
   /** One JSON-ready object for each thing worth logging. */
   readonly onLog?: (entry: Readonly<Record<string, unknown>>) => void
 }
+
+/** What a server did until it was stopped. */
 export interface ServeResult {
   readonly requests: number
   readonly elapsedMs: number

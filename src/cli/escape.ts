@@ -2,8 +2,9 @@
 const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu
 
 /**
- * Text from data for one line of a terminal or log: control characters (C0, C1, line separators, and those that
- * reorder what is read) become `\n`, `\t` or `\u001b`, so that data cannot move the cursor or forge lines.
+ * Text from data for one line of a terminal or log: control characters (C0, C1, line separators,
+ * and those that reorder what is read) become `\n`, `\t` or `\u001b`, so that data cannot move the
+ * cursor or forge lines.
  */
 export const escapeLine = (text: string): string => text.replace(CONTROLS, escaped)
 

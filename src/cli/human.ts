@@ -30,5 +30,7 @@ export function humanDuration(ms: number): string {
 
 const pad = (value: number): string => String(value).padStart(2, '0')
 
-/** The first 12 digits of a digest: enough to tell states apart, and accepted nowhere as an address. */
+/**
+ * The first 12 digits of a digest: enough to tell states apart, and accepted nowhere as an address.
+ */
 export const shortDigest = (digest: string): string => digest.slice(0, 12)

@@ -30,12 +30,14 @@ const fileText = (file: IngestFileResult): string => {
   const name = escapeLine(file.path)
   if (file.error !== undefined) return `${name}: refused: ${escapeLine(file.error.message)}`
   if (file.skipped) return `${name}: skipped, taken before`
-  return `${name}: ${plural(file.rows, 'row')}, ${file.inserted} new, ${file.updated} updated, ${file.rejected} rejected`
+  const { rows, inserted, updated, rejected } = file
+  const counts = `${inserted} new, ${updated} updated, ${rejected} rejected`
+  return `${name}: ${plural(rows, 'row')}, ${counts}`
 }
 
 /**
- * The failure of an ingest that finished, yet not well. Where every file failed for one cause, that cause's code;
- * a failed integrity check (exit 24) outranks PARTIAL (exit 20).
+ * The failure of an ingest that finished, yet not well. Where every file failed for one cause, that
+ * cause's code; a failed integrity check (exit 24) outranks PARTIAL (exit 20).
  */
 export function ingestFailure(result: IngestResult): AkidbError | undefined {
   const errors = result.files.flatMap(({ error }) => (error === undefined ? [] : [error]))
@@ -43,7 +45,8 @@ export function ingestFailure(result: IngestResult): AkidbError | undefined {
   const code = failureCode(result, errors)
   const first = errors[0]
   if (first !== undefined) {
-    const message = `${errors.length} of ${plural(result.files.length, 'file')} refused: ${first.message}`
+    const files = plural(result.files.length, 'file')
+    const message = `${errors.length} of ${files} refused: ${first.message}`
     const only = result.files.length === 1 ? first.message : message
     return new AkidbError(code, only, { details: { refused: errors.length } })
   }

@@ -7,7 +7,10 @@ import type { Io } from './io.ts'
 /** A filter or a vector given as a file: far more than 16,384 numbers or 10,000 conditions need. */
 const ARGUMENT_BYTES_MAX = 16 * 1024 * 1024
 
-/** The bytes of stdin, at most `max`. A terminal on stdin is USAGE: nobody would know what is waited for. */
+/**
+ * The bytes of stdin, at most `max`. A terminal on stdin is USAGE: nobody would know what is waited
+ * for.
+ */
 export async function readStdin(io: Io, what: string, max = ARGUMENT_BYTES_MAX): Promise<string> {
   if (io.stdin.isTTY === true) {
     throw new AkidbError('USAGE', `${what} would be read from stdin, which is a terminal`)
@@ -38,7 +41,10 @@ export async function readArgumentFile(path: string, what: string): Promise<stri
   }
 }
 
-/** `--filter`: JSON, or `@file`. What is no JSON is USAGE; what the JSON says is the library's to judge. */
+/**
+ * `--filter`: JSON, or `@file`. What is no JSON is USAGE; what the JSON says is the library's to
+ * judge.
+ */
 export async function readFilter(text: string): Promise<unknown> {
   const json = text.startsWith('@') ? await readArgumentFile(text.slice(1), '--filter') : text
   return parseArgument(json, '--filter')

@@ -12,6 +12,8 @@ export interface OutputStream {
 export interface InputStream extends AsyncIterable<Uint8Array | string> {
   readonly isTTY?: boolean
   pause?(): unknown
+  /** Ends a read that waits. */
+  destroy?(): unknown
   unref?(): unknown
 }
 

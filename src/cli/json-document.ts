@@ -1,8 +1,8 @@
 import { stringifyJson } from '../core/json.ts'
 
 /**
- * A result as one line of JSON: Maps and bigints as core/json.ts writes them, vectors as arrays of their exact
- * values, absent (undefined) members left out, numbers that JSON cannot hold as null.
+ * A result as one line of JSON: Maps and bigints as core/json.ts writes them, vectors as arrays of
+ * their exact values, absent (undefined) members left out, numbers that JSON cannot hold as null.
  */
 export const jsonLine = (value: unknown): string => `${stringifyJson(jsonReady(value))}\n`
 

@@ -14,8 +14,8 @@ export interface LogFile {
 export const noLog: LogFile = { write: () => undefined, close: () => undefined }
 
 /**
- * Opens (or makes, with mode 0640) a log file for appending. One write a line, so that several processes can share
- * it. AUTH or NOT_FOUND where it cannot be opened.
+ * Opens (or makes, with mode 0640) a log file for appending. One write a line, so that several
+ * processes can share it. AUTH or NOT_FOUND where it cannot be opened.
  */
 export function openLogFile(path: string, now: () => number, pid: number): LogFile {
   const file = open(path)

@@ -3,8 +3,9 @@ import { type ErrorCode, EXIT_CODES } from '../errors/exit-codes.ts'
 import { plural } from './human.ts'
 
 /**
- * The failure of a verification that found problems: exit 24. Its code is the first problem's where that is an
- * error code with exit 24, else INTEGRITY (logs have finer codes of their own, such as TRUNCATED).
+ * The failure of a verification that found problems: exit 24. Its code is the first problem's where
+ * that is an error code with exit 24, else INTEGRITY (logs have finer codes of their own, such as
+ * TRUNCATED).
  */
 export function problemFailure(
   what: string,

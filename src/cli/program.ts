@@ -7,8 +7,9 @@ import { REGISTRY, type RegisteredCommand } from './registry.ts'
 export type OnHelp = (text: string) => void
 
 /**
- * The root command with the global options, and a name for every command. A command's own definition is loaded
- * when it is chosen; `loadAll` does it for the help topics, the completion scripts and the tests.
+ * The root command with the global options, and a name for every command. A command's own
+ * definition is loaded when it is chosen; `loadAll` does it for the help topics, the completion
+ * scripts and the tests.
  */
 export function createProgram(app: App, onHelp: OnHelp): Command {
   const program = new Command('akidb')

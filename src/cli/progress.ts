@@ -20,13 +20,16 @@ export interface ProgressDisplay {
   update(progress: Progress): void
   /** The present state as one line, on demand. */
   printNow(): void
+  /** Takes the bar off the terminal for other lines; it comes back with the next update. */
+  clear(): void
   /** Clears the bar, or writes the summary line. */
   finish(): void
 }
 
 /**
- * bar: one line, redrawn; plain: a start line, a line a minute, a summary; json: the same as objects; minutes: JSON
- * objects, but only a line a minute (so that short work leaves stderr empty); none: only on demand.
+ * bar: one line, redrawn; plain: a start line, a line a minute, a summary; json: the same as
+ * objects; minutes: JSON objects, but only a line a minute (so that short work leaves stderr
+ * empty); none: only on demand.
  */
 export function resolveProgressMode(
   wanted: string,
@@ -70,6 +73,9 @@ export function createProgress(options: ProgressOptions): ProgressDisplay {
     drawnMs = now()
     void output.write(`\r\u001b[2K${describe().slice(0, Math.max(20, output.columns - 1))}`)
   }
+  const clear = (): void => {
+    if (mode === 'bar') void output.write('\r\u001b[2K')
+  }
   const asJson = mode === 'json' || mode === 'minutes' || (mode === 'none' && options.json)
 
   return {
@@ -85,13 +91,14 @@ export function createProgress(options: ProgressOptions): ProgressDisplay {
       points = nextPoints(points, { ms: now(), done: progress.done, stage: progress.stage })
       if (mode === 'bar' && now() - drawnMs >= REDRAW_MS) draw()
     },
+    clear,
     printNow() {
-      if (mode === 'bar') void output.write('\r\u001b[2K')
+      clear()
       emit('update', asJson)
     },
     finish() {
       clearInterval(timer)
-      if (mode === 'bar') void output.write('\r\u001b[2K')
+      clear()
       if (mode === 'plain' || mode === 'json') emit('finish', asJson)
     },
   }

@@ -2,7 +2,10 @@ import { AkidbError } from '../errors/errors.ts'
 import { escapeText } from './escape.ts'
 import type { Io } from './io.ts'
 
-/** Questions to a person. Every question names the option that answers it, for when there is no person. */
+/**
+ * Questions to a person. Every question names the option that answers it, for when there is no
+ * person.
+ */
 export interface Ask {
   /** Whether a person can answer: stdin and stderr are terminals and `--no-input` is absent. */
   readonly possible: boolean

@@ -1,10 +1,15 @@
 import type { App } from './app.ts'
 import type { Command } from './commander.ts'
 
-/** Adds arguments, options, subcommands and the action to a command that has only its name so far. */
+/**
+ * Adds arguments, options, subcommands and the action to a command that has only its name so far.
+ */
 export type DefineCommand = (command: Command, app: App) => void
 
-/** A command of the first level. Its module is loaded only when it is chosen, so that akidb starts fast. */
+/**
+ * A command of the first level. Its module is loaded only when it is chosen, so that akidb starts
+ * fast.
+ */
 export interface RegisteredCommand {
   readonly name: string
   readonly summary: string

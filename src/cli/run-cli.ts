@@ -42,7 +42,9 @@ async function runSession(session: Session, app: App): Promise<number> {
   }
 }
 
-/** A reader that went away is a regular end; what was thrown after an interrupt is the interrupt. */
+/**
+ * A reader that went away is a regular end; what was thrown after an interrupt is the interrupt.
+ */
 async function exitCodeFor(session: Session, error: unknown, help: string): Promise<number> {
   if (error instanceof CommanderError && error.exitCode === 0) {
     await session.out.write(error.code === 'commander.version' ? `${akidbVersion()}\n` : help)

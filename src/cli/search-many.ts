@@ -22,7 +22,10 @@ interface ManyRequest extends Parts {
 
 type Use = 'vector' | 'text' | 'hybrid'
 
-/** `search --queries`: exactly {query,stateRoot,hits} a line, in the order of the file, whatever the output mode. */
+/**
+ * `search --queries`: exactly {query,stateRoot,hits} a line, in the order of the file, whatever the
+ * output mode.
+ */
 export async function searchMany(request: ManyRequest): Promise<void> {
   const { context, engine, collection, base, flags, path } = request
   const info = await collection.info(flags.asOf === undefined ? {} : { asOf: flags.asOf })
@@ -76,7 +79,7 @@ function chooseUse(source: QuerySource, wanted: Use | undefined): Use {
   if (!lacks) return use
   const found = [vectorColumn, textColumn].filter((name) => name !== undefined)
   throw new AkidbError('USAGE', `--queries: the file and the collection share no ${use} column`, {
-    hint: `Found: ${found.length === 0 ? 'neither a vector nor a text' : found.join(', ')}. Name columns with --vector-column and --text-column.`,
+    hint: `Found: ${found.join(', ') || 'neither'}. See --vector-column and --text-column.`,
   })
 }
 
@@ -85,7 +88,7 @@ const useText = (source: QuerySource, use: Use): string => {
   const columns = {
     vector: `the vectors of column ${source.vectorColumn}`,
     text: `the text of column ${source.textColumn}`,
-    hybrid: `the vectors of column ${source.vectorColumn} and the text of column ${source.textColumn}`,
+    hybrid: `the vectors of column ${source.vectorColumn} and the text of ${source.textColumn}`,
   }
   return `queries use ${columns[use]}; the id is ${id}`
 }

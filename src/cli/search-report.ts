@@ -62,7 +62,9 @@ const hitsTable = ({ flags, result, elapsedMs }: Found): string => {
         .map(({ id, vector }) => `\n${escapeLine(id)}: ${vector?.join(' ') ?? 'no vector'}`)
         .join('')
     : ''
-  const foot = `${plural(result.hits.length, 'hit')} in ${humanDuration(elapsedMs)}, ${result.plan.kind}, state ${shortDigest(result.stateRoot)}`
+  const how = `${humanDuration(elapsedMs)}, ${result.plan.kind}`
+  const state = shortDigest(result.stateRoot)
+  const foot = `${plural(result.hits.length, 'hit')} in ${how}, state ${state}`
   return `${shown}${vectors}\n${foot}`
 }
 

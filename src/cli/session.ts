@@ -35,72 +35,57 @@ export interface Session {
   close(exitCode: number): Promise<void>
 }
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
 export function createSession(io: Io, argv: readonly string[]): Session {
   const controller = new AbortController()
-  const err = createOutput(io.stderr, () => undefined)
+  const err = forgiving(createOutput(io.stderr, () => undefined))
   const out = createOutput(io.stdout, () => controller.abort(new Error('the reader has gone')))
   const held: string[] = []
-  let log = noLog
-  const state = {
-    ...earlyState(io, argv),
-    colour: hasColour(io, argv.includes('--no-color')),
-    path: [] as readonly string[],
-  }
-  const session: Session = {
+  const session: Mutable<Session> = {
     io,
     argv,
     out,
     err,
     signal: controller.signal,
     progress: undefined,
-    get json() {
-      return state.json
-    },
-    get quiet() {
-      return state.quiet
-    },
-    get verbose() {
-      return state.verbose
-    },
-    get colour() {
-      return state.colour
-    },
-    get path() {
-      return state.path
-    },
-    get log() {
-      return log
-    },
+    log: noLog,
+    path: [],
+    colour: hasColour(io, argv.includes('--no-color')),
+    ...earlyState(io, argv),
     configure(settings, path) {
-      state.json = settings.flag('json')
-      state.quiet = settings.flag('quiet')
-      state.verbose = settings.flag('verbose')
-      state.colour = hasColour(io, settings.flag('noColor'))
-      state.path = path
+      session.json = settings.flag('json')
+      session.quiet = settings.flag('quiet')
+      session.verbose = settings.flag('verbose')
+      session.colour = hasColour(io, settings.flag('noColor'))
+      session.path = path
       const file = settings.text('logFile')
-      if (file !== undefined) log = openLogFile(file, io.now, io.pid)
-      log.write('info', 'start', { argv })
+      if (file !== undefined) session.log = openLogFile(file, io.now, io.pid)
+      session.log.write('info', 'start', { argv })
     },
     notice(kind, notice) {
-      log.write(kind === 'warning' ? 'warning' : 'info', notice.message, { code: notice.code })
-      const line = noticeLine(kind, notice, state.json)
-      if (!state.quiet) void err.write(line)
+      session.log.write(kind === 'warning' ? 'warning' : 'info', notice.message, {
+        code: notice.code,
+      })
+      const line = noticeLine(kind, notice, session.json)
+      session.progress?.clear()
+      if (!session.quiet) void err.write(line)
       else if (kind === 'warning' && held.length < HELD_NOTICES_MAX) held.push(line)
     },
     paint: (format, text) =>
-      state.colour ? styleText(format, text, { validateStream: false }) : text,
+      session.colour ? styleText(format, text, { validateStream: false }) : text,
     async fail(error) {
       const failure = failureOf(error)
       const { code, exit, message, hint, details, stack } = failure
-      log.write('error', message, { code, exit, hint, details, stack })
+      session.log.write('error', message, { code, exit, hint, details, stack })
       for (const line of held.splice(0)) await err.write(line)
-      await err.write(state.json ? failureJson(failure) : failureText(failure, state.verbose))
+      await err.write(session.json ? failureJson(failure) : failureText(failure, session.verbose))
       return exit
     },
     async close(exitCode) {
       stopListening()
-      log.write('info', 'end', { exit: exitCode })
-      log.close()
+      session.log.write('info', 'end', { exit: exitCode })
+      session.log.close()
       // A pipe or terminal on stdin must not keep the process alive.
       io.stdin.pause?.()
       io.stdin.unref?.()
@@ -110,6 +95,18 @@ export function createSession(io: Io, argv: readonly string[]): Session {
   const stopListening = listenForSignals(session, controller)
   return session
 }
+
+/** A full disk behind stderr must not turn a warning into a failure of the work. */
+const forgiving = (output: Output): Output => ({
+  isTerminal: output.isTerminal,
+  get columns() {
+    return output.columns
+  },
+  get closed() {
+    return output.closed
+  },
+  write: (chunk) => output.write(chunk).catch(() => undefined),
+})
 
 /** How to speak before the configuration is known. */
 const earlyState = (io: Io, argv: readonly string[]) => {
@@ -136,6 +133,8 @@ function listenForSignals(session: Session, controller: AbortController): () => 
   const stop = (code: 'INTERRUPTED' | 'TERMINATED', exit: number, word: string) => () => {
     if (controller.signal.aborted) return io.exitNow(exit)
     controller.abort(new AkidbError(code, word))
+    // A command that waits for its input would not see the signal.
+    io.stdin.destroy?.()
   }
   const removers = [
     io.onSignal('SIGINT', stop('INTERRUPTED', 130, 'interrupted')),

@@ -18,7 +18,10 @@ export interface Setting {
   readonly json: 'string' | 'number' | 'boolean' | 'string or number'
   /** A path: relative ones in a configuration file start from that file's folder. */
   readonly path?: boolean
-  /** Whether ./akidb.config.json may set it: commands, trust and key paths may not come from a working folder. */
+  /**
+   * Whether ./akidb.config.json may set it: commands, trust and key paths may not come from a
+   * working folder.
+   */
   readonly project: boolean
   /** Masked by `config show`. */
   readonly secret?: boolean

@@ -22,7 +22,10 @@ const SIZE_UNITS_BYTES: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 }
 
-/** `90s`, `10m`, `1.5h`, `7d`, `7y` → milliseconds (a year is 365 days); `0` needs no unit. USAGE otherwise. */
+/**
+ * `90s`, `10m`, `1.5h`, `7d`, `7y` → milliseconds (a year is 365 days); `0` needs no unit. USAGE
+ * otherwise.
+ */
 export function parseDurationMs(text: string, what: string): number {
   const match = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w|y)$/.exec(text.trim())
   const unit = DURATION_UNITS_MS[match?.[2] ?? '']
@@ -33,7 +36,10 @@ export function parseDurationMs(text: string, what: string): number {
   return inRange(Math.round(Number(match[1]) * unit), what, text)
 }
 
-/** `64MiB`, `4.7GB`, `1000` → bytes. Units of 1,000 (kB, MB, GB, TB) and of 1,024 (KiB, …), in any case. */
+/**
+ * `64MiB`, `4.7GB`, `1000` → bytes. Units of 1,000 (kB, MB, GB, TB) and of 1,024 (KiB, …), in any
+ * case.
+ */
 export function parseSizeBytes(text: string, what: string): number {
   const match = /^(\d{1,15}(?:\.\d{1,6})?)\s?([kmgt]?i?b)?$/i.exec(text.trim())
   const unit = SIZE_UNITS_BYTES[(match?.[2] ?? 'b').toLowerCase()]
@@ -43,10 +49,12 @@ export function parseSizeBytes(text: string, what: string): number {
   return inRange(Math.round(Number(match[1]) * unit), what, text)
 }
 
-const TIME =
-  /^(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?)([Zz]|[+-]\d{2}:?\d{2})$/
+const TIME = /^(\d{4})-(\d\d)-(\d\d)[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)$/
 
-/** ISO 8601 with a zone (`2026-07-01T12:00:00Z`, `2026-07-01T14:00+02:00`) → milliseconds since 1970. */
+/**
+ * ISO 8601 with a zone (`2026-07-01T12:00:00Z`, `2026-07-01T14:00+02:00`) → milliseconds since
+ * 1970.
+ */
 export function parseTimeMs(text: string, what: string): number {
   const match = TIME.exec(text.trim())
   const ms = match === null ? Number.NaN : Date.parse(text.trim().replace(' ', 'T').toUpperCase())

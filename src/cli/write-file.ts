@@ -5,15 +5,17 @@ import { AkidbError } from '../errors/errors.ts'
 /** A file made under a temporary name; it gets its own name only when it is whole. */
 export interface NewFile {
   write(chunk: string | Uint8Array): Promise<void>
-  /** Makes it durable and gives it its name. EXISTS where the name is taken and `force` is false. */
+  /**
+   * Makes it durable and gives it its name. EXISTS where the name is taken and `force` is false.
+   */
   finish(): Promise<void>
   /** Removes what was written, unless it was finished. */
   discard(): Promise<void>
 }
 
 /**
- * Opens an output file beside its final place. EXISTS at once where the name is taken, so that no work is wasted;
- * NOT_FOUND, AUTH and NO_SPACE for what the system says.
+ * Opens an output file beside its final place. EXISTS at once where the name is taken, so that no
+ * work is wasted; NOT_FOUND, AUTH and NO_SPACE for what the system says.
  */
 export async function createFile(path: string, force: boolean): Promise<NewFile> {
   if (!force) await refuseExisting(path)

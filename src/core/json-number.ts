@@ -1,4 +1,7 @@
-/** A number token: where it ends, its nearest f64 (±Infinity beyond), and whether it was written as an integer. */
+/**
+ * A number token: where it ends, its nearest f64 (±Infinity beyond), and whether it was written
+ * as an integer.
+ */
 export interface NumberToken {
   end: number
   value: number
@@ -12,11 +15,12 @@ const token: NumberToken = { end: 0, value: 0, integer: false }
 const POWERS = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
 
 /**
- * The JSON number (RFC 8259 §6) at `start` of some ASCII bytes; undefined where none is well formed there.
+ * The JSON number (RFC 8259 §6) at `start` of some ASCII bytes; undefined where none is well
+ * formed there.
  *
- * The result is valid until the next call. Up to 15 digits and |exponent| ≤ 22 the value is one correctly rounded
- * operation on two exact numbers (Clinger, "How to Read Floating Point Numbers Accurately", 1990); else it is what
- * the language reads.
+ * The result is valid until the next call. Up to 15 digits and |exponent| ≤ 22 the value is one
+ * correctly rounded operation on two exact numbers (Clinger, "How to Read Floating Point Numbers
+ * Accurately", 1990); else it is what the language reads.
  */
 export function scanNumber(bytes: Buffer, start: number, end: number): NumberToken | undefined {
   let at = start

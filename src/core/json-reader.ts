@@ -13,11 +13,14 @@ export interface RecordKeys {
 export interface JsonRecord {
   readonly value: JsonValue
   /**
-   * Components in f64, where the member `keys.vector` is an array of numbers alone; ±Infinity where one is beyond
-   * f64. That member is then missing in `value`.
+   * Components in f64, where the member `keys.vector` is an array of numbers alone; ±Infinity
+   * where one is beyond f64. That member is then missing in `value`.
    */
   readonly vector: Float64Array | undefined
-  /** true: `keys.id` is a number written as an integer; false: a number written otherwise; undefined: no number. */
+  /**
+   * true: `keys.id` is a number written as an integer; false: a number written otherwise;
+   * undefined: no number.
+   */
   readonly idIsInteger: boolean | undefined
 }
 
@@ -34,7 +37,8 @@ const CLOSE_BRACE = 0x7d
 /**
  * A strict reader of JSON (RFC 8259) in UTF-8 bytes that are known to be valid UTF-8.
  *
- * It recurses once a level, so `depthMax` also bounds the stack. It can be used again for text after text.
+ * It recurses once a level, so `depthMax` also bounds the stack. It can be used again for text
+ * after text.
  */
 export class JsonReader {
   readonly #depthMax: number

@@ -4,11 +4,12 @@ import { JsonReader } from './json-reader.ts'
 import { limits } from './limits.ts'
 
 /**
- * JSON as akidb keeps it: RFC 8259, strict UTF-8, duplicate keys refused, key order kept (Map), integers exact.
+ * JSON as akidb keeps it: RFC 8259, strict UTF-8, duplicate keys refused, key order kept (Map),
+ * integers exact.
  *
- * A number is `number` where it is a float or an integer within ±(2⁵³−1), and `bigint` for other integers within
- * −2⁶³…2⁶⁴−1. Wider integers and floats beyond f64's range become their text (string), so nothing is rounded to
- * another value silently or turns into Infinity.
+ * A number is `number` where it is a float or an integer within ±(2⁵³−1), and `bigint` for other
+ * integers within −2⁶³…2⁶⁴−1. Wider integers and floats beyond f64's range become their text
+ * (string), so nothing is rounded to another value silently or turns into Infinity.
  */
 export type JsonValue =
   | null
@@ -21,15 +22,19 @@ export type JsonValue =
 export type JsonObject = ReadonlyMap<string, JsonValue>
 
 export interface JsonLimits {
-  /** Arrays and objects inside each other; the outermost counts as 1. Default: limits.payloadDepthMax. */
+  /**
+   * Arrays and objects inside each other; the outermost counts as 1. Default:
+   * limits.payloadDepthMax.
+   */
   readonly depthMax?: number
 }
 
 /**
  * One JSON text (RFC 8259) as a value. White space may surround it, a byte order mark may not.
  *
- * Throws BAD_INPUT with `details.byte` (offset in the UTF-8 form, from 0) for anything that is not JSON, for a
- * duplicate key and for a lone surrogate; LIMIT where it nests deeper than `depthMax`.
+ * Throws BAD_INPUT with `details.byte` (offset in the UTF-8 form, from 0) for anything that is
+ * not JSON, for a duplicate key and for a lone surrogate; LIMIT where it nests deeper than
+ * `depthMax`.
  */
 export function parseJson(text: string, jsonLimits: JsonLimits = {}): JsonValue {
   if (!text.isWellFormed()) {
@@ -58,13 +63,14 @@ const depthOf = (jsonLimits: JsonLimits): number => jsonLimits.depthMax ?? limit
 const WRITTEN_DEPTH_MAX = limits.payloadDepthMax * 2
 
 /**
- * A value as compact JSON: null, booleans, finite numbers, bigints, strings, arrays, Maps with string keys and plain
- * objects. Keys keep their order.
+ * A value as compact JSON: null, booleans, finite numbers, bigints, strings, arrays, Maps with
+ * string keys and plain objects. Keys keep their order.
  *
- * Floats have the fewest digits that read back to the same f64; −0 stays −0. A number above 2⁵³ is a float and is
- * written with an exponent, so that reading gives back a number, not another type. Throws BAD_INPUT for
- * everything else (NaN, Infinity, undefined, functions, other classes, lone surrogates) and LIMIT for nesting deeper
- * than twice limits.payloadDepthMax, so also for a circle.
+ * Floats have the fewest digits that read back to the same f64; −0 stays −0. A number above 2⁵³
+ * is a float and is written with an exponent, so that reading gives back a number, not another
+ * type. Throws BAD_INPUT for everything else (NaN, Infinity, undefined, functions, other classes,
+ * lone surrogates) and LIMIT for nesting deeper than twice limits.payloadDepthMax, so also for a
+ * circle.
  */
 export function stringifyJson(value: unknown): string {
   return write(value, 0)
@@ -131,8 +137,9 @@ const unwritable = (what: string): AkidbError =>
   new AkidbError('BAD_INPUT', `JSON has no form for ${what}.`)
 
 /**
- * A value with plain objects instead of Maps; bigints stay. A key `__proto__` becomes an own property and touches no
- * prototype. Keys that look like array indexes come first, as the language orders them; the Map keeps the order.
+ * A value with plain objects instead of Maps; bigints stay. A key `__proto__` becomes an own
+ * property and touches no prototype. Keys that look like array indexes come first, as the
+ * language orders them; the Map keeps the order.
  */
 export function toPlain(value: JsonValue): unknown {
   if (value instanceof Map) {
@@ -159,10 +166,12 @@ function define(object: Record<string, unknown>, key: string, value: unknown): v
 }
 
 /**
- * A value that a program made (null, booleans, finite numbers, bigints, strings, arrays, Maps, plain objects) as a
- * JsonValue; bigints within ±(2⁵³−1) become numbers, those beyond 64 bits their text.
+ * A value that a program made (null, booleans, finite numbers, bigints, strings, arrays, Maps,
+ * plain objects) as a JsonValue; bigints within ±(2⁵³−1) become numbers, those beyond 64 bits
+ * their text.
  *
- * Throws BAD_INPUT, naming the path, for everything else; LIMIT for nesting deeper than limits.payloadDepthMax.
+ * Throws BAD_INPUT, naming the path, for everything else; LIMIT for nesting deeper than
+ * limits.payloadDepthMax.
  */
 export function fromPlain(value: unknown): JsonValue {
   return convert(value, { path: [] })

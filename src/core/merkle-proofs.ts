@@ -13,7 +13,8 @@ export interface PerfectSubtree {
 }
 
 /**
- * Ranges whose hashes prove that leaf `index` is in the tree of `size` leaves, the leaf's sibling first.
+ * Ranges whose hashes prove that leaf `index` is in the tree of `size` leaves, the leaf's sibling
+ * first.
  * @throws RangeError unless 0 ≤ index < size
  * Source: RFC 6962 §2.1.1.
  */
@@ -57,7 +58,8 @@ export function consistencyRanges(oldSize: number, newSize: number): LeafRange[]
       start = middle
     }
   }
-  // The verifier knows the old root itself, so it is left out where it is a subtree of the new tree.
+  // The verifier knows the old root itself, so it is left out where it is a subtree of the new
+  // tree.
   if (start > 0) ranges.push({ start, end })
   return ranges.reverse()
 }
@@ -92,7 +94,8 @@ export function verifyInclusion(claim: {
 }
 
 /**
- * Whether `path` proves that the tree (oldSize, oldRoot) is a prefix of (newSize, newRoot). Never throws.
+ * Whether `path` proves that the tree (oldSize, oldRoot) is a prefix of (newSize, newRoot). Never
+ * throws.
  * From an empty tree, or between equal sizes, only an empty path is right.
  * Source: RFC 9162 §2.1.4.2.
  */

@@ -2,7 +2,10 @@ import { limits } from './limits.ts'
 import { leafHash, merkleRoot, nodeHash } from './merkle.ts'
 import { foldSubtrees } from './merkle-proofs.ts'
 
-/** 256 neighbouring hashes of one level of tiles; each spans 256^level leaves. Source: C2SP tlog-tiles. */
+/**
+ * 256 neighbouring hashes of one level of tiles; each spans 256^level leaves. Source: C2SP tlog-
+ * tiles.
+ */
 export interface Tile {
   readonly level: number
   readonly index: number
@@ -25,7 +28,10 @@ export class TileTree {
   /** Full subtrees from the largest to the smallest: one per bit set in the size. */
   #edge: { hash: Uint8Array; leaves: number }[] = []
 
-  /** @param open hashes of the open (partial) tile of each level, the leaves' first; what is full is above */
+  /**
+   * @param open hashes of the open (partial) tile of each level, the leaves' first; what is full is
+   * above
+   */
   constructor(open: readonly (readonly Uint8Array[])[] = []) {
     this.#open = open.map((hashes) => [...hashes])
     for (let level = open.length - 1; level >= 0; level--) {

@@ -2,10 +2,11 @@ import { AkidbError } from '../errors/errors.ts'
 import { limits } from './limits.ts'
 
 /**
- * The id of a record: 1–512 bytes of UTF-8, as they came, never trimmed, folded or normalised; integers become decimal
- * digits, so 7 and "7" are one id.
+ * The id of a record: 1–512 bytes of UTF-8, as they came, never trimmed, folded or normalised;
+ * integers become decimal digits, so 7 and "7" are one id.
  *
- * Throws BAD_INPUT for an empty or too long text, NUL, lone surrogates and numbers that are no exact integers.
+ * Throws BAD_INPUT for an empty or too long text, NUL, lone surrogates and numbers that are no
+ * exact integers.
  */
 export function parseRecordId(value: string | number | bigint): string {
   if (typeof value === 'bigint') return bounded(value.toString())
@@ -33,7 +34,10 @@ export function compareIds(a: string, b: string): number {
   return a.length - b.length
 }
 
-/** UTF-16 sorts surrogates (characters of four bytes) below U+E000…U+FFFF (three bytes); UTF-8 sorts them above. */
+/**
+ * UTF-16 sorts surrogates (characters of four bytes) below U+E000…U+FFFF (three bytes); UTF-8
+ * sorts them above.
+ */
 const byteRank = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x2800 : unit)
 
 function bounded(id: string): string {

@@ -1,3 +1,4 @@
+import { runningSha256 } from '../core/digest.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import {
   type BlobInput,
@@ -54,3 +55,15 @@ export const missingBlob = (ref: BlobRef, cause?: unknown): AkidbError =>
     details: { key: blobKey(ref.digest), role: ref.role },
     cause,
   })
+
+/** Whether a blob is there and its content has its name. Streams; costs one pass of SHA-256. */
+export async function isIntact(store: ObjectStore, digest: string): Promise<boolean> {
+  const hash = runningSha256()
+  try {
+    for await (const piece of store.read(blobKey(digest))) hash.update(piece)
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND', 'INTEGRITY')) return false
+    throw error
+  }
+  return hash.hex() === digest
+}

@@ -28,25 +28,32 @@ export interface WriterPin {
   release(): Promise<void>
 }
 
-/** A pin that holds nothing yet. It lapses by itself where its owner dies. */
-export function createWriterPin(environment: Environment, id?: string): WriterPin {
-  const pinId = id ?? randomHex(environment, 8)
-  const { store } = environment
-  const held = new Set<string>()
-  let written = false
-  const save = async (): Promise<void> => {
-    written = true
-    await putPin(store, { id: pinId, blobs: [...held], manifests: [] })
+/** Pins older than this are written anew with the next, long before they lapse. */
+const RENEW_MS = limits.pinLifeMs / 4
+
+/** A pin that holds nothing yet, one file an `add`. It lapses by itself where its owner dies. */
+export function createWriterPin(environment: Environment): WriterPin {
+  const id = randomHex(environment, 8)
+  const { store, clock } = environment
+  const files: { readonly id: string; readonly blobs: readonly string[]; renewedMs: number }[] = []
+  const save = async (file: (typeof files)[number]): Promise<void> => {
+    file.renewedMs = clock.nowMs()
+    await putPin(store, { id: file.id, blobs: file.blobs, manifests: [] })
   }
   return {
-    id: pinId,
+    id,
     add: async (digests) => {
-      for (const digest of digests) held.add(digest)
-      await save()
+      if (digests.length === 0) return
+      const file = { id: `${id}-${files.length}`, blobs: digests, renewedMs: 0 }
+      files.push(file)
+      await save(file)
+      for (const other of files) {
+        if (clock.nowMs() - other.renewedMs > RENEW_MS) await save(other)
+      }
       await waitForCollections(environment, digests)
     },
     release: async () => {
-      if (written) await store.delete(pinKey(pinId))
+      for (const file of files.splice(0)) await store.delete(pinKey(file.id))
     },
   }
 }

@@ -40,7 +40,7 @@ const openStores = new Map<string, { store: Promise<OpenedStore>; users: number 
  *
  * @throws NOT_FOUND where there is none (initStore makes one), CONFLICT where it was moved or copied, AUDIT_BROKEN
  */
-export async function openStore(options: OpenOptions): Promise<Store> {
+export async function openStore(options: OpenOptions): Promise<OpenedStore> {
   const key = `${options.mode}:${placeOf(options.url)}:${options.state ?? ''}`
   const known = openStores.get(key)
   const entry = known ?? { store: OpenedStore.open(options), users: 0 }

@@ -16,7 +16,9 @@ export interface RejectPlace {
   readonly raw?: string
 }
 
-/** Gathers rows until a batch is full: limits.batchRowsMax rows or limits.batchBytesTarget bytes. */
+/**
+ * Gathers rows until a batch is full: limits.batchRowsMax rows or limits.batchBytesTarget bytes.
+ */
 export class BatchBuilder {
   #records: IngestRecord[] = []
   #rejects: Reject[] = []

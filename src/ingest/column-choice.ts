@@ -23,8 +23,9 @@ export interface ColumnChoice {
 /**
  * Decides by the options, else by the usual names, and says each guess in `notes`.
  *
- * Throws USAGE, naming the columns there are, where an id or both vector and text are missing or an option names a
- * column that is not there; BAD_INPUT where a component's column is missing or a name stands twice.
+ * Throws USAGE, naming the columns there are, where an id or both vector and text are missing or
+ * an option names a column that is not there; BAD_INPUT where a component's column is missing or
+ * a name stands twice.
  */
 export function chooseColumns(columns: readonly string[], options: ReadOptions): ColumnChoice {
   checkNames(columns)
@@ -111,7 +112,10 @@ function chooseVector(
   return { vectorColumns: [guess], left: [] }
 }
 
-/** One column a component, by the last number in its name; they must run from 0 or 1 without a gap. */
+/**
+ * One column a component, by the last number in its name; they must run from 0 or 1 without a
+ * gap.
+ */
 function orderComponents(columns: readonly string[], glob: string): readonly string[] {
   const found = columns.filter((name) => matchGlob(glob, name))
   const numbered = found.map((name) => ({ name, digits: /(\d+)\D*$/.exec(name)?.[1] }))

@@ -15,8 +15,9 @@ export function compressionOf(head: Uint8Array): Compression | undefined {
 /**
  * The decompressed pieces of a stream, all members or frames of it, checksums checked.
  *
- * Output is made only as it is read, so a small file that expands without end costs time but no memory. Throws
- * BAD_INPUT where the data end early, fail their checksum, or something else follows them.
+ * Output is made only as it is read, so a small file that expands without end costs time but no
+ * memory. Throws BAD_INPUT where the data end early, fail their checksum, or something else
+ * follows them.
  */
 export async function* decompressed(
   source: AsyncIterable<Uint8Array>,

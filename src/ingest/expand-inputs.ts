@@ -9,8 +9,9 @@ const INPUT_NAME = /\.(csv|tsv|jsonl|ndjson|parquet|pq)(\.(gz|zst))?$/i
 const FOLDER_DEPTH_MAX = 64
 
 /**
- * The files that some arguments name, in bytewise order of their paths and each once: a file is itself, a folder all
- * files below it with a name of a known format, a glob (`*`, `**`, `?`) what matches. "-" stays as it is.
+ * The files that some arguments name, in bytewise order of their paths and each once: a file is
+ * itself, a folder all files below it with a name of a known format, a glob (`*`, `**`, `?`) what
+ * matches. "-" stays as it is.
  *
  * Throws NOT_FOUND where an argument names nothing, LIMIT above limits.inputFilesMax.
  */
@@ -24,7 +25,7 @@ export async function expandInputs(patterns: readonly string[]): Promise<string[
     }
     if (found.size === before && (await expandOne(pattern)).length === 0) {
       throw new AkidbError('NOT_FOUND', `No input file matches ${JSON.stringify(pattern)}.`, {
-        hint: 'Folders are searched for .csv, .tsv, .jsonl, .ndjson and .parquet, also .gz and .zst.',
+        hint: 'In folders .csv, .tsv, .jsonl, .ndjson, .parquet are found, also with .gz and .zst.',
       })
     }
   }

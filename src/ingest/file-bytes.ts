@@ -7,8 +7,8 @@ import type { InputBytes } from './records.ts'
 /**
  * The decompressed bytes of an input, which can be looked at once before they are read.
  *
- * Where the input has random access the look is a read of its own; a pipe's pieces are kept meanwhile, at most
- * limits.sampleBytesMax of them (a longer look just ends there).
+ * Where the input has random access the look is a read of its own; a pipe's pieces are kept
+ * meanwhile, at most limits.sampleBytesMax of them (a longer look just ends there).
  */
 export class FileBytes {
   readonly head: Uint8Array

@@ -1,8 +1,9 @@
 /**
- * Whether `text` matches a pattern of `*` (any run of characters but "/"), `**` (any run, and with the "/" behind it
- * also nothing), `?` (one character but "/"), the rest literal.
+ * Whether `text` matches a pattern of `*` (any run of characters but "/"), `**` (any run, and
+ * with the "/" behind it also nothing), `?` (one character but "/"), the rest literal.
  *
- * It falls back to the last star only, first the `*`, then the `**`: the time is at most the square of the text.
+ * It falls back to the last star only, first the `*`, then the `**`: the time is at most the
+ * square of the text.
  */
 export function matchGlob(pattern: string, text: string): boolean {
   let at: Place = { p: 0, t: 0 }

@@ -6,11 +6,12 @@ import { openParquet } from './parquet/parquet-source.ts'
 import type { InputBytes, InputFormat, ReadOptions, RecordSource } from './records.ts'
 
 /**
- * Opens an input: finds its format (given, by its name, else by its first bytes) and compression (by its first
- * bytes), decides which column is what, and returns what was decided with the records to come.
+ * Opens an input: finds its format (given, by its name, else by its first bytes) and compression
+ * (by its first bytes), decides which column is what, and returns what was decided with the
+ * records to come.
  *
- * The input stays the caller's to close. Throws BAD_INPUT where the file must be refused as a whole (so may
- * `batches()`, until its end), USAGE where columns are missing, LIMIT.
+ * The input stays the caller's to close. Throws BAD_INPUT where the file must be refused as a
+ * whole (so may `batches()`, until its end), USAGE where columns are missing, LIMIT.
  */
 export async function openSource(input: InputBytes, options: ReadOptions): Promise<RecordSource> {
   const named = options.format ?? formatByName(input.name)

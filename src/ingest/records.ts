@@ -4,7 +4,10 @@ import type { FieldType } from '../core/schema.ts'
 
 export type InputFormat = 'csv' | 'jsonl' | 'parquet'
 
-/** One record, checked: id by design §10, vector finite float32 of the right dimension, payload without id and vector. */
+/**
+ * One record, checked: id by design §10, vector finite float32 of the right dimension, payload
+ * without id and vector.
+ */
 export interface IngestRecord {
   readonly id: string
   /** Absent in a collection without vectors. */
@@ -14,7 +17,10 @@ export interface IngestRecord {
   readonly position: number
 }
 
-/** Why a row was not taken. One JSON line each in the rejects file, with file and sha256 added there. */
+/**
+ * Why a row was not taken. One JSON line each in the rejects file, with file and sha256 added
+ * there.
+ */
 export interface Reject {
   readonly line?: number
   readonly row?: number
@@ -22,7 +28,10 @@ export interface Reject {
   readonly byte?: number
   readonly id?: string
   readonly column?: string
-  /** Stable: DIMENSION, NOT_FINITE, NO_VECTOR, NO_ID, BAD_ID, BAD_UTF8, BAD_JSON, FIELD_COUNT, TYPE, … */
+  /**
+   * Stable: DIMENSION, NOT_FINITE, NO_VECTOR, NO_ID, BAD_ID, BAD_UTF8, BAD_JSON, FIELD_COUNT,
+   * TYPE, …
+   */
   readonly code: string
   readonly reason: string
   /** At most 1,024 characters of the offending cell or line. */
@@ -42,7 +51,10 @@ export interface IngestBatch {
 export interface ReadOptions {
   readonly format?: InputFormat
   readonly idColumn?: string
-  /** Where no id column is found: the row number, from 0, is the id (`idColumn` of the plan is then ""). */
+  /**
+   * Where no id column is found: the row number, from 0, is the id (`idColumn` of the plan is
+   * then "").
+   */
   readonly idFromRow?: boolean
   readonly vectorColumn?: string
   /** Glob over column names, one column a component, ordered by the number in the name. */
@@ -84,7 +96,10 @@ export interface SourcePlan {
 /** An input file opened for reading. */
 export interface RecordSource {
   readonly plan: SourcePlan
-  /** Warnings counted so far: code → count (for example TYPE_MISFIT). Grows while batches are read. */
+  /**
+   * Warnings counted so far: code → count (for example TYPE_MISFIT). Grows while batches are
+   * read.
+   */
   readonly warnings: ReadonlyMap<string, number>
   batches(signal?: AbortSignal): AsyncIterable<IngestBatch>
   close(): Promise<void>
@@ -98,7 +113,10 @@ export interface InputBytes {
   readonly bytes?: number
   /** Random access (Parquet); absent for a pipe. */
   readAt?(offset: number, bytes: number): Promise<Uint8Array>
-  /** Pieces in order. A source calls it once at most; what it looks at beforehand it takes by `readAt`. */
+  /**
+   * Pieces in order. A source calls it once at most; what it looks at beforehand it takes by
+   * `readAt`.
+   */
   stream(): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }

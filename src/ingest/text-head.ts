@@ -1,6 +1,8 @@
 import { AkidbError } from '../errors/errors.ts'
 
-/** Pieces with their offset; a UTF-8 byte order mark is left out. BAD_INPUT for UTF-16 and UTF-32. */
+/**
+ * Pieces with their offset; a UTF-8 byte order mark is left out. BAD_INPUT for UTF-16 and UTF-32.
+ */
 export async function* skipBom(
   pieces: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<{ piece: Uint8Array; offset: number }> {

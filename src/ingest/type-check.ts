@@ -5,7 +5,10 @@ import { AkidbError } from '../errors/errors.ts'
 const INTEGER = /^(0|-?[1-9]\d{0,18}|[1-9]\d{19})$/
 const FLOAT = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/
 const DATETIME = /^[+-]?\d{4,6}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/
-/** Every decimal of so many significant digits is another f64, so reading it loses nothing that can be told. */
+/**
+ * Every decimal of so many significant digits is another f64, so reading it loses nothing that
+ * can be told.
+ */
 const FLOAT_DIGITS_MAX = 17
 
 /** Whether a JSON value is of a field's type. Wider integers, decimals and times are texts. */
@@ -27,6 +30,13 @@ export function hasType(value: JsonValue, type: FieldType): boolean {
       return isText(value, DATETIME)
   }
 }
+
+/** The type that a table has for a column: its own entries only, whatever the column is called. */
+export const typeIn = (
+  table: Readonly<Record<string, FieldType>> | undefined,
+  column: string,
+): FieldType | undefined =>
+  table !== undefined && Object.hasOwn(table, column) ? table[column] : undefined
 
 /** A value's narrowest type. */
 export function typeOf(value: JsonValue): FieldType {

@@ -11,10 +11,12 @@ export interface VectorRule {
 }
 
 /**
- * Components as float32 of shape (dimension,), each rounded to the nearest; too small ones become 0.
+ * Components as float32 of shape (dimension,), each rounded to the nearest; too small ones become
+ * 0.
  *
- * A Flaw where one is not finite or beyond float32 (NOT_FINITE), the count differs (DIMENSION) or is 0 (NO_VECTOR),
- * or all are zero and the metric is cosine (ZERO_VECTOR; the norm is taken in float64, so 1e-40 is a direction).
+ * A Flaw where one is not finite or beyond float32 (NOT_FINITE), the count differs (DIMENSION) or
+ * is 0 (NO_VECTOR), or all are zero and the metric is cosine (ZERO_VECTOR; the norm is taken in
+ * float64, so 1e-40 is a direction).
  */
 export function checkVector(values: ArrayLike<number>, rule: VectorRule): Float32Array | Flaw {
   const column = rule.column
@@ -35,7 +37,7 @@ export function checkVector(values: ArrayLike<number>, rule: VectorRule): Float3
     const stored = vector[i] as number
     squares += stored * stored
   }
-  // A sum of float32 squares cannot overflow float64, so it is finite just where every component is.
+  // Squares of float32 cannot overflow float64: the sum is finite where every component is.
   if (!Number.isFinite(squares)) return notFinite(values, vector, column)
   if (squares === 0 && rule.metric === 'cosine') {
     return new Flaw('ZERO_VECTOR', 'All components are zero, which has no direction.', { column })

@@ -4,11 +4,12 @@ import { Flaw } from './flaw.ts'
 import { checkVector, type VectorRule } from './vector-check.ts'
 
 /**
- * A vector written as text: numbers between brackets or bare, with one kind of separator: ";", or ",", or white
- * space (as numpy prints). Numbers are those of JSON; white space around them is ignored.
+ * A vector written as text: numbers between brackets or bare, with one kind of separator: ";", or
+ * ",", or white space (as numpy prints). Numbers are those of JSON; white space around them is
+ * ignored.
  *
- * A text with ";" is never also cut at ",", so decimal commas are refused instead of doubling the components. A bare
- * number is a vector only where dimension 1 is wanted.
+ * A text with ";" is never also cut at ",", so decimal commas are refused instead of doubling the
+ * components. A bare number is a vector only where dimension 1 is wanted.
  */
 export function parseVectorText(text: string, rule: VectorRule): Float32Array | Flaw {
   const column = rule.column

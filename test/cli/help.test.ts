@@ -31,7 +31,7 @@ beforeAll(async () => {
 
 /** Features that this version does not have. */
 const ABSENT =
-  /\b(push|pull|worm|kms|receipt|anchor|cosign|job|--watch|--volume-size|--encrypt-to|--with-model|s3:\/\/|--s3-\w+|rotate|revoke|bucket)\b/
+  /\b(push|pull|worm|kms|receipt|anchor|cosign|job|rotate|revoke|bucket|watch|s3|volume|encrypt)\b/i
 
 describe('the help of every command', () => {
   it('begins with examples and ends with its exit codes', () => {
@@ -131,7 +131,13 @@ describe('completion', () => {
     expect(spawnSync('bash', ['-n'], { input: script }).status).toBe(0)
     const ask = (line: string): string => {
       const words = line.split(' ')
-      const test = `${script}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')})\nCOMP_CWORD=${words.length - 1}\n_akidb\nprintf '%s\\n' "\${COMPREPLY[@]}"`
+      const test = [
+        script,
+        `COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')})`,
+        `COMP_CWORD=${words.length - 1}`,
+        '_akidb',
+        `printf '%s\\n' "\${COMPREPLY[@]}"`,
+      ].join('\n')
       return spawnSync('bash', ['-c', test], { encoding: 'utf8' }).stdout
     }
     expect(ask('akidb ser').trim()).toBe('serve')

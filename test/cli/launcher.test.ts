@@ -1,6 +1,14 @@
 import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  watch,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { temporaryFolder } from './support/run.ts'
@@ -110,16 +118,25 @@ describe('bin/akidb', () => {
     expect(ran.stderr).toBe('')
   })
 
-  it('ends with 130 at SIGINT while it waits for a passphrase on stdin', async () => {
-    const argv = ['keys', 'generate', 'k', '--passphrase-file', '-', '--store', folder.path]
-    const child = spawn(join(root, 'bin/akidb'), argv, { stdio: ['pipe', 'pipe', 'pipe'] })
-    // Its log says when it has begun to wait.
-    child.kill('SIGUSR2')
-    const [code] = (await new Promise((resolve) => {
-      child.stderr.on('data', () => child.kill('SIGINT'))
-      child.on('exit', (...all) => resolve(all))
-    })) as [number | null]
-    expect(code).toBe(130)
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('ends at %s with %i while it waits for stdin', async (signal, code) => {
+    const log = join(folder.path, `${signal}.log`)
+    // The log says when the command has begun; it then waits for a vector that never comes.
+    const begun = new Promise<void>((resolve) => {
+      const watcher = watch(folder.path, (_event, name) => {
+        if (name !== `${signal}.log` || !readFileSync(log, 'utf8').includes('start')) return
+        watcher.close()
+        resolve()
+      })
+    })
+    const argv = ['search', 'docs', '--vector', '-', '--log-file', log]
+    const child = spawn(join(root, 'bin/akidb'), argv, { stdio: ['pipe', 'ignore', 'pipe'] })
+    const ended = once(child, 'exit')
+    await begun
+    child.kill(signal)
+    expect(await ended).toEqual([code, null])
   })
 })
 
@@ -128,12 +145,14 @@ describe('the start', () => {
     const probe = `
       const before = process.argv
       process.argv = [process.argv[0], 'akidb', 'help', 'filters']
-      process.stdout.write = (_text, done) => { if (typeof done === 'function') done(); return true }
+      process.stdout.write = (_text, done) => { done(); return true }
       const { registerHooks } = await import('node:module')
       const seen = []
-      registerHooks({ resolve: (name, context, next) => { seen.push(name); return next(name, context) } })
+      const resolve = (name, context, next) => { seen.push(name); return next(name, context) }
+      registerHooks({ resolve })
       await import(${JSON.stringify(join(root, 'src/cli/main.ts'))})
-      process.stderr.write(seen.filter((name) => /^[@a-z]/.test(name) && !name.startsWith('node:')).join())
+      const isPackage = (name) => /^[@a-z]/.test(name) && !/^[a-z]+:/.test(name)
+      process.stderr.write(seen.filter(isPackage).join())
     `
     const child = spawn(process.execPath, ['--input-type=module', '-e', probe])
     const pieces: Buffer[] = []

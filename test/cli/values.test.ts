@@ -162,7 +162,8 @@ describe('JSON', () => {
       lone: '\ud800',
     }
     expect(jsonLine(value)).toBe(
-      '{"big":1152921504606846976,"map":{"b":1,"a":2},"vector":[0.10000000149011612,1],"nan":null,"lone":"\ufffd"}\n',
+      '{"big":1152921504606846976,"map":{"b":1,"a":2},"vector":[0.10000000149011612,1],' +
+        '"nan":null,"lone":"\ufffd"}\n',
     )
   })
 })

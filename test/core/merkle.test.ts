@@ -14,7 +14,7 @@ import { TileTree } from '../../src/core/merkle-tiles.ts'
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const unhex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'))
 
-/** The eight leaves of Certificate Transparency's own tests (certificate-transparency-go, testonly). */
+/** The eight leaves of the tests of Certificate Transparency (certificate-transparency-go). */
 const LEAVES = [
   '',
   '00',

@@ -84,7 +84,7 @@ function checkOutcome(file: Expected, result: unknown): void {
   expect(file.fatal === null || file.file_either, 'must be refused whole').toBe(true)
   const read = result as ReadResult
   expect(read.records.length + read.rejects.length).toBe(read.rowsRead)
-  expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
+  expect(({} as Record<string, unknown>).polluted).toBeUndefined()
   checkTaken(file, read)
   checkRefused(file, read)
 }
@@ -175,6 +175,15 @@ describe.skipIf(!there)('values', () => {
     }
   })
 
+  it('under such names have a type of their own, with demands or without', async () => {
+    for (const options of [{}, { types: {}, fields: {} }]) {
+      const { plan } = await readFile(`${dataFolder}/dirty/csv/proto.csv`, options)
+      for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+        expect(Object.getOwnPropertyDescriptor(plan.fields, name)?.value, name).toBe('string')
+      }
+    }
+  })
+
   it('are refused as zero vectors under cosine only', async () => {
     const path = `${dataFolder}/dirty/csv/zero-vector.csv`
     const cosine = await readFile(path, { metric: 'cosine' })
@@ -195,7 +204,7 @@ describe.skipIf(!there)('values', () => {
   it('drift in JSON lines as they were written', async () => {
     const { records, plan } = await readFile(`${dataFolder}/dirty/jsonl/schema-drift.jsonl`)
     expect(records).toHaveLength(10)
-    expect(plan.fields['tag']).toBe('json')
+    expect(plan.fields.tag).toBe('json')
     const lines = readFileSync(`${dataFolder}/dirty/jsonl/schema-drift.jsonl`, 'utf8')
       .trim()
       .split('\n')

@@ -7,7 +7,7 @@ export const dataFolder = fileURLToPath(new URL('../../../shared/data', import.m
 /** False, said once, where the data are absent; CI must have them. */
 export function hasData(what: string): boolean {
   if (existsSync(dataFolder)) return true
-  if (process.env['CI'] === 'true') throw new Error(`${dataFolder} is missing`)
+  if (process.env.CI === 'true') throw new Error(`${dataFolder} is missing`)
   process.stderr.write(`skipped: ${what} needs ${dataFolder}\n`)
   return false
 }

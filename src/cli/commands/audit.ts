@@ -2,7 +2,7 @@ import type { App } from '../app.ts'
 import { defineCheckpoint, defineProve } from '../audit-proofs.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import type { AuditEntryView, AuditVerifyResult } from '../engine.ts'
+import type { AuditEntryView, AuditVerifyResult } from '../engine-audit.ts'
 import { escapeLine } from '../escape.ts'
 import { plural } from '../human.ts'
 import { jsonLine } from '../json-document.ts'
@@ -121,7 +121,8 @@ const verifyText = (result: AuditVerifyResult): string => {
   const lines = result.problems.map(
     ({ code, seq, message }) => `${code}  entry ${seq}: ${escapeLine(message)}`,
   )
-  const counts = `${result.entries} entries, ${plural(result.checkpoints, 'checkpoint')}, root ${result.root}`
+  const { entries, root } = result
+  const counts = `${entries} entries, ${plural(result.checkpoints, 'checkpoint')}, root ${root}`
   lines.push(`${result.ok ? 'ok' : plural(result.problems.length, 'problem')}: ${counts}`)
   return lines.join('\n')
 }

@@ -141,7 +141,8 @@ const inspectText = (file: string, result: BundleInspectResult): string =>
   ])
 
 const verifyText = (file: string, result: BundleVerifyResult): string => {
-  const head = `${escapeLine(file)}: ${result.ok ? 'ok' : plural(result.problems.length, 'problem')}`
+  const verdict = result.ok ? 'ok' : plural(result.problems.length, 'problem')
+  const head = `${escapeLine(file)}: ${verdict}`
   const lines = result.problems.map(
     ({ code, member, offset, message }) =>
       `  ${code}  ${escapeLine(member)} at byte ${offset}: ${escapeLine(message)}`,

@@ -18,7 +18,8 @@ export const defineCompact = (command: Command, app: App): void => {
         const result = await context.progress(`compact ${name}`, (onProgress) =>
           collection.compact({ onProgress, signal: context.signal }),
         )
-        const text = `${name}: ${plural(result.before, 'segment')} became ${result.after}, ${plural(result.rows, 'row')}`
+        const { before, after, rows } = result
+        const text = `${name}: ${plural(before, 'segment')} became ${after}, ${plural(rows, 'row')}`
         return { result: { collection: name, ...result }, text, work: true }
       }),
     ),

@@ -83,7 +83,8 @@ async function dump(context: Context, name: string, flags: DumpFlags) {
       await writer.finish()
       await file?.finish()
       const result = { collection: name, path: output, format, rows, bytes: target.bytes() }
-      const text = `wrote ${plural(rows, 'record')} (${humanBytes(target.bytes())}) to ${escapeLine(output)}`
+      const size = humanBytes(target.bytes())
+      const text = `wrote ${plural(rows, 'record')} (${size}) to ${escapeLine(output)}`
       return { result, text, work: true, toStderr: output === '-' }
     } finally {
       await file?.discard()

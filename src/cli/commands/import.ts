@@ -22,8 +22,8 @@ export const defineImport = (command: Command, app: App): void => {
       ['akidb import docs.akipkg --as papers', 'under another name'],
     ],
     details: [
-      'An imported collection follows its origin: it takes later bundles and refuses changes of its own, unless',
-      '--diverge. The signer must be trusted: see akidb help keys.',
+      'An imported collection follows its origin: it takes later bundles and refuses changes of',
+      'its own, unless --diverge. The signer must be trusted: see akidb help keys.',
     ].join('\n'),
     exits: [21, 22, 23, 24, 26, 27],
   })
@@ -64,7 +64,8 @@ const importText = (result: ImportResult, dry: boolean): string => {
   const { present, copied } = result.blobs
   const verb = dry ? 'would copy' : 'copied'
   lines.push(
-    `${verb} ${copied} blobs (${humanBytes(result.bytes)}), ${present} were here, in ${humanDuration(result.elapsedMs)}`,
+    `${verb} ${copied} blobs (${humanBytes(result.bytes)}), ${present} were here, ` +
+      `in ${humanDuration(result.elapsedMs)}`,
   )
   return lines.join('\n')
 }

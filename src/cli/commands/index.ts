@@ -48,7 +48,8 @@ const defineBuild = (command: Command, app: App): void => {
             signal: context.signal,
           }),
         )
-        const text = `${name}: built ${plural(result.segments, 'segment')} in ${humanDuration(result.elapsedMs)}`
+        const took = humanDuration(result.elapsedMs)
+        const text = `${name}: built ${plural(result.segments, 'segment')} in ${took}`
         return { result: { collection: name, ...result }, text, work: true }
       }),
     ),
@@ -119,8 +120,8 @@ const defineRecall = (command: Command, app: App): void => {
           collection.recall(flags),
         )
         const { recall, k, ef, samples } = result
-        const text = `${name}: recall@${k} ${recall.toFixed(4)} at ef ${ef}, ${plural(samples, 'query')}`
-        return { result: { collection: name, ...result }, text: text.replace('querys', 'queries') }
+        const text = `${name}: recall@${k} ${recall.toFixed(4)} at ef ${ef}, ${samples} queries`
+        return { result: { collection: name, ...result }, text }
       }),
     ),
   )

@@ -26,8 +26,8 @@ export const defineRevert = (command: Command, app: App): void => {
         const verb = flags.dryRun ? 'would go' : 'went'
         const { inserted, deleted, updated, manifestVersion, stateRoot } = result
         const text =
-          `${name} ${verb} back to ${to}: ${inserted} inserted, ${deleted} deleted, ${updated} updated; ` +
-          `version ${manifestVersion}, state ${shortDigest(stateRoot)}`
+          `${name} ${verb} back to ${to}: ${inserted} inserted, ${deleted} deleted, ` +
+          `${updated} updated; version ${manifestVersion}, state ${shortDigest(stateRoot)}`
         const dry = flags.dryRun ? { dryRun: true } : {}
         return { result: { collection: name, ...result, ...dry }, text, work: true }
       }),

@@ -14,8 +14,8 @@ export const defineServe = (command: Command, app: App): void => {
       ['akidb serve --listen 127.0.0.1:0 --json', 'on any free port, said in JSON'],
     ],
     details: [
-      'SIGINT and SIGTERM stop it: it answers what it has begun, commits, and ends with exit 0. The other',
-      'commands work beside it.',
+      'SIGINT and SIGTERM stop it: it answers what it has begun, commits, and ends with exit 0.',
+      'The other commands work beside it.',
     ].join('\n'),
     exits: [21, 22, 23, 24, 27],
   })
@@ -57,7 +57,7 @@ const parseListen = (context: Context, text: string): { host: string; port: numb
       hint: 'Listen on the loopback, 127.0.0.1.',
     })
   }
-  const message = `anyone who reaches ${text} can read and change the store: this version asks for no password`
+  const message = `anyone who reaches ${text} can read and change the store: no password is asked`
   context.warn({ code: 'NOT_LOOPBACK', message })
   return { host, port }
 }

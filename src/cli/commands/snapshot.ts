@@ -34,7 +34,8 @@ const defineCreate = (command: Command, app: App): void => {
       context.withStore('write', async (store) => {
         const collection = await store.collection(name)
         const result = await collection.snapshots.create(label)
-        const text = `${name}: ${label} names version ${result.version}, state ${shortDigest(result.stateRoot)}`
+        const state = shortDigest(result.stateRoot)
+        const text = `${name}: ${label} names version ${result.version}, state ${state}`
         return { result: { collection: name, ...result }, text, work: true }
       }),
     ),

@@ -1,4 +1,5 @@
-export const bundlesText = `A bundle (.akipkg) carries states of collections to another machine, signed.
+export const bundlesText = `\
+A bundle (.akipkg) carries states of collections to another machine, signed.
 
   akidb export docs -o docs.akipkg                    here
   akidb keys export default > site.pem                once, for the other side
@@ -8,11 +9,11 @@ export const bundlesText = `A bundle (.akipkg) carries states of collections to 
   akidb keys trust site.pem                           once: compare the fingerprint first
   akidb import docs.akipkg                            all of it or nothing of it
 
-A later bundle may be a delta: export --since last ships what the last one lacks; --since takes a state root or a
-bundle too. import is harmless twice. An imported collection follows its origin and refuses changes of its own, unless
---diverge. An older bundle than the last is exit 24 (ROLLBACK); akidb replay opens one of any age read-only, addressed
-as <name>@<12 hex digits>.
+A later bundle may be a delta: export --since last ships what the last one lacks; --since takes a
+state root or a bundle too. import is harmless twice. An imported collection follows its origin
+and refuses changes of its own, unless --diverge. An older bundle than the last is exit 24
+(ROLLBACK); akidb replay opens one of any age read-only, addressed as <name>@<12 hex digits>.
 
-A signer that is not trusted is exit 24, never a warning. VERIFY.txt in the bundle says how to check it with tar,
-sha256sum and openssl alone.
+A signer that is not trusted is exit 24, never a warning. VERIFY.txt in the bundle says how to
+check it with tar, sha256sum and openssl alone.
 `

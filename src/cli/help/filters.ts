@@ -1,20 +1,22 @@
-export const filtersText = `A filter is JSON, for --filter, the library and the server alike. @file reads it from a file.
+export const filtersText = `\
+A filter is JSON, for --filter, the library and the server alike. @file reads it from a file.
 
-  {"lang":"fi","year":2024}                                      short form: all of these match exactly
-  {"must":[{"key":"lang","match":{"value":"fi"}}]}               all conditions of the list hold
-  {"should":[…]}                                                 at least one holds
-  {"must_not":[…]}                                               none holds
+  {"lang":"fi","year":2024}                               short form: all of these match exactly
+  {"must":[{"key":"lang","match":{"value":"fi"}}]}        all conditions of the list hold
+  {"should":[…]}                                          at least one holds
+  {"must_not":[…]}                                        none holds
 
 The clauses stand together and nest: a condition may be a filter itself.
 
-  {"key":"lang","match":{"value":"fi"}}                          equal; arrays match on any element
-  {"key":"lang","match":{"any":["fi","sv"]}}                     one of them
-  {"key":"lang","match":{"except":["fi"]}}                       there is a value, and it is none of them
-  {"key":"year","range":{"gte":1960,"lt":1970}}                  numbers: gt, gte, lt, lte
-  {"key":"at","range":{"gte":"2026-07-01T00:00:00Z"}}            times, ISO 8601 with a zone
-  {"is_null":{"key":"lang"}}                                     there, and null
-  {"is_empty":{"key":"lang"}}                                    missing, null, or an empty array
-  {"has_id":["a17","a18"]}                                       one of these ids
+  {"key":"lang","match":{"value":"fi"}}                   equal; arrays match on any element
+  {"key":"lang","match":{"any":["fi","sv"]}}              one of them
+  {"key":"lang","match":{"except":["fi"]}}                there is a value, and it is none of them
+  {"key":"year","range":{"gte":1960,"lt":1970}}           numbers: gt, gte, lt, lte
+  {"key":"at","range":{"gte":"2026-07-01T00:00:00Z"}}     times, ISO 8601 with a zone
+  {"is_null":{"key":"lang"}}                              there, and null
+  {"is_empty":{"key":"lang"}}                             missing, null, or an empty array
+  {"has_id":["a17","a18"]}                                one of these ids
 
-A key may go deeper: "author.name". 1 and 1.0 are equal; 1 and "1" are not. A condition of another kind is exit 2.
+A key may go deeper: "author.name". 1 and 1.0 are equal; 1 and "1" are not. A condition of another
+kind is exit 2.
 `

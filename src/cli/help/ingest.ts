@@ -1,17 +1,21 @@
 export const ingestText = `akidb ingest <collection> <file|folder|glob|->…
 
-Formats       CSV, JSONL and Parquet, also wrapped in gzip or zstd; guessed, or said with --format.
-Columns       The id is guessed from id, _id, key, uuid; the vector from vector, embedding, embeddings, values. The
-              guess is said. All others are payload, unless --columns narrows them. A vector may be JSON text, separated
-              numbers, or one column a component (--vector-columns 'v*').
+Formats       CSV, JSONL and Parquet, also wrapped in gzip or zstd; guessed, or said with
+              --format.
+Columns       The id is guessed from id, _id, key, uuid; the vector from vector, embedding,
+              embeddings, values. The guess is said. All others are payload, unless --columns
+              narrows them. A vector may be JSON text, separated numbers, or one column a
+              component (--vector-columns 'v*').
 Text          --text-column, once for each column that search --text reads.
-Types         A CSV column is integer, float or boolean when its first 10,000 non-empty cells all are, in canonical
-              form (no leading zero or plus), else string. What does not fit later stays text, with a warning; with
-              --types it is rejected. An unquoted empty cell is null.
-Bad rows      Go to the rejects file with file, row, column and reason. More of them than --max-rejects (0) make exit
-              20; the rest is committed. --on-bad-row stop commits nothing.
-Again         A file that was taken before, with the same options, is skipped; --again takes it. An ingest that was
-              killed goes on where it was. Nobody sees half a file.
+Types         A CSV column is integer, float or boolean when its first 10,000 non-empty cells all
+              are, in canonical form (no leading zero or plus), else string. What does not fit
+              later stays text, with a warning; with --types it is rejected. An unquoted empty
+              cell is null.
+Bad rows      Go to the rejects file with file, row, column and reason. More of them than
+              --max-rejects (0) make exit 20; the rest is committed. --on-bad-row stop commits
+              nothing.
+Again         A file that was taken before, with the same options, is skipped; --again takes it.
+              An ingest that was killed goes on where it was. Nobody sees half a file.
 Look first    -n shows columns, guesses, the first rows and the first rejects.
 stdin         - commits segment by segment and does not resume.
 

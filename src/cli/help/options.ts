@@ -10,6 +10,6 @@ ${rows(
   globalOptions().map((option) => [option.flags, option.description]),
 )}
 
-Durations are written 500ms, 90s, 10m, 12h, 7d, 7y; sizes 64MiB, 4.7GB; times as ISO 8601 with a zone.
-Secrets are never the value of an option: see akidb help keys.
+Durations are written 500ms, 90s, 10m, 12h, 7d, 7y; sizes 64MiB, 4.7GB; times as ISO 8601 with a
+zone. Secrets are never the value of an option: see akidb help keys.
 `

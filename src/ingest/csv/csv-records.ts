@@ -7,8 +7,8 @@ import { skipBom } from '../text-head.ts'
 
 export interface CsvRow {
   /**
-   * One text a field whose characters are the field's bytes (latin1), so that UTF-8 can still be checked; null for an
-   * empty field without quotes.
+   * One text a field whose characters are the field's bytes (latin1), so that UTF-8 can still be
+   * checked; null for an empty field without quotes.
    */
   readonly cells: readonly (string | null)[]
   /** Physical line on which it starts, from 1. */
@@ -20,9 +20,11 @@ export interface CsvRow {
 }
 
 /**
- * The records of CSV text (RFC 4180; LF and CRLF may be mixed; empty lines are no records), `separator` one character.
+ * The records of CSV text (RFC 4180; LF and CRLF may be mixed; empty lines are no records),
+ * `separator` one character.
  *
- * Throws BAD_INPUT, naming the line, where quotes do not fit together; what came before need not have been given out.
+ * Throws BAD_INPUT, naming the line, where quotes do not fit together; what came before need not
+ * have been given out.
  */
 export async function* csvRows(
   pieces: AsyncIterable<Uint8Array>,
@@ -50,7 +52,8 @@ export async function* csvRows(
     raw: true,
     max_record_size: limits.rowBytesMax,
     cast: (value, context) => (value === '' && !context.quoting ? null : value),
-    on_record: (item: unknown) => locate(item as CsvItem),
+    // The package's types know records alone, not those with `info` and `raw`.
+    on_record: (item: unknown) => locate(item as CsvItem) as never,
   })
   const bytes = async function* () {
     for await (const { piece, offset } of skipBom(pieces)) {

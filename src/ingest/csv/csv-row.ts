@@ -48,7 +48,7 @@ export class CsvRowReader {
     const wanted = this.#fields.names.length
     const { idColumn } = this.#choice
     const idCell = this.#cell(cells, idColumn)
-    if (idCell !== undefined && idCell !== null && idCell !== '') this.lastId = decode(idCell)
+    if (typeof idCell === 'string' && idCell !== '' && isText(idCell)) this.lastId = decode(idCell)
     if (cells.length < wanted || cells.slice(wanted).some((cell) => cell !== null)) {
       return new Flaw('FIELD_COUNT', `The row has ${cells.length} fields, the header ${wanted}.`)
     }
@@ -115,6 +115,12 @@ export class CsvRowReader {
 const NOT_ASCII = /[\x80-\xff]/
 const COMPONENT = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/
 
-/** A field's text from its bytes as characters; what is no UTF-8 becomes U+FFFD (rows are checked before). */
+const isText = (cell: string): boolean =>
+  !NOT_ASCII.test(cell) || badUtf8At(Buffer.from(cell, 'latin1')) < 0
+
+/**
+ * A field's text from its bytes as characters; what is no UTF-8 becomes U+FFFD (rows are checked
+ * before).
+ */
 export const decode = (cell: string): string =>
   NOT_ASCII.test(cell) ? Buffer.from(cell, 'latin1').toString('utf8') : cell

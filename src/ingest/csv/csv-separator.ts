@@ -2,7 +2,10 @@ import { AkidbError } from '../../errors/errors.ts'
 
 const CANDIDATES = [',', ';', '\t', '|']
 
-/** The candidate that stands most often outside quotes in the first line with text; "," where none does. */
+/**
+ * The candidate that stands most often outside quotes in the first line with text; "," where none
+ * does.
+ */
 export function guessSeparator(head: Uint8Array): string {
   const counts = new Map(CANDIDATES.map((candidate) => [candidate, 0]))
   let quoted = false
@@ -22,7 +25,10 @@ export function guessSeparator(head: Uint8Array): string {
   )
 }
 
-/** A separator that somebody gave: one ASCII character, no quote and no line end; `\t` and `tab` are the tab. */
+/**
+ * A separator that somebody gave: one ASCII character, no quote and no line end; `\t` and `tab`
+ * are the tab.
+ */
 export function checkSeparator(given: string): string {
   if (given === '\\t' || given === 'tab') return '\t'
   if (given.length === 1 && given > '\0' && given < '\x80' && !/["\r\n]/.test(given)) return given

@@ -5,6 +5,7 @@ import { type ColumnChoice, chooseColumns } from '../column-choice.ts'
 import type { FileBytes } from '../file-bytes.ts'
 import { Flaw } from '../flaw.ts'
 import type { IngestBatch, ReadOptions, RecordSource, SourcePlan } from '../records.ts'
+import { typeIn } from '../type-check.ts'
 import { badUtf8At } from '../utf8-check.ts'
 import type { VectorRule } from '../vector-check.ts'
 import { type CsvRow, csvRows } from './csv-records.ts'
@@ -15,7 +16,10 @@ import { ColumnGuess } from './csv-types.ts'
 /** A record costs more in memory than its text. */
 const RECORD_BYTES = 256
 
-/** CSV with a header line; the separator is given or guessed, the types of columns are guessed, both said. */
+/**
+ * CSV with a header line; the separator is given or guessed, the types of columns are guessed,
+ * both said.
+ */
 export async function openCsv(bytes: FileBytes, options: ReadOptions): Promise<RecordSource> {
   const separator =
     options.separator === undefined
@@ -38,7 +42,9 @@ export async function openCsv(bytes: FileBytes, options: ReadOptions): Promise<R
     textColumns: choice.textColumns,
     fields: Object.fromEntries(types),
     columns: choice.payload,
-    notes: notesOf(survey, separator, options),
+    notes: notesOf(survey, separator, options).concat(
+      bytes.lookCut ? ['Types were guessed from the start of the input alone.'] : [],
+    ),
   }
   return {
     plan,
@@ -78,7 +84,8 @@ function readRow(row: CsvRow, reader: CsvRowReader, builder: BatchBuilder): void
       line: row.line,
       byte: row.byte,
       ...(reader.lastId === undefined ? {} : { id: reader.lastId }),
-      raw: decode(row.raw.slice(0, 4_096)),
+      // A copy: a slice would keep the whole record in memory.
+      raw: Buffer.from(row.raw.slice(0, 4_096), 'latin1').toString('utf8'),
     })
     return
   }
@@ -115,7 +122,7 @@ async function takeSurvey(
   let rows = 0
   const guesses = new Map<string, ColumnGuess>()
   try {
-    for await (const row of csvRows(bytes.look(), separator)) {
+    for await (const row of rowsToLookAt(bytes, separator)) {
       if (names === undefined || choice === undefined) {
         names = headerOf(row)
         choice = chooseColumns(names, options)
@@ -145,10 +152,20 @@ async function takeSurvey(
   }
   const types = new Map<string, FieldType>()
   for (const name of choice.payload) {
-    const known = options.types?.[name] ?? options.fields?.[name]
+    const known = typeIn(options.types, name) ?? typeIn(options.fields, name)
     types.set(name, known ?? guesses.get(name)?.type ?? 'string')
   }
   return { names, choice, types, rule, dimensionLine, rows }
+}
+
+/** A look that ends early may cut its last record, which must not decide anything. */
+async function* rowsToLookAt(bytes: FileBytes, separator: string): AsyncGenerator<CsvRow> {
+  let held: CsvRow | undefined
+  for await (const row of csvRows(bytes.look(), separator)) {
+    if (held !== undefined) yield held
+    held = row
+  }
+  if (held !== undefined && !bytes.lookCut) yield held
 }
 
 function headerOf(row: CsvRow): string[] {
@@ -172,8 +189,8 @@ function notesOf(survey: Survey, separator: string, options: ReadOptions): strin
     .filter(([name, type]) => {
       return (
         type !== 'string' &&
-        options.types?.[name] === undefined &&
-        options.fields?.[name] === undefined
+        typeIn(options.types, name) === undefined &&
+        typeIn(options.fields, name) === undefined
       )
     })
     .map(([name, type]) => `${JSON.stringify(name)} ${type}`)

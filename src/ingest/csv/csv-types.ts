@@ -2,7 +2,10 @@ import { limits } from '../../core/limits.ts'
 import type { FieldType } from '../../core/schema.ts'
 import { cellType } from '../type-check.ts'
 
-/** Guesses a column's type from its first limits.typeSampleCells non-empty cells, all of them in canonical form. */
+/**
+ * Guesses a column's type from its first limits.typeSampleCells non-empty cells, all of them in
+ * canonical form.
+ */
 export class ColumnGuess {
   #cells = 0
   #type: 'integer' | 'float' | 'boolean' | 'string' | undefined

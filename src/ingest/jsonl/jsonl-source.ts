@@ -8,7 +8,7 @@ import type { FileBytes } from '../file-bytes.ts'
 import { Flaw } from '../flaw.ts'
 import type { IngestBatch, ReadOptions, RecordSource, SourcePlan } from '../records.ts'
 import { skipBom } from '../text-head.ts'
-import { commonType, typeOf } from '../type-check.ts'
+import { commonType, typeIn, typeOf } from '../type-check.ts'
 import type { VectorRule } from '../vector-check.ts'
 import { JsonRowReader } from './jsonl-row.ts'
 import { type Line, LineSplitter } from './line-splitter.ts'
@@ -24,7 +24,10 @@ interface Sample {
   readonly whole: boolean
 }
 
-/** JSON lines: one object a line, LF or CRLF, UTF-8 with or without a byte order mark; blank lines are no rows. */
+/**
+ * JSON lines: one object a line, LF or CRLF, UTF-8 with or without a byte order mark; blank lines
+ * are no rows.
+ */
 export async function openJsonl(bytes: FileBytes, options: ReadOptions): Promise<RecordSource> {
   const sample = await takeSample(bytes)
   refuseJson(sample.lines[0])
@@ -50,7 +53,7 @@ export async function openJsonl(bytes: FileBytes, options: ReadOptions): Promise
   }
   const fields: [string, FieldType][] = choice.payload.map((name) => [
     name,
-    options.types?.[name] ?? options.fields?.[name] ?? types.get(name) ?? 'json',
+    typeIn(options.types, name) ?? typeIn(options.fields, name) ?? types.get(name) ?? 'json',
   ])
   const plan: SourcePlan = {
     format: 'jsonl',

@@ -11,7 +11,10 @@ export interface Line {
   readonly ended: boolean
 }
 
-/** Cuts pieces at LF alone, so that other characters that some call line ends stay inside their strings. */
+/**
+ * Cuts pieces at LF alone, so that other characters that some call line ends stay inside their
+ * strings.
+ */
 export class LineSplitter {
   #parts: Buffer[] = []
   #partBytes = 0

@@ -6,10 +6,11 @@ import { type SchemaNode, shapeOf } from './schema-node.ts'
 export type ValueReader = () => JsonValue
 
 /**
- * A reader that puts the values of a column together from its leaves: lists become arrays, structs objects, maps
- * arrays of [key, value]. `leaf` gives the leaf columns by their ordinal.
+ * A reader that puts the values of a column together from its leaves: lists become arrays,
+ * structs objects, maps arrays of [key, value]. `leaf` gives the leaf columns by their ordinal.
  *
- * Source: Melnik et al., "Dremel: Interactive Analysis of Web-Scale Datasets", 2010, §4.3, one field at a time.
+ * Source: Melnik et al., "Dremel: Interactive Analysis of Web-Scale Datasets", 2010, §4.3, one
+ * field at a time.
  */
 export function valueReader(node: SchemaNode, leaf: (ordinal: number) => LeafColumn): ValueReader {
   return node.isRepeated ? listReader(node, itemReader(node, leaf), leaf) : itemReader(node, leaf)

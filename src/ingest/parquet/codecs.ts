@@ -2,8 +2,8 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { compressors } from 'hyparquet-compressors'
 
 /**
- * The `bytes` decompressed bytes of a page, in an ArrayBuffer of their own. Throws an Error where the codec is
- * unknown, the data are damaged or the length differs.
+ * The `bytes` decompressed bytes of a page, in an ArrayBuffer of their own. Throws an Error where
+ * the codec is unknown, the data are damaged or the length differs.
  */
 export function decompressPage(
   codec: string,

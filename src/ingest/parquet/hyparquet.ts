@@ -41,8 +41,9 @@ export interface ValueLayout {
 }
 
 /**
- * Values in one of the encodings that need no dictionary. `bytes` must be all of its ArrayBuffer, so that a wrong
- * length inside can reach nothing else. Throws RangeError or Error where the bytes do not fit.
+ * Values in one of the encodings that need no dictionary. `bytes` must be all of its ArrayBuffer,
+ * so that a wrong length inside can reach nothing else. Throws RangeError or Error where the
+ * bytes do not fit.
  */
 export function readValues(bytes: Uint8Array<ArrayBuffer>, layout: ValueLayout): RawValues {
   const { type, count, typeLength } = layout

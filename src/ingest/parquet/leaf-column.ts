@@ -10,8 +10,9 @@ import type { SchemaNode } from './schema-node.ts'
 export type ListState = 'null' | 'empty' | 'null inside'
 
 /**
- * A leaf column of one row group, read forward. `fill` loads pages until enough whole rows are there; all other
- * methods work on what is loaded, entry by entry (an entry is a value or a null with its levels).
+ * A leaf column of one row group, read forward. `fill` loads pages until enough whole rows are
+ * there; all other methods work on what is loaded, entry by entry (an entry is a value or a null
+ * with its levels).
  */
 export class LeafColumn {
   readonly #reader: PageReader
@@ -96,7 +97,10 @@ export class LeafColumn {
     return null
   }
 
-  /** The numbers of one row of a list, valid until the next call. Only where `LeafType.toNumber` exists. */
+  /**
+   * The numbers of one row of a list, valid until the next call. Only where `LeafType.toNumber`
+   * exists.
+   */
   takeList(): ArrayLike<number> | ListState {
     const page = this.#page
     if (page === undefined) throw this.#broken('ends inside a row')

@@ -17,8 +17,9 @@ export interface LeafType {
 }
 
 /**
- * The type of a leaf. Integers, decimals and times keep every digit: decimals and times as text, times with all
- * digits of their unit; bytes without a meaning become base64; NaN and infinities, which JSON lacks, their names.
+ * The type of a leaf. Integers, decimals and times keep every digit: decimals and times as text,
+ * times with all digits of their unit; bytes without a meaning become base64; NaN and infinities,
+ * which JSON lacks, their names.
  */
 export function leafTypeOf(element: SchemaElement): LeafType {
   const logical = element.logical_type

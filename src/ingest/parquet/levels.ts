@@ -1,7 +1,9 @@
 /**
- * `count` numbers of `width` bits in the hybrid of run lengths and bit packing, from `start` to `end` of some bytes.
+ * `count` numbers of `width` bits in the hybrid of run lengths and bit packing, from `start` to
+ * `end` of some bytes.
  *
- * Throws RangeError where they end too early. Runs beyond `count` are cut. Source: Encodings.md of Apache Parquet.
+ * Throws RangeError where they end too early. Runs beyond `count` are cut. Source: Encodings.md
+ * of Apache Parquet.
  */
 export function readHybrid(
   bytes: Uint8Array,

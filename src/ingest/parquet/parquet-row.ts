@@ -26,7 +26,10 @@ export interface ParquetRow {
   readonly payload: Map<string, JsonValue>
 }
 
-/** Finds the nodes of the chosen columns. Throws BAD_INPUT, naming column and type, where one cannot serve. */
+/**
+ * Finds the nodes of the chosen columns. Throws BAD_INPUT, naming column and type, where one
+ * cannot serve.
+ */
 export function resolveColumns(
   columns: readonly SchemaNode[],
   choice: ColumnChoice,
@@ -90,7 +93,10 @@ export class ParquetRowReader {
     for (const leaf of this.#leaves) leaf.expectEnd()
   }
 
-  /** `row`: its number, from 0, the id where there is no id column. Every column moves on, also if one is flawed. */
+  /**
+   * `row`: its number, from 0, the id where there is no id column. Every column moves on, also if
+   * one is flawed.
+   */
   read(row: number): ParquetRow | Flaw {
     for (const leaf of this.#leaves) leaf.beginRow()
     const { id: idNode, choice } = this.#chosen

@@ -43,7 +43,10 @@ export function toSchemaNodes(root: SchemaTree): readonly SchemaNode[] {
   return root.children.map((child) => convert(child, 0, 0))
 }
 
-/** What kind of value a group is. Source: LogicalTypes.md of Apache Parquet, with its rules for old writers. */
+/**
+ * What kind of value a group is. Source: LogicalTypes.md of Apache Parquet, with its rules for
+ * old writers.
+ */
 export type Shape =
   | { readonly kind: 'leaf' }
   | { readonly kind: 'list'; readonly repeated: SchemaNode; readonly element: SchemaNode }

@@ -2,11 +2,12 @@ const DEPTH_MAX = 32
 const VARINT_BYTES_MAX = 10
 
 /**
- * Walks one struct of the Thrift compact protocol and returns the offset behind it; throws RangeError where it is
- * not well formed or does not end within `bytes`. Nothing is allocated.
+ * Walks one struct of the Thrift compact protocol and returns the offset behind it; throws
+ * RangeError where it is not well formed or does not end within `bytes`. Nothing is allocated.
  *
- * What passes has no number longer than 64 bits, no list longer than the bytes that are left and no deep nesting, so
- * a general reader can be let loose on it. Source: thrift-compact-protocol.md of Apache Thrift.
+ * What passes has no number longer than 64 bits, no list longer than the bytes that are left and
+ * no deep nesting, so a general reader can be let loose on it. Source: thrift-compact-protocol.md
+ * of Apache Thrift.
  */
 export function checkThriftStruct(bytes: Uint8Array, start: number): number {
   return skipStruct(bytes, start, 0)

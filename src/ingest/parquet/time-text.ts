@@ -10,13 +10,19 @@ const UNITS: Readonly<Record<TimeUnit, { perSecond: bigint; digits: number }>> =
   NANOS: { perSecond: 1_000_000_000n, digits: 9 },
 }
 
-/** Days since 1970-01-01 as `YYYY-MM-DD` (ISO 8601, proleptic Gregorian); undefined where no calendar reaches. */
+/**
+ * Days since 1970-01-01 as `YYYY-MM-DD` (ISO 8601, proleptic Gregorian); undefined where no
+ * calendar reaches.
+ */
 export function dateText(days: number): string | undefined {
   if (!Number.isSafeInteger(days) || Math.abs(days) > DAYS_MAX) return undefined
   return new Date(days * DAY_MS).toISOString().slice(0, -14)
 }
 
-/** A time since 1970-01-01T00:00:00 as ISO 8601 with all digits of its unit; an instant (UTC) ends in Z. */
+/**
+ * A time since 1970-01-01T00:00:00 as ISO 8601 with all digits of its unit; an instant (UTC) ends
+ * in Z.
+ */
 export function timestampText(
   value: bigint,
   unit: TimeUnit,

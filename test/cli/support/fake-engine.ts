@@ -25,7 +25,10 @@ export interface FakeParts {
   readonly info?: Partial<CollectionInfo>
 }
 
-/** An engine whose every function is replaceable; one that was not replaced fails the test that calls it. */
+/**
+ * An engine whose every function is replaceable; one that was not replaced fails the test that
+ * calls it.
+ */
 export function fakeEngine(parts: FakeParts = {}): FakeEngine {
   const calls: Call[] = []
   const records = parts.records ?? RECORDS

@@ -1,0 +1,254 @@
+import type { AuditLog } from '../audit/log.ts'
+import { createBundleFile, readBundleFile } from '../bundle/bundle-file.ts'
+import { inspectBundle } from '../bundle/inspect.ts'
+import { type PackBlob, packBundle } from '../bundle/pack.ts'
+import { openStoreBlob } from '../bundle/store-blob.ts'
+import { isSha256Hex } from '../core/digest.ts'
+import { runAct } from '../db/acts.ts'
+import type { OnProgress } from '../db/api.ts'
+import { closureOf } from '../db/closure.ts'
+import { countOf } from '../db/history.ts'
+import { resolveState } from '../db/resolve.ts'
+import type { OpenedStore } from '../db/store.ts'
+import { AkidbError } from '../errors/errors.ts'
+import { blobKey } from '../format/blob.ts'
+import type { CollectionState, Manifest } from '../format/manifest.ts'
+import { decodeState } from '../format/manifest-codec.ts'
+import { LOG_KEY } from '../trust/key-store.ts'
+import { certifyLogKey } from '../trust/log-key.ts'
+import type { Signer } from '../trust/signer.ts'
+import { baseState, exportKey, lastExport, rememberExport } from './exports.ts'
+
+/** Where a bundle goes: a file (under a temporary name until it is whole), or a stream. */
+export type BundleOutput =
+  | { readonly path: string; readonly force: boolean }
+  | { readonly write: (bytes: Uint8Array) => Promise<void> }
+
+export interface ExportOptions {
+  readonly collections: readonly string[]
+  readonly output: BundleOutput
+  /** Signs the head; loaded by the caller, so that a locked key is asked for before any work starts. */
+  readonly signer: Signer
+  readonly akidbVersion: string
+  readonly snapshot?: string
+  /** State root, path of a bundle, or 'last'. */
+  readonly since?: string
+  readonly to?: string
+  /** Leaves graphs out: the receiver builds them anew, byte for byte. */
+  readonly noIndex?: boolean
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
+}
+
+export interface ExportResult {
+  /** '-' for a stream. */
+  readonly path: string
+  readonly bytes: number
+  readonly headDigest: string
+  readonly stateRoots: Readonly<Record<string, string>>
+  readonly sequence: number
+  readonly keyId: string
+  readonly baseStateRoots?: Readonly<Record<string, string>>
+}
+
+/** One collection on its way out. */
+interface Exported {
+  readonly name: string
+  readonly manifest: Manifest
+  readonly rows: number
+  readonly base: { readonly root: string; readonly state: CollectionState } | undefined
+}
+
+/**
+ * Writes collections as one signed bundle. What the write-ahead log holds is committed first.
+ *
+ * @throws NOT_FOUND (collection, snapshot, base), EXISTS (output), INTEGRITY (a damaged blob), NO_SPACE
+ */
+export async function exportBundle(
+  store: OpenedStore,
+  options: ExportOptions,
+): Promise<ExportResult> {
+  const exported: Exported[] = []
+  for (const name of new Set(options.collections)) exported.push(await chosen(store, name, options))
+  if (exported.length === 0) throw new AkidbError('USAGE', 'export needs a collection')
+  const details = {
+    collections: exported.map(({ name, manifest }) => ({
+      name,
+      stateRoot: manifest.commit.stateRoot,
+    })),
+    ...(options.to === undefined ? {} : { to: options.to }),
+  }
+  const [first] = exported
+  const collection = exported.length === 1 && first !== undefined ? { collection: first.name } : {}
+  return await runAct(store.environment, { act: 'export', ...collection, details }, async (act) => {
+    const result = await writeBundle(store, options, exported, act.point)
+    return { result, outcome: { headDigest: result.headDigest, bytes: result.bytes } }
+  })
+}
+
+async function chosen(store: OpenedStore, name: string, options: ExportOptions): Promise<Exported> {
+  await store.flush(name)
+  const core = store.core(name)
+  const manifest =
+    options.snapshot === undefined ? await core.head() : await resolveState(core, options.snapshot)
+  const rows = await countOf(core, manifest)
+  const root = await baseRoot(store, name, options.since)
+  if (root === undefined) return { name, manifest, rows, base: undefined }
+  const bytes = await baseState(core, root)
+  return { name, manifest, rows, base: { root, state: decodeState(bytes, `base ${root}`) } }
+}
+
+/** The state root that `--since` names for a collection. */
+async function baseRoot(
+  store: OpenedStore,
+  name: string,
+  since: string | undefined,
+): Promise<string | undefined> {
+  if (since === undefined || isSha256Hex(since)) return since
+  if (since === 'last') {
+    const last = (await lastExport(store.environment.state))?.stateRoots[name]
+    if (last !== undefined) return last
+    throw new AkidbError('NOT_FOUND', `"${name}" was not exported from here before`, {
+      hint: 'Export it in full first, or give a state root or a bundle.',
+    })
+  }
+  const keys = await store.environment.keys.trusted()
+  const { stateRoots } = await inspectBundle({ read: readBundleFile(since), keys })
+  const root = stateRoots[name]
+  if (root !== undefined) return root
+  throw new AkidbError('NOT_FOUND', `bundle ${since} does not hold "${name}"`)
+}
+
+async function writeBundle(
+  store: OpenedStore,
+  options: ExportOptions,
+  exported: readonly Exported[],
+  log: { logId: string; size: number; root: string },
+): Promise<ExportResult> {
+  const { environment } = store
+  const audit = await environment.audit()
+  const file =
+    'path' in options.output
+      ? await createBundleFile(options.output.path, { replace: options.output.force })
+      : undefined
+  const write = 'write' in options.output ? options.output.write : file?.write.bind(file)
+  if (write === undefined) throw new Error('an output writes')
+  const logKey = await environment.keys.publicKey(LOG_KEY)
+  const { onProgress, signal, to } = options
+  const previousHead = (await lastExport(environment.state))?.headDigest ?? null
+  try {
+    const packed = await packBundle({
+      origin: { logId: log.logId, epoch: 0 },
+      sequence: log.size,
+      previousHead,
+      collections: exported.map(headCollection),
+      log,
+      ...(to === undefined ? {} : { to }),
+      states: uniqueStates(exported),
+      blobs: packBlobs(store, exported, options.noIndex === true),
+      signers: [options.signer],
+      logKey,
+      logKeyCertificate: certifyLogKey(logKey, [options.signer]),
+      akidbVersion: options.akidbVersion,
+      proof: (headDigest) => logExport(store, audit, headDigest),
+      write,
+      ...(onProgress === undefined ? {} : { onProgress: bundleProgress('export', onProgress) }),
+      ...(signal === undefined ? {} : { signal }),
+    })
+    for (const { name, manifest } of exported) {
+      await environment.store.put(exportKey(name, packed.headDigest), manifest.stateBytes)
+    }
+    await file?.commit()
+    const stateRoots = rootsOf(exported)
+    await rememberExport(environment.state, { headDigest: packed.headDigest, stateRoots })
+    return resultOf(options, exported, packed)
+  } catch (error) {
+    await file?.abort()
+    throw error
+  }
+}
+
+/** Turns a bundle's progress into the engine's. */
+export const bundleProgress =
+  (stage: string, onProgress: OnProgress) =>
+  (progress: { readonly done: number; readonly total?: number; readonly member?: string }): void =>
+    onProgress({
+      stage,
+      done: progress.done,
+      ...(progress.total === undefined ? {} : { total: progress.total }),
+      unit: 'bytes',
+      ...(progress.member === undefined ? {} : { item: progress.member }),
+    })
+
+const headCollection = ({ name, manifest, rows, base }: Exported) => ({
+  name,
+  id: manifest.commit.collection,
+  version: manifest.commit.version,
+  committedAt: manifest.commit.committedAt,
+  stateRoot: manifest.commit.stateRoot,
+  ...(base === undefined ? {} : { baseStateRoot: base.root }),
+  rows,
+})
+
+const uniqueStates = (exported: readonly Exported[]): Uint8Array[] => [
+  ...new Map(
+    exported.map(({ manifest }) => [manifest.commit.stateRoot, manifest.stateBytes]),
+  ).values(),
+]
+
+const rootsOf = (exported: readonly Exported[]): Record<string, string> =>
+  Object.fromEntries(exported.map(({ name, manifest }) => [name, manifest.commit.stateRoot]))
+
+/** The complete set; what the base has, and graphs that are left out, is named but not carried. */
+function packBlobs(
+  store: OpenedStore,
+  exported: readonly Exported[],
+  noIndex: boolean,
+): readonly PackBlob[] {
+  const blobs = new Map<string, PackBlob>()
+  const there = new Set(
+    exported.flatMap(({ base }) =>
+      [...(base ? closureOf(base.state) : [])].map(([digest]) => digest),
+    ),
+  )
+  for (const { manifest } of exported) {
+    for (const [digest, ref] of closureOf(manifest)) {
+      const left = there.has(digest) || (noIndex && ref.role === 'graph')
+      const open = openStoreBlob(store.environment.store, blobKey(digest))
+      blobs.set(digest, left ? { ref } : { ref, open })
+    }
+  }
+  return [...blobs.values()]
+}
+
+/** Logs the export of this very head and proves that entry under a checkpoint that covers it. */
+async function logExport(
+  store: OpenedStore,
+  audit: AuditLog,
+  headDigest: string,
+): Promise<Uint8Array> {
+  const { actor } = store.environment
+  const details = { headDigest }
+  const { seq } = await audit.append([{ act: 'export', phase: 'event', actor, details }])
+  await audit.checkpoint()
+  return await audit.prove(seq)
+}
+
+function resultOf(
+  options: ExportOptions,
+  exported: readonly Exported[],
+  packed: Awaited<ReturnType<typeof packBundle>>,
+): ExportResult {
+  const bases = exported.flatMap(({ name, base }) =>
+    base === undefined ? [] : [[name, base.root]],
+  )
+  return {
+    path: 'path' in options.output ? options.output.path : '-',
+    bytes: packed.bytes,
+    headDigest: packed.headDigest,
+    stateRoots: rootsOf(exported),
+    sequence: packed.head.sequence,
+    keyId: options.signer.key.keyId,
+    ...(bases.length === 0 ? {} : { baseStateRoots: Object.fromEntries(bases) }),
+  }
+}

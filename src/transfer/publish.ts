@@ -1,0 +1,224 @@
+import type { BundleHead, HeadCollection } from '../bundle/head.ts'
+import { encodeHead } from '../bundle/head.ts'
+import { sha256Hex } from '../core/digest.ts'
+import { object, ShapeError, text, whole } from '../core/shape.ts'
+import type { Act } from '../db/acts.ts'
+import { headMoved } from '../db/append.ts'
+import { commitLockName } from '../db/collection-core.ts'
+import { commitManifest } from '../db/commit.ts'
+import { diffStates } from '../db/diff.ts'
+import { countOf } from '../db/history.ts'
+import { checkName, collectionNames } from '../db/lifecycle.ts'
+import type { OpenedStore } from '../db/store.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import type { Manifest, OriginEntry } from '../format/manifest.ts'
+import { decodeState } from '../format/manifest-codec.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+
+export interface ImportedCollection {
+  readonly name: string
+  /** State root before, null where it is new. */
+  readonly before: string | null
+  readonly after: string
+  readonly inserted: number
+  readonly deleted: number
+}
+
+/** What importing one collection of a bundle means here. */
+export interface ImportPlan {
+  readonly entry: HeadCollection
+  /** Its name here. */
+  readonly name: string
+  readonly before: Manifest | undefined
+  readonly stateBytes: Uint8Array
+  readonly origin: OriginEntry
+  /** It is here already: nothing is committed. */
+  readonly done: boolean
+}
+
+/**
+ * Decides what becomes of each collection before anything is committed (design §6).
+ *
+ * @throws ROLLBACK for an older bundle of the same origin, CONFLICT where both sides went on, EXISTS for a name of
+ *   another collection
+ */
+export async function planImport(
+  store: OpenedStore,
+  head: BundleHead,
+  states: ReadonlyMap<string, Uint8Array>,
+  options: { readonly as?: string; readonly diverge?: boolean },
+): Promise<ImportPlan[]> {
+  if (options.as !== undefined && head.collections.length !== 1) {
+    throw new AkidbError('USAGE', `the bundle holds ${head.collections.length} collections`, {
+      hint: '--as renames the one collection of a bundle.',
+    })
+  }
+  const plans: ImportPlan[] = []
+  for (const entry of head.collections) {
+    const stateBytes = states.get(entry.stateRoot)
+    if (stateBytes === undefined) throw new Error('a verified bundle holds its states')
+    const origin = originOf(head, entry, options.diverge === true)
+    await checkSequence(store.environment.state, head, entry)
+    plans.push({ entry, stateBytes, origin, ...(await placeOf(store, entry, origin, options.as)) })
+  }
+  return plans
+}
+
+function originOf(head: BundleHead, entry: HeadCollection, diverge: boolean): OriginEntry {
+  return {
+    headDigest: sha256Hex(encodeHead(head)),
+    logId: head.origin.logId,
+    epoch: head.origin.epoch,
+    sequence: head.sequence,
+    committedAt: entry.committedAt,
+    keyId: head.origin.logId,
+    ...(diverge ? { diverged: true as const } : {}),
+  }
+}
+
+/** Name here, the head that it advances, and whether there is nothing to do. */
+async function placeOf(
+  store: OpenedStore,
+  entry: HeadCollection,
+  origin: OriginEntry,
+  as: string | undefined,
+): Promise<Pick<ImportPlan, 'name' | 'before' | 'done'>> {
+  const wanted = as ?? entry.name
+  checkName(wanted)
+  for (const name of await collectionNames(store.environment)) {
+    const head = await store.core(name).manifests.newest()
+    if (head === undefined || head.state.dropped === true) continue
+    if (head.commit.collection === entry.id) {
+      if (as !== undefined && as !== name) throw alreadyHere(entry, name)
+      return { name, before: head, done: advance(name, head, entry, origin) }
+    }
+    if (name.toLowerCase() === wanted.toLowerCase()) throw otherCollection(wanted)
+  }
+  return { name: wanted, before: undefined, done: false }
+}
+
+/** Whether the head is there already. @throws CONFLICT where it went another way */
+function advance(
+  name: string,
+  head: Manifest,
+  entry: HeadCollection,
+  origin: OriginEntry,
+): boolean {
+  const followed = head.commit.origin
+  const same = head.commit.stateRoot === entry.stateRoot
+  if (followed === undefined && same) return true
+  const follows = followed !== undefined && followed.diverged !== true
+  if (!follows || followed.logId !== origin.logId) {
+    throw new AkidbError('CONFLICT', `"${name}" has gone its own way here`, {
+      hint: 'Import the bundle under another name into another store, or drop this one first.',
+      details: { collection: name, here: head.commit.stateRoot, bundle: entry.stateRoot },
+    })
+  }
+  return same && followed.headDigest === origin.headDigest && origin.diverged !== true
+}
+
+const alreadyHere = (entry: HeadCollection, name: string): AkidbError =>
+  new AkidbError('EXISTS', `"${entry.name}" of this bundle is here already, as "${name}"`, {
+    hint: 'Leave --as out to bring it up to date.',
+  })
+
+const otherCollection = (name: string): AkidbError =>
+  new AkidbError('EXISTS', `there is another collection called "${name}"`, {
+    hint: 'Choose a name for the imported one with --as.',
+    details: { collection: name },
+  })
+
+/** Highest sequence seen of one collection of one origin. */
+interface Seen {
+  readonly sequence: number
+  readonly headDigest: string
+}
+
+const seenShape = object({ sequence: whole(), headDigest: text(/^[0-9a-f]{64}$/) })
+const seenKey = (head: BundleHead, entry: HeadCollection): string =>
+  `origins/${head.origin.logId}/${entry.id}.json`
+
+async function readSeen(state: ObjectStore, key: string): Promise<Seen | undefined> {
+  try {
+    return seenShape(JSON.parse(Buffer.from(await state.get(key)).toString('utf8')), key)
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return undefined
+    if (error instanceof ShapeError || error instanceof SyntaxError) {
+      throw new AkidbError('INTEGRITY', `${key} in the state folder is damaged`, {
+        details: { key },
+      })
+    }
+    throw error
+  }
+}
+
+async function checkSequence(
+  state: ObjectStore,
+  head: BundleHead,
+  entry: HeadCollection,
+): Promise<void> {
+  const seen = await readSeen(state, seenKey(head, entry))
+  if (seen === undefined || head.sequence > seen.sequence) return
+  if (head.sequence === seen.sequence) {
+    if (sha256Hex(encodeHead(head)) === seen.headDigest) return
+    throw new AkidbError('CONFLICT', `two different bundles carry sequence ${head.sequence}`, {
+      hint: 'One of them is forged, or its origin was restored from a backup. Ask there.',
+    })
+  }
+  throw new AkidbError(
+    'ROLLBACK',
+    `the bundle (sequence ${head.sequence}) is older than what was imported (${seen.sequence})`,
+    { hint: 'akidb replay opens any older state beside the current one.' },
+  )
+}
+
+/** Commits one collection's state, byte for byte, under a line 1 of our own. */
+export async function publish(
+  store: OpenedStore,
+  act: Act,
+  plan: ImportPlan,
+): Promise<ImportedCollection> {
+  const { entry, name, before } = plan
+  const { environment } = store
+  const core = store.core(name)
+  const state = decodeState(plan.stateBytes, `state ${entry.stateRoot}`)
+  const result = { name, before: before?.commit.stateRoot ?? null, after: entry.stateRoot }
+  const head = { origin: { logId: plan.origin.logId } } as BundleHead
+  const seen = { sequence: plan.origin.sequence, headDigest: plan.origin.headDigest }
+  const remember = async (): Promise<void> => {
+    const body = Buffer.from(JSON.stringify(seen))
+    await environment.state.put(seenKey(head, entry), body, { mode: 'replace' })
+  }
+  if (plan.done) {
+    await remember()
+    return { ...result, inserted: 0, deleted: 0 }
+  }
+  const counts = { inserted: 0, updated: 0, deleted: 0 }
+  await commitManifest(environment, {
+    manifests: core.manifests,
+    name,
+    lock: before === undefined ? `create-${name.toLowerCase()}` : commitLockName(entry.id),
+    kind: 'import',
+    act,
+    next: async (now) => {
+      const current = now?.state.dropped === true ? undefined : now
+      if (current?.digest !== before?.digest) throw headMoved(name)
+      const target = { state, commit: { stateRoot: entry.stateRoot } } as Manifest
+      if (current === undefined) counts.inserted = await countOf(core, target)
+      else Object.assign(counts, await changesOf(core, current, target))
+      const next = { state, stateBytes: plan.stateBytes, changed: counts, origin: plan.origin }
+      return { ...next, collection: entry.id }
+    },
+  })
+  await remember()
+  return { ...result, inserted: counts.inserted, deleted: counts.deleted }
+}
+
+async function changesOf(
+  core: Parameters<typeof diffStates>[0],
+  from: Manifest,
+  to: Manifest,
+): Promise<{ inserted: number; updated: number; deleted: number }> {
+  const { inserted, updated, deleted } = await diffStates(core, from, to, 0)
+  return { inserted, updated, deleted }
+}

@@ -1,0 +1,89 @@
+import type { HeadCollection } from '../bundle/head.ts'
+import { runAct } from '../db/acts.ts'
+import type { OnProgress } from '../db/api.ts'
+import { manifestKeyIn } from '../db/manifest-store.ts'
+import { createWriterPin } from '../db/pins.ts'
+import { parseReplayName, replayAddress, replayFolder } from '../db/replays.ts'
+import type { OpenedStore } from '../db/store.ts'
+import { AkidbError } from '../errors/errors.ts'
+import { encodeManifest } from '../format/manifest-codec.ts'
+import { type Received, receiveBundle } from './import.ts'
+
+export interface ReplayOptions {
+  readonly name: string
+  readonly read: AsyncIterable<Uint8Array>
+  /** Name for a bundle's one collection. */
+  readonly as?: string
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
+}
+
+export interface ReplayResult {
+  /** Addresses of the states in reading commands: `<name>@<12 hex>`. */
+  readonly replays: readonly { readonly name: string; readonly stateRoot: string }[]
+}
+
+/**
+ * Opens the states of a signed bundle of any age beside the store's own, read only. Nothing of the store changes but
+ * the blobs and manifests under `replays/<12 hex of the head digest>/`.
+ *
+ * @throws UNTRUSTED, SIGNATURE, INTEGRITY, NOT_FOUND (base of a delta), NO_SPACE
+ */
+export async function replayBundle(
+  store: OpenedStore,
+  options: ReplayOptions,
+): Promise<ReplayResult> {
+  const { environment } = store
+  const act = { act: 'replay', details: { bundle: options.name } }
+  return await runAct(environment, act, async (running) => {
+    const pin = createWriterPin(environment)
+    try {
+      const received = await receiveBundle(store, options, pin)
+      const { collections } = received.head
+      if (options.as !== undefined && collections.length !== 1) {
+        throw new AkidbError('USAGE', `the bundle holds ${collections.length} collections`)
+      }
+      const replays: { name: string; stateRoot: string }[] = []
+      for (const entry of collections) {
+        replays.push(await open(store, received, entry, { actId: running.id, as: options.as }))
+      }
+      return { result: { replays }, outcome: { headDigest: received.report.headDigest } }
+    } finally {
+      await pin.release().catch(() => undefined)
+    }
+  })
+}
+
+async function open(
+  store: OpenedStore,
+  received: Received,
+  entry: HeadCollection,
+  { actId, as }: { actId: string; as: string | undefined },
+): Promise<{ name: string; stateRoot: string }> {
+  const { head, report, states } = received
+  const address = replayAddress(as ?? entry.name, report.headDigest ?? '')
+  const replay = parseReplayName(address)
+  const stateBytes = states.get(entry.stateRoot)
+  if (replay === undefined || stateBytes === undefined)
+    throw new Error('a verified bundle has both')
+  const file = encodeManifest(
+    {
+      format: 'akidb-manifest/1',
+      collection: entry.id,
+      name: replay.name,
+      version: 1,
+      parent: null,
+      epoch: 0,
+      committedAt: entry.committedAt,
+      act: 'import',
+      actId,
+      actor: store.environment.actor.user,
+      audit: { logId: head.log.logId, size: head.log.size, root: head.log.root },
+      changed: { inserted: entry.rows, updated: 0, deleted: 0 },
+      stateRoot: entry.stateRoot,
+    },
+    stateBytes,
+  )
+  await store.environment.store.put(manifestKeyIn(replayFolder(replay), 1), file)
+  return { name: address, stateRoot: entry.stateRoot }
+}
