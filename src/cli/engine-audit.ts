@@ -40,7 +40,7 @@ export interface AuditVerifyResult {
   readonly checkpoints: number
   readonly problems: readonly {
     readonly code: string
-    readonly seq: number
+    readonly seq: number | null
     readonly message: string
   }[]
 }

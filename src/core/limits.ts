@@ -124,6 +124,38 @@ export const limits = {
   filterConditionsMax: 10_000,
   /** Text of one query. */
   queryTextBytesMax: 1 * MIB,
+  /** Question to the log owner over its socket. */
+  ownerCommandBytesMax: 4 * KIB,
+  /** Answer of the log owner. */
+  ownerAnswerBytesMax: 64 * KIB,
+  /** Wait of the log owner for a question, once somebody has connected. */
+  ownerCommandTimeoutMs: 5_000,
+  /** Connections to the log owner's socket at once. */
+  ownerConnectionsMax: 64,
+  /** Body of one HTTP request. */
+  serverBodyBytesMax: 64 * MIB,
+  /** Bodies of all HTTP requests that are being answered. */
+  serverBodiesBytesMax: 256 * MIB,
+  /** Records of one HTTP request. */
+  serverRowsMax: 10_000,
+  /** HTTP requests that are answered at once; more get 503. */
+  serverRequestsMax: 64,
+  /** HTTP connections at once. */
+  serverConnectionsMax: 1_024,
+  /** Request line and headers of one HTTP request. */
+  serverHeaderBytesMax: 16 * KIB,
+  /** Wait for the headers of an HTTP request. */
+  serverHeaderTimeoutMs: 10_000,
+  /** Wait for a whole HTTP request. */
+  serverRequestTimeoutMs: 120_000,
+  /** Wait for the next HTTP request of a connection. */
+  serverIdleTimeoutMs: 15_000,
+  /** Wait for the requests in flight when the server is stopped. */
+  serverStopTimeoutMs: 10_000,
+  /** Searches that wait for their audit entry in the server. */
+  serverAuditSearchesMax: 1_000,
+  /** Bytes of the searches that wait for their audit entry in the server. */
+  serverAuditBytesMax: 4 * MIB,
 } as const
 
 export type LimitName = keyof typeof limits

@@ -99,6 +99,15 @@ async function complete(store: ObjectStore, entry: LedgerEntry): Promise<boolean
   return true
 }
 
+/** Digests of the blobs that half-done ingests go on from. */
+export async function* ledgerBlobs(state: ObjectStore): AsyncGenerator<string> {
+  for (const key of await openLedgers(state)) {
+    for (const line of (await readText(state, key)).split('\n').slice(1)) {
+      for (const { digest } of parseLine(line)?.segment.blobs ?? []) yield digest
+    }
+  }
+}
+
 /** How many ingests are half done: for `status`. */
 export async function openLedgers(state: ObjectStore): Promise<string[]> {
   const keys: string[] = []

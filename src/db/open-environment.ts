@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createIndexBuilder } from '../ann/build-pool.ts'
@@ -144,7 +144,7 @@ async function openLog(environment: OpenEnvironment): Promise<AuditLog> {
   const signer = await environment.keys.load(LOG_KEY)
   const logId = signer.key.keyId
   const log = await openAuditLog({
-    store: environment.store,
+    store: auditStore(environment),
     prefix: `audit/${logId}`,
     origin: `akidb/${environment.file.id}`,
     signer,
@@ -154,6 +154,25 @@ async function openLog(environment: OpenEnvironment): Promise<AuditLog> {
   })
   for (const { code, message } of log.warnings) environment.warn({ code, message })
   return log
+}
+
+/**
+ * Where entries go. A reader of a store logs its searches too: beside the store where it may write there, else in the
+ * state folder.
+ */
+function auditStore(environment: OpenEnvironment): ObjectStore {
+  if (environment.mode === 'write') return environment.store
+  const folder = environment.store.url
+  return isWritable(folder) ? openFsStore(folder, { mode: 'write' }) : environment.state
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** What the collections' heads say of a log. */

@@ -1,4 +1,5 @@
 import { limits } from '../core/limits.ts'
+import { type Check, list, object, ShapeError, text, whole } from '../core/shape.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import { blobKey } from '../format/blob.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
@@ -20,6 +21,15 @@ export interface GcRecord {
 }
 
 export const GC_LOCK = 'gc'
+
+const digest = text(/^[0-9a-f]{64}$/)
+const pinShape: Check<PinFile> = object({
+  id: text(),
+  renewedMs: whole(),
+  blobs: list(digest),
+  manifests: list(digest),
+})
+const gcShape: Check<GcRecord> = object({ condemned: list(digest) })
 
 /** A writer's pin. Blobs are added before their presence is tested (design §5). */
 export interface WriterPin {
@@ -114,27 +124,39 @@ async function condemnedByRunning(
 
 /** Undefined where it has been closed meanwhile or is not readable as one. */
 export async function readGcRecord(store: ObjectStore, key: string): Promise<GcRecord | undefined> {
-  return (await readJson(store, key)) as GcRecord | undefined
+  return await readJson(store, key, gcShape)
 }
 
-/** All pins that have not lapsed. */
-export async function livePins(store: ObjectStore): Promise<readonly PinFile[]> {
+/**
+ * All pins that have not lapsed.
+ *
+ * @param sweep deletes those that have
+ */
+export async function livePins(
+  store: ObjectStore,
+  { sweep }: { readonly sweep: boolean },
+): Promise<readonly PinFile[]> {
   const now = await store.nowMs()
   const pins: PinFile[] = []
   for await (const info of store.list('pins/')) {
-    const pin = (await readJson(store, info.key)) as PinFile | undefined
+    const pin = await readJson(store, info.key, pinShape)
     if (pin === undefined) continue
     if (pin.renewedMs + limits.pinLifeMs >= now) pins.push(pin)
-    else await store.delete(info.key)
+    else if (sweep) await store.delete(info.key)
   }
   return pins
 }
 
-async function readJson(store: ObjectStore, key: string): Promise<unknown> {
+async function readJson<T>(
+  store: ObjectStore,
+  key: string,
+  shape: Check<T>,
+): Promise<T | undefined> {
   try {
-    return JSON.parse(Buffer.from(await store.get(key)).toString('utf8'))
+    return shape(JSON.parse(Buffer.from(await store.get(key)).toString('utf8')), key)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined
+    if (!(error instanceof SyntaxError || error instanceof ShapeError)) throw error
     throw new AkidbError('INTEGRITY', `${key} is not readable`, {
       hint: 'It only guards running commands; delete it when none runs.',
       details: { key },

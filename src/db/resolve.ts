@@ -2,10 +2,10 @@ import { isSha256Hex } from '../core/digest.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
 import type { CollectionCore } from './collection-core.ts'
+import { LABEL } from './label.ts'
 import { readSnapshot } from './snapshots.ts'
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
-export const LABEL = /^[A-Za-z_][A-Za-z0-9._-]{0,62}$/
 
 /**
  * The manifest that a word names (design §10): 64 hex digits a state root, digits a version, ISO 8601 with zone the

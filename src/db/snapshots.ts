@@ -3,7 +3,7 @@ import { AkidbError, hasCode } from '../errors/errors.ts'
 import { runAct } from './acts.ts'
 import type { SnapshotInfo } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
-import { LABEL } from './resolve.ts'
+import { LABEL } from './label.ts'
 
 const snapshotPrefix = (name: string): string => `collections/${name}/snapshots/`
 const snapshotKey = (name: string, label: string): string => `${snapshotPrefix(name)}${label}.json`

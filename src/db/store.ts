@@ -241,12 +241,19 @@ export class OpenedStore implements Store {
     try {
       await this.#host.close()
       for (const core of this.#cores.values()) await core.close()
-      if (this.environment.auditOpened() && this.mode === 'write') {
-        await (await this.environment.audit()).checkpoint()
-      }
+      if (this.environment.auditOpened()) await this.#checkpoint()
     } finally {
       await this.environment.close()
     }
+  }
+
+  /** A reader that could not log anything has nothing to sign. */
+  async #checkpoint(): Promise<void> {
+    const audit = await this.environment.audit().catch((error: unknown) => {
+      if (this.mode === 'write') throw error
+      return undefined
+    })
+    await audit?.checkpoint()
   }
 
   #checkWritable(): void {

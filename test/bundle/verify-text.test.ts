@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -42,6 +42,11 @@ describe('VERIFY.txt', () => {
   it('is a page of plain text with commands in it', () => {
     expect(VERIFY_TEXT).toMatch(/^[\x20-\x7e\n]+$/)
     expect(commandsOf(VERIFY_TEXT).split('\n').length).toBeGreaterThan(20)
+  })
+
+  it('stands in the documentation as it is in a bundle', () => {
+    const page = readFileSync(new URL('../../docs/bundle.md', import.meta.url), 'utf8')
+    expect(page).toContain(VERIFY_TEXT)
   })
 
   it.each([

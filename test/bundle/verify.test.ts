@@ -1,15 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { decodeHead, encodeHead } from '../../src/bundle/head.ts'
 import { inspectBundle } from '../../src/bundle/inspect.ts'
-import { packBundle } from '../../src/bundle/pack.ts'
 import { problemsError } from '../../src/bundle/problems.ts'
 import { tarHeader } from '../../src/bundle/tar-header.ts'
-import { createStoreSink } from '../../src/bundle/unpack.ts'
 import { verifyBundle } from '../../src/bundle/verify.ts'
-import type { BundleSink } from '../../src/bundle/verify-blobs.ts'
 import { sha256Hex } from '../../src/core/digest.ts'
 import { limits } from '../../src/core/limits.ts'
-import { createMemoryStore } from '../../src/storage/memory-store.ts'
 import { signDetached } from '../../src/trust/dsse.ts'
 import { certifyLogKey } from '../../src/trust/log-key.ts'
 import type { PublicKey } from '../../src/trust/signer.ts'
@@ -393,123 +389,5 @@ describe('a delta', () => {
     expect(await report.missing(async () => true)).toEqual([])
     const shown = await inspectBundle({ read: pieces(bytes), keys: TRUSTED })
     expect(shown.baseStateRoots).toEqual({ docs: 'c'.repeat(64) })
-  })
-})
-
-describe('a sink', () => {
-  const recorder = () => {
-    const calls: string[] = []
-    const sink: BundleSink = {
-      state: async (root) => void calls.push(`state ${root.slice(0, 4)}`),
-      begin: async ({ digest }) => calls.push(`begin ${digest.slice(0, 4)}`) > 0,
-      write: async () => {},
-      end: async () => void calls.push('end'),
-      abort: async () => void calls.push('abort'),
-    }
-    return { calls, sink }
-  }
-
-  it('gets every blob whole, or is told that it is not', async () => {
-    const { bytes } = await smallBundle([100, 200])
-    const parts = partsOf(bytes)
-    const { calls, sink } = recorder()
-    await verifyBundle({ read: pieces(bytes), keys: TRUSTED, sink })
-    expect(calls.map((call) => call.split(' ')[0])).toEqual([
-      'state',
-      'begin',
-      'end',
-      'begin',
-      'end',
-    ])
-    const last = parts.at(-2)
-    if (last !== undefined) last.bytes[last.bytes.length - 513] = 1
-    if (last !== undefined) last.bytes[700] = (last.bytes[700] as number) ^ 1
-    const bad = recorder()
-    const read = pieces(Buffer.concat(parts.map((part) => part.bytes)))
-    await verifyBundle({ read, keys: TRUSTED, sink: bad.sink })
-    expect(bad.calls.at(-1)).toBe('abort')
-  })
-
-  it('gets nothing from a bundle that nobody trusted signed', async () => {
-    const { bytes } = await smallBundle([100])
-    const { calls, sink } = recorder()
-    await verifyBundle({ read: pieces(bytes), keys: [STRANGER.key], sink })
-    expect(calls).toEqual([])
-  })
-
-  it('fills a store and finds there what it brought before', async () => {
-    const { bytes, blobs } = await smallBundle([70_000, 200])
-    const store = createMemoryStore({ clock: { nowMs: () => 0 } })
-    const keyOf = (digest: string) => `blobs/0/${digest}`
-    const run = async () => {
-      const sink = createStoreSink({ store, keyOf, onState: async () => {} })
-      const report = await verifyBundle({ read: pieces(bytes), keys: TRUSTED, sink })
-      return { ok: report.ok, present: sink.present, copied: sink.copied }
-    }
-    expect(await run()).toEqual({ ok: true, present: 0, copied: 2 })
-    expect(await run()).toEqual({ ok: true, present: 2, copied: 0 })
-    for (const { ref, bytes: content } of blobs) {
-      expect(Buffer.from(await store.get(keyOf(ref.digest))).equals(content)).toBe(true)
-    }
-  })
-
-  it('is told to stop when it fails itself', async () => {
-    const { bytes } = await smallBundle([100])
-    const { calls, sink } = recorder()
-    const full = { ...sink, write: () => Promise.reject(new Error('full')) }
-    const run = verifyBundle({ read: pieces(bytes), keys: TRUSTED, sink: full })
-    await expect(run).rejects.toThrow('full')
-    expect(calls.at(-1)).toBe('abort')
-  })
-})
-
-describe('packing', () => {
-  const write = async () => {}
-
-  it('gives the same bytes for the same request', async () => {
-    const { bytes, request } = await smallBundle()
-    const again = { ...request, blobs: request.blobs.toReversed() }
-    expect(Buffer.compare(await packToBytes(again), bytes)).toBe(0)
-  })
-
-  it('refuses a source blob that is damaged anywhere, cut or longer', async () => {
-    const { request, blobs } = await smallBundle([100])
-    const [blob] = blobs
-    if (blob === undefined) throw new Error('no blob')
-    for (let at = 0; at < blob.bytes.length; at += 7) {
-      const bytes = Uint8Array.from(blob.bytes)
-      bytes[at] = (bytes[at] as number) ^ 1
-      const damaged = { ...request, blobs: [packBlob({ ref: blob.ref, bytes })], write }
-      await expect(packBundle(damaged)).rejects.toMatchObject({ code: 'INTEGRITY' })
-    }
-    const lengths = [blob.bytes.subarray(0, -1), Buffer.concat([blob.bytes, Buffer.alloc(1)])]
-    for (const bytes of [...lengths, new Uint8Array(0)]) {
-      const damaged = { ...request, blobs: [packBlob({ ref: blob.ref, bytes })], write }
-      await expect(packBundle(damaged)).rejects.toMatchObject({ code: 'INTEGRITY' })
-    }
-  })
-
-  it('refuses blobs that no state names, and states without their blobs', async () => {
-    const { request } = await smallBundle([100, 200])
-    const extra = packBlob(await makeBlob(1, 'extra', 'ids'))
-    const more = packBundle({ ...request, blobs: [...request.blobs, extra], write })
-    await expect(more).rejects.toMatchObject({ code: 'INTEGRITY' })
-    const fewer = packBundle({ ...request, blobs: request.blobs.slice(1), write })
-    await expect(fewer).rejects.toMatchObject({ code: 'INTEGRITY' })
-  })
-
-  it('refuses more collections than a head holds', async () => {
-    const state = stateOf()
-    const collections = Array.from({ length: 900 }, (_, i) =>
-      collectionOf(`collection-${i}`, state.stateRoot),
-    )
-    const request = requestOf({ blobs: [], states: [state], collections })
-    await expect(packBundle({ ...request, write })).rejects.toMatchObject({ code: 'LIMIT' })
-  })
-
-  it('can be stopped', async () => {
-    const { request } = await smallBundle([100])
-    const stopped = packBundle({ ...request, write, signal: AbortSignal.abort() })
-    await expect(stopped).rejects.toThrow()
   })
 })

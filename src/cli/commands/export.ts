@@ -48,7 +48,7 @@ export const defineExport = (command: Command, app: App): void => {
           collections,
           output,
           key: context.settings.text('key') ?? 'default',
-          noIndex: !flags.index,
+          noIndex: flags.index === false,
           passphrase: context.passphrases.ask,
           onProgress,
           ...(snapshot === undefined ? {} : { snapshot }),

@@ -120,7 +120,7 @@ const requestOf = (
     ...(typeof maxRejects === 'boolean' || maxRejects === undefined ? {} : { maxRejects }),
     onBadRow: context.settings.text('onBadRow') === 'stop' ? 'stop' : 'reject',
     again: flags.again === true,
-    noIndex: !flags.index,
+    noIndex: flags.index === false,
     index: indexParameters(context.settings),
     onNote: context.note,
     signal: context.signal,

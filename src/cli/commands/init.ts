@@ -23,11 +23,11 @@ export const defineInit = (command: Command, app: App): void => {
   command.option('--no-key', 'make no key to sign bundles, only the one of the audit log')
   command.action((flags: InitFlags) =>
     app.run(command, async (context) => {
-      const passphrase = flags.key ? await context.passphrases.given() : undefined
+      const passphrase = flags.key !== false ? await context.passphrases.given() : undefined
       const engine = await context.engine()
       const result = await engine.initStore({
         ...context.storeRequest(),
-        noKey: !flags.key,
+        noKey: flags.key === false,
         ...(passphrase === undefined ? {} : { passphrase }),
       })
       const text = fields([

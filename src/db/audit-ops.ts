@@ -1,0 +1,236 @@
+import { readFile, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { AuditEntry } from '../audit/entry.ts'
+import { type AuditVerification, verifyAuditLog } from '../audit/verify.ts'
+import { sha256Hex } from '../core/digest.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import { withFsErrors } from '../storage/fs-errors.ts'
+import { openFsStore } from '../storage/fs-store.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+import { isCertifiedLogKey } from '../trust/log-key.ts'
+import { parsePublicKey } from '../trust/public-key-file.ts'
+import type { PublicKey } from '../trust/signer.ts'
+import type { OnProgress } from './api.ts'
+import { certificateKey } from './init.ts'
+import { readKeyFiles } from './key-ops.ts'
+import { namedPositions, openEnvironment, openKeys, stateFolderOf } from './open-environment.ts'
+import type { OpenedStore } from './store.ts'
+import { STORE_FILE } from './store-file.ts'
+import type { StoreRequest } from './store-request.ts'
+
+/** Entries of this state folder's log, oldest first. */
+export async function* auditEntries(
+  request: StoreRequest & {
+    readonly sinceMs?: number
+    readonly untilMs?: number
+    readonly act?: string
+    readonly collection?: string
+    readonly actor?: string
+  },
+): AsyncIterable<AuditEntry> {
+  const environment = await openEnvironment({ ...request, mode: 'read' })
+  try {
+    const audit = await environment.audit()
+    const { sinceMs, untilMs, act, collection, actor, signal } = request
+    const all = { sinceMs, untilMs, act, collection, actor, signal }
+    const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
+    yield* audit.read(given)
+  } finally {
+    await environment.close()
+  }
+}
+
+export interface AuditTarget {
+  readonly store?: { readonly url: string; readonly state?: string }
+  /** Folder of a log or of a store. */
+  readonly target?: string
+  readonly proofFile?: string
+  readonly keyFiles: readonly string[]
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
+}
+
+/** Verifies the log of a store, of a copy of a store, or a bare log folder. */
+export async function verifyAudit(request: AuditTarget): Promise<AuditVerification> {
+  const keys = await readKeyFiles(request.keyFiles)
+  const proof =
+    request.proofFile === undefined
+      ? undefined
+      : await withFsErrors('cannot read', request.proofFile, () =>
+          readFile(request.proofFile ?? ''),
+        )
+  const onProgress = request.onProgress
+  const options = {
+    ...(proof === undefined ? {} : { proof }),
+    ...(request.signal === undefined ? {} : { signal: request.signal }),
+    ...(onProgress === undefined
+      ? {}
+      : {
+          onProgress: (entries: number) =>
+            onProgress({ stage: 'audit', done: entries, unit: 'rows' }),
+        }),
+  }
+  const folder = resolve(request.target ?? request.store?.url ?? '.')
+  const store = openFsStore(folder, { mode: 'read' })
+  if ((await store.head(STORE_FILE)) === undefined) {
+    if (request.target === undefined) throw noLog(folder)
+    return await verifyAuditLog({ store, prefix: '', keys, ...(await bareLog(store)), ...options })
+  }
+  const state = stateFolderOf(folder, request.store?.state)
+  const own = await ownKeys(state)
+  const all = await Promise.all(
+    (await logIds(store)).map(async (logId) => {
+      const trusted = [...keys, ...own]
+      const certified = await certifiedKey(store, logId, trusted)
+      return await verifyAuditLog({
+        store,
+        prefix: `audit/${logId}`,
+        keys: [...trusted, ...certified],
+        namedPositions: await namedPositions({ store }, logId),
+        ...options,
+      })
+    }),
+  )
+  if (all.length === 0) throw noLog(folder)
+  return merged(all)
+}
+
+const noLog = (folder: string): AkidbError =>
+  new AkidbError('NOT_FOUND', `there is no audit log in ${folder}`, {
+    hint: 'Give the folder of a store or of a log.',
+  })
+
+/** A bare log folder is named by its log id, or holds its public key. */
+async function bareLog(store: ObjectStore): Promise<{ logId?: string }> {
+  try {
+    return { logId: parsePublicKey(await store.get('key.pem'), 'key.pem').keyId }
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND', 'BAD_INPUT')) return {}
+    throw error
+  }
+}
+
+async function ownKeys(stateFolder: string): Promise<readonly PublicKey[]> {
+  const there = await stat(join(stateFolder, 'keys')).catch(() => undefined)
+  return there === undefined ? [] : await openKeys(stateFolder).trusted()
+}
+
+export async function logIds(store: ObjectStore): Promise<string[]> {
+  const ids = new Set<string>()
+  for await (const { key } of store.list('audit/')) {
+    const id = key.split('/')[1]
+    if (id !== undefined) ids.add(id)
+  }
+  return [...ids]
+}
+
+/** The log's own key, where a trusted key vouches for it. */
+async function certifiedKey(
+  store: ObjectStore,
+  logId: string,
+  keys: readonly PublicKey[],
+): Promise<readonly PublicKey[]> {
+  try {
+    const key = parsePublicKey(await store.get(`audit/${logId}/key.pem`), 'key.pem')
+    const certificate = await store.get(certificateKey(logId))
+    return isCertifiedLogKey(key, certificate, keys) ? [key] : []
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND', 'BAD_INPUT', 'SIGNATURE')) return []
+    throw error
+  }
+}
+
+/** A store that was copied has several logs; the newest findings of all count. */
+function merged(all: readonly AuditVerification[]): AuditVerification {
+  const [first] = all
+  if (first === undefined || all.length === 1) return first as AuditVerification
+  return {
+    ok: all.every(({ ok }) => ok),
+    entries: all.reduce((sum, { entries }) => sum + entries, 0),
+    root: sha256Hex(Buffer.from(all.map(({ root }) => root).join(''))),
+    checkpoints: all.reduce((sum, { checkpoints }) => sum + checkpoints, 0),
+    problems: all.flatMap(({ problems }) => problems),
+    problemsLeft: all.reduce((sum, { problemsLeft }) => sum + problemsLeft, 0),
+  }
+}
+
+/** Signs a checkpoint over everything logged so far. */
+export async function auditCheckpoint(
+  request: StoreRequest,
+): Promise<{ logId: string; size: number; root: string; note: string }> {
+  const environment = await openEnvironment({ ...request, mode: 'write' })
+  try {
+    const audit = await environment.audit()
+    const { size, root, note } = await audit.checkpoint()
+    return { logId: audit.logId, size, root, note: Buffer.from(note).toString('utf8') }
+  } finally {
+    await environment.close()
+  }
+}
+
+/** A file that proves one entry to anybody who has the log's public key. */
+export async function auditProve(
+  request: StoreRequest & { readonly seq: number },
+): Promise<{ seq: number; size: number; root: string; proof: Uint8Array }> {
+  const environment = await openEnvironment({ ...request, mode: 'write' })
+  try {
+    const audit = await environment.audit()
+    const proof = await audit.prove(request.seq)
+    const { size, root } = audit.position()
+    return { seq: request.seq, size, root, proof }
+  } finally {
+    await environment.close()
+  }
+}
+
+export interface SearchToAudit {
+  readonly collection: string
+  readonly policy: 'off' | 'digest' | 'full'
+  /** Refuse the search where the entry cannot be written. */
+  readonly required: boolean
+  /** The search as asked, JSON text. */
+  readonly query: string
+  readonly queries: number
+  readonly stateRoot: string
+  readonly reason?: string
+}
+
+/** Longest query text that goes into an entry whole. */
+const QUERY_BYTES_MAX = 16 * 1024
+
+/**
+ * Writes the one audit entry of a search, by policy.
+ *
+ * @throws AUTH where it is required and cannot be written
+ */
+export async function auditSearch(store: OpenedStore, search: SearchToAudit): Promise<void> {
+  if (search.policy === 'off') return
+  const { environment } = store
+  const bytes = Buffer.from(search.query, 'utf8')
+  const whole = search.policy === 'full' && bytes.byteLength <= QUERY_BYTES_MAX
+  const details = {
+    query: sha256Hex(bytes),
+    ...(whole ? { text: search.query } : {}),
+    queries: search.queries,
+    stateRoot: search.stateRoot,
+  }
+  const reason = search.reason === undefined ? {} : { reason: search.reason }
+  const { collection } = search
+  const { actor } = environment
+  try {
+    const audit = await environment.audit()
+    await audit.append([{ act: 'search', phase: 'event', actor, collection, ...reason, details }])
+  } catch (error) {
+    if (!hasCode(error, 'AUTH', 'NO_SPACE', 'NOT_FOUND', 'LOCKED')) throw error
+    if (search.required) {
+      throw new AkidbError('AUTH', `the search cannot be logged: ${error.message}`, {
+        hint: 'audit.required is set. Make the state folder writable, or give another --state.',
+        cause: error,
+      })
+    }
+    environment.warn({
+      code: 'NOT_AUDITED',
+      message: `the search was not logged: ${error.message}`,
+    })
+  }
+}

@@ -1,0 +1,3 @@
+export const doctor = async (..._a: unknown[]): Promise<never> => {
+  throw new Error('x')
+}

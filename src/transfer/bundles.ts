@@ -1,0 +1,165 @@
+import { basename } from 'node:path'
+import { readBundleFile } from '../bundle/bundle-file.ts'
+import { inspectBundle } from '../bundle/inspect.ts'
+import type { BundleSigner } from '../bundle/open-head.ts'
+import { verifyBundle } from '../bundle/verify.ts'
+import type { OnProgress } from '../db/api.ts'
+import { readKeyFiles, unlock } from '../db/key-ops.ts'
+import { openKeys, stateFolderOf } from '../db/open-environment.ts'
+import { openStore } from '../db/store.ts'
+import type { AskPassphrase, StoreRequest } from '../db/store-request.ts'
+import { akidbVersion } from '../db/version.ts'
+import { hasCode } from '../errors/errors.ts'
+import type { PublicKey } from '../trust/signer.ts'
+import { type BundleOutput, bundleProgress, type ExportResult, exportBundle } from './export.ts'
+import { type ImportResult, importBundle } from './import.ts'
+import { replayBundle } from './replay.ts'
+
+/** Where a bundle comes from: a path, or a stream such as stdin. */
+export type BundleInput =
+  | { readonly path: string }
+  | { readonly name: string; readonly stream: AsyncIterable<Uint8Array> }
+
+const bytesOf = (input: BundleInput): AsyncIterable<Uint8Array> =>
+  'path' in input ? readBundleFile(input.path) : input.stream
+
+const nameOf = (input: BundleInput): string => ('path' in input ? basename(input.path) : input.name)
+
+export interface ExportRequest extends StoreRequest {
+  readonly collections: readonly string[]
+  readonly output: BundleOutput
+  /** Name of the signing key. */
+  readonly key: string
+  readonly snapshot?: string
+  readonly since?: string
+  readonly to?: string
+  readonly noIndex?: boolean
+  readonly passphrase: AskPassphrase
+  readonly onProgress?: OnProgress
+}
+
+/** Opens the store, unlocks the key, exports. */
+export async function exportCollections(request: ExportRequest): Promise<ExportResult> {
+  const store = await openStore({ ...request, mode: 'write' })
+  try {
+    const signer = await unlock(store.environment.keys, request.key, request.passphrase)
+    return await exportBundle(store, { ...request, signer, akidbVersion: akidbVersion() })
+  } finally {
+    await store.close()
+  }
+}
+
+export interface ImportRequest extends StoreRequest {
+  readonly input: BundleInput
+  readonly as?: string
+  readonly diverge?: boolean
+  readonly dryRun?: boolean
+  readonly onProgress?: OnProgress
+}
+
+export async function importCollections(request: ImportRequest): Promise<ImportResult> {
+  const store = await openStore({ ...request, mode: 'write' })
+  try {
+    const { input } = request
+    return await importBundle(store, { ...request, name: nameOf(input), read: bytesOf(input) })
+  } finally {
+    await store.close()
+  }
+}
+
+export interface ReplayRequest extends StoreRequest {
+  readonly input: BundleInput
+  readonly as?: string
+  readonly onProgress?: OnProgress
+}
+
+/** @returns the address of the first state, and of all of them */
+export async function replayCollections(request: ReplayRequest): Promise<{
+  readonly name: string
+  readonly stateRoot: string
+  readonly replays: readonly { readonly name: string; readonly stateRoot: string }[]
+}> {
+  const store = await openStore({ ...request, mode: 'write' })
+  try {
+    const { input } = request
+    const options = { ...request, name: nameOf(input), read: bytesOf(input) }
+    const { replays } = await replayBundle(store, options)
+    const [first] = replays
+    if (first === undefined) throw new Error('a bundle holds a collection')
+    return { ...first, replays }
+  } finally {
+    await store.close()
+  }
+}
+
+export interface BundleCheckRequest {
+  readonly input: BundleInput
+  /** PEM files of public keys to trust, beside the store's own. */
+  readonly keyFiles: readonly string[]
+  /** Store whose trusted keys count; ignored where there is none. */
+  readonly store?: { readonly url: string; readonly state?: string }
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
+}
+
+async function trustedKeys(request: BundleCheckRequest): Promise<PublicKey[]> {
+  const keys = await readKeyFiles(request.keyFiles)
+  if (request.store === undefined) return keys
+  try {
+    const folder = stateFolderOf(request.store.url, request.store.state)
+    return [...keys, ...(await openKeys(folder).trusted())]
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return keys
+    throw error
+  }
+}
+
+const namedSigner = ({ keyId, name, trusted }: BundleSigner) => ({
+  keyId,
+  name: name ?? null,
+  trusted,
+})
+
+/** Verifies a bundle; needs no store. Every problem is reported. */
+export async function checkBundle(request: BundleCheckRequest) {
+  const startedMs = performance.now()
+  const { onProgress, signal } = request
+  const report = await verifyBundle({
+    read: bytesOf(request.input),
+    keys: await trustedKeys(request),
+    ...(onProgress === undefined ? {} : { onProgress: bundleProgress('verify', onProgress) }),
+    ...(signal === undefined ? {} : { signal }),
+  })
+  const { ok, problems, stateRoots, bytes } = report
+  const signers = report.signers.map(namedSigner)
+  const elapsedMs = Math.round(performance.now() - startedMs)
+  return { ok, problems, signers, stateRoots, bytes, elapsedMs }
+}
+
+/** What a bundle says of itself; only its first part is read. */
+export async function describeBundle(request: BundleCheckRequest) {
+  const keys = await trustedKeys(request)
+  const found = await inspectBundle({ read: bytesOf(request.input), keys })
+  const { head, headDigest, stateRoots, baseStateRoots, trusted, problems } = found
+  const signers = found.signers.map(namedSigner)
+  return {
+    path: 'path' in request.input ? request.input.path : '-',
+    bytes: head.totals.carriedBytes,
+    headDigest,
+    stateRoots,
+    sequence: head.sequence,
+    keyId: signers[0]?.keyId ?? '',
+    ...(baseStateRoots === undefined ? {} : { baseStateRoots }),
+    kind: head.kind,
+    signers,
+    trusted,
+    origin: head.origin,
+    collections: head.collections,
+    totals: head.totals,
+    ...(head.to === undefined ? {} : { to: head.to }),
+    previousHead: head.previousHead,
+    minimumReader: head.minimumReader,
+    inventory: found.inventory,
+    problems,
+  }
+}
