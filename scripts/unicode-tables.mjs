@@ -1,74 +1,103 @@
-// Writes src/search/unicode-tables.ts: the letters, marks and digits of one Unicode version, and its simple lowercase
-// mappings, so that the tokenizer gives the same terms on every host for ever.
-import { writeFileSync } from 'node:fs'
+// Writes src/search/unicode-tables.ts: what the tokenizer knows of Unicode, taken from the Node
+// that runs this script and committed, so that tokens do not depend on the host. Other data mean
+// other tokens: that is a new tokenizer version, never a change of an existing one.
+//
+// usage: node scripts/unicode-tables.mjs
 
-const ranges = []
-for (let code = 0, start = -1; code <= 0x110000; code++) {
-  const surrogate = code >= 0xd800 && code <= 0xdfff
-  const inside =
-    code < 0x110000 && !surrogate && /^[\p{L}\p{M}\p{Nd}]$/u.test(String.fromCodePoint(code))
-  if (inside && start < 0) start = code
-  if (!inside && start >= 0) {
-    ranges.push([start, code - start])
-    start = -1
-  }
-}
-// [first code, how many, step, distance to the lowercase form]
-const lower = []
-for (let code = 0; code < 0x110000; code++) {
-  if (code >= 0xd800 && code <= 0xdfff) continue
-  const mapped = [...String.fromCodePoint(code).toLowerCase()]
-  if (mapped.length !== 1) continue
-  const distance = mapped[0].codePointAt(0) - code
-  if (distance === 0) continue
-  const last = lower.at(-1)
-  if (last !== undefined && last[3] === distance) {
-    const step = code - (last[0] + (last[1] - 1) * last[2])
-    if (last[1] === 1 && step <= 2) last[2] = step
-    if (step === last[2]) {
-      last[1]++
-      continue
-    }
-  }
-  lower.push([code, 1, 1, distance])
-}
-const deltas = (rows) => {
-  let before = 0
-  return rows.map(([first, ...rest]) => {
-    const delta = first - before
-    before = first
-    return [delta, ...rest].map((n) => n.toString(36)).join(' ')
-  })
-}
-const lines = (items) => {
-  const out = []
-  let line = ''
-  for (const item of items) {
-    const next = line === '' ? item : `${line},${item}`
-    if (next.length > 90) {
-      out.push(`  '${line},',`)
-      line = item
-    } else line = next
-  }
-  out.push(`  '${line}',`)
-  return out.join('\n')
-}
-writeFileSync(
-  new URL('../src/search/unicode-tables.ts', import.meta.url),
-  `/**
- * Letters, marks and digits of Unicode ${process.versions.unicode}, and its simple lowercase mappings.
- * Made by scripts/unicode-tables.mjs; the tokenizer's name stands for this very table.
- */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const CODE_POINTS = 0x110000
+const LINE_CHARS = 92
+const target = join(import.meta.dirname, '..', 'src', 'search', 'unicode-tables.ts')
+
+writeFileSync(target, render())
+
+function render() {
+  return `// Written by scripts/unicode-tables.mjs; not to be edited.
+
+/** The version of Unicode that the tables below are of. */
 export const UNICODE_VERSION = '${process.versions.unicode}'
 
-/** Runs of L, M and Nd: distance from the run before, and length; base 36. */
-export const WORD_RUNS = [
-${lines(deltas(ranges))}
+/**
+ * Code points of letters, marks and decimal digits (L*, M*, Nd) as ranges: pairs of gap and length,
+ * in base 36; a gap counts from the end of the range before, or from 0.
+ */
+export const WORD_RANGES = [
+${literal(wordRanges())}
 ].join('')
 
-/** Runs of lowercase mappings: distance from the run before, count, step, distance to the mapped code; base 36. */
-export const LOWER_RUNS = [
-${lines(deltas(lower))}
+/**
+ * Simple lowercase mappings beyond ASCII as runs: start (counted from the start before), count,
+ * step between them and what is added, in base 36.
+ */
+export const LOWERCASE_RUNS = [
+${literal(lowercaseRuns())}
 ].join('')
-`,
-)
+`
+}
+
+function wordRanges() {
+  const numbers = []
+  let end = 0
+  for (let code = 0; code < CODE_POINTS; code++) {
+    if (!isWord(code)) continue
+    let after = code + 1
+    while (after < CODE_POINTS && isWord(after)) after++
+    numbers.push(code - end, after - code)
+    end = after
+    code = after
+  }
+  return numbers
+}
+
+function isWord(code) {
+  return !isSurrogate(code) && /^[\p{L}\p{M}\p{Nd}]$/u.test(String.fromCodePoint(code))
+}
+
+/** Runs of the same difference and step; a step is 1 or 2, as upper and lower case alternate. */
+function lowercaseRuns() {
+  const mappings = lowercaseMappings()
+  const numbers = []
+  let before = 0
+  for (let i = 0; i < mappings.length; ) {
+    const { code, add } = mappings[i]
+    const step = mappings[i + 1]?.add === add ? mappings[i + 1].code - code : 1
+    let count = 1
+    while (
+      (step === 1 || step === 2) &&
+      mappings[i + count]?.add === add &&
+      mappings[i + count].code === code + count * step
+    ) {
+      count++
+    }
+    numbers.push(code - before, count, count === 1 ? 1 : step, add)
+    before = code
+    i += count
+  }
+  return numbers
+}
+
+function lowercaseMappings() {
+  const mappings = []
+  for (let code = 0x80; code < CODE_POINTS; code++) {
+    if (isSurrogate(code)) continue
+    // The first code point: U+0130 alone has a full mapping of two, its simple one is the first.
+    const lower = String.fromCodePoint(code).toLowerCase().codePointAt(0)
+    if (lower !== code) mappings.push({ code, add: lower - code })
+  }
+  return mappings
+}
+
+function isSurrogate(code) {
+  return code >= 0xd800 && code < 0xe000
+}
+
+function literal(numbers) {
+  const text = numbers.map((number) => number.toString(36)).join(' ')
+  const lines = []
+  for (let at = 0; at < text.length; at += LINE_CHARS) {
+    lines.push(`  '${text.slice(at, at + LINE_CHARS)}',`)
+  }
+  return lines.join('\n')
+}

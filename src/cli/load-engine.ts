@@ -1,5 +1,5 @@
-import type { OpenedStore } from '../db/store.ts'
 import type { AuditEntry } from '../audit/entry.ts'
+import type { OpenedStore } from '../db/store.ts'
 import type { Engine } from './engine.ts'
 import type { AuditEntryView } from './engine-audit.ts'
 
@@ -13,10 +13,11 @@ export async function loadEngine(): Promise<Engine> {
     ingest: (store, name, request) => opened(store).prospect(name).ingest(request),
     previewIngest: (store, name, request) => opened(store).prospect(name).preview(request),
     auditSearch: (store, search) => library.auditSearch(opened(store), search),
-    auditLog: (request) => library.auditEntries(request) as AsyncIterable<AuditEntryView & AuditEntry>,
+    auditLog: (request) =>
+      library.auditEntries(request) as AsyncIterable<AuditEntryView & AuditEntry>,
     serve: async (request) => {
-      const { serve } = await import('../server/serve.ts')
-      return await serve(request)
+      const { serveStore } = await import('../server/serve-store.ts')
+      return await serveStore(request)
     },
   }
 }

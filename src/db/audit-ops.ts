@@ -183,9 +183,11 @@ export async function auditProve(
   }
 }
 
+export type QueryPolicy = 'off' | 'digest' | 'full'
+
 export interface SearchToAudit {
   readonly collection: string
-  readonly policy: 'off' | 'digest' | 'full'
+  readonly policy: QueryPolicy
   /** Refuse the search where the entry cannot be written. */
   readonly required: boolean
   /** The search as asked, JSON text. */
@@ -205,21 +207,8 @@ const QUERY_BYTES_MAX = 16 * 1024
  */
 export async function auditSearch(store: OpenedStore, search: SearchToAudit): Promise<void> {
   if (search.policy === 'off') return
-  const { environment } = store
-  const bytes = Buffer.from(search.query, 'utf8')
-  const whole = search.policy === 'full' && bytes.byteLength <= QUERY_BYTES_MAX
-  const details = {
-    query: sha256Hex(bytes),
-    ...(whole ? { text: search.query } : {}),
-    queries: search.queries,
-    stateRoot: search.stateRoot,
-  }
-  const reason = search.reason === undefined ? {} : { reason: search.reason }
-  const { collection } = search
-  const { actor } = environment
   try {
-    const audit = await environment.audit()
-    await audit.append([{ act: 'search', phase: 'event', actor, collection, ...reason, details }])
+    await logSearches(store, [search])
   } catch (error) {
     if (!hasCode(error, 'AUTH', 'NO_SPACE', 'NOT_FOUND', 'LOCKED')) throw error
     if (search.required) {
@@ -228,9 +217,29 @@ export async function auditSearch(store: OpenedStore, search: SearchToAudit): Pr
         cause: error,
       })
     }
-    environment.warn({
-      code: 'NOT_AUDITED',
-      message: `the search was not logged: ${error.message}`,
-    })
+    // A store without a state folder of its own (a read-only medium) has no log.
+    if (error.code === 'NOT_FOUND') return
+    const message = `the search was not logged: ${error.message}`
+    store.environment.warn({ code: 'NOT_AUDITED', message })
   }
+}
+
+/** One entry for each of these searches or batches of searches. */
+export async function logSearches(
+  store: OpenedStore,
+  searches: readonly Omit<SearchToAudit, 'required'>[],
+): Promise<void> {
+  const { environment } = store
+  const audit = await environment.audit()
+  const { actor } = environment
+  await audit.append(
+    searches.map(({ policy, query, queries, stateRoot, collection, reason }) => {
+      const bytes = Buffer.from(query, 'utf8')
+      const whole = policy === 'full' && bytes.byteLength <= QUERY_BYTES_MAX
+      const text = whole ? { text: query } : {}
+      const details = { query: sha256Hex(bytes), ...text, queries, stateRoot }
+      const why = reason === undefined ? {} : { reason }
+      return { act: 'search', phase: 'event', actor, collection, ...why, details }
+    }),
+  )
 }

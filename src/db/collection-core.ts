@@ -1,6 +1,7 @@
 import { AkidbError } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
 import type { Environment } from './environment.ts'
+import { Fresh } from './freshness.ts'
 import type { LogSource } from './log-source.ts'
 import { ManifestStore } from './manifest-store.ts'
 import { pinManifest } from './pins.ts'
@@ -30,11 +31,14 @@ export class CollectionCore {
   readonly log: LogSource | undefined
   readonly #readers = new Map<string, SegmentReader>()
   readonly #unpin = new Map<string, () => Promise<void>>()
+  readonly #fresh: Fresh<Manifest>
   #headView: { readonly key: string; readonly view: View } | undefined
 
   constructor(options: CoreOptions) {
     this.environment = options.environment
     this.name = options.name
+    const { clock, headAgeMaxMs = 0 } = options.environment
+    this.#fresh = new Fresh(clock, headAgeMaxMs)
     this.manifests = new ManifestStore(options.environment.store, options.name, options.folder)
     this.foreign = options.foreign
     this.log = options.log
@@ -62,7 +66,7 @@ export class CollectionCore {
       const manifest = await resolveState(this, asOf)
       return await openView(this.environment.store, manifest, (entry) => this.reader(entry))
     }
-    const head = await this.head()
+    const head = await this.#fresh.get(() => this.head())
     const log = await this.log?.rows(head)
     const key = `${head.digest}:${log?.version ?? 0}`
     if (this.#headView?.key === key) return this.#headView.view

@@ -17,6 +17,7 @@ import {
 } from '../format/manifest-codec.ts'
 import type { Act } from './acts.ts'
 import { type Environment, isoTime } from './environment.ts'
+import { noteChange } from './freshness.ts'
 import { type ManifestStore, manifestKey } from './manifest-store.ts'
 
 /** The next state, computed against one head. */
@@ -67,6 +68,7 @@ export async function commitManifest(
       const commit = commitLine(environment, request, { head, next, encoded })
       const file = encodeManifest(commit, encoded.bytes)
       const put = await request.manifests.put(commit.version, file)
+      noteChange()
       if (put === 'created') {
         return decodeManifest(file, manifestKey(request.name, commit.version))
       }

@@ -19,6 +19,8 @@ export interface Environment {
   readonly command: string
   readonly reason: string | undefined
   readonly lockWaitMs: number
+  /** How old a search's look at the head and the log may be; 0 looks every time. Other processes' commits only. */
+  readonly headAgeMaxMs?: number
   readonly warn: (warning: Warning) => void
   /** Made at first use: a reader needs neither. */
   readonly audit: () => Promise<AuditLog>

@@ -31,6 +31,7 @@ export class GcRoots {
   readonly #blobs = new Set<string>()
   readonly #kept = new Set<string>()
   readonly #old = new Map<string, OldManifest>()
+  #passes = 0
 
   /** @param options.cutoffMs commits later than this stay, and the state that held then */
   constructor(environment: Environment, options: { cutoffMs: number; sweepPins: boolean }) {
@@ -74,6 +75,7 @@ export class GcRoots {
     }
     await this.#scanReplays()
     await this.#keepNamed(pinned)
+    this.#passes++
   }
 
   /** Acts that have no outcome yet: whoever ends them looks for their manifests. */
@@ -84,7 +86,6 @@ export class GcRoots {
 
   async #scanCollection(name: string, openActs: ReadonlySet<string>): Promise<void> {
     const manifests = new ManifestStore(this.#environment.store, name)
-    const later = this.#kept.size > 0
     const chain = new LogChain(this.#environment)
     let held = false
     let isHead = true
@@ -101,7 +102,8 @@ export class GcRoots {
       if (!inHistory) held = true
       const named = (await chain.holds(manifest, isHead)) || openActs.has(commit.actId)
       isHead = false
-      if (inHistory || heldAtCutoff || named || later) this.#keep(key, manifest)
+      // What a later pass finds was committed meanwhile.
+      if (inHistory || heldAtCutoff || named || this.#passes > 0) this.#keep(key, manifest)
       else old.push(await this.#oldManifest(key, manifest))
     }
     for (const manifest of old.reverse()) this.#old.set(manifest.key, manifest)

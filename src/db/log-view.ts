@@ -1,5 +1,6 @@
 import type { Manifest } from '../format/manifest.ts'
 import type { CollectionCore } from './collection-core.ts'
+import { Fresh } from './freshness.ts'
 import type { LogRows } from './log-rows.ts'
 import type { LogSource } from './log-source.ts'
 import { logLength, readLog } from './wal/log-file.ts'
@@ -15,13 +16,17 @@ export function logSource(
   owner: () => LogOwner | undefined,
 ): LogSource {
   let kept: { key: string; rows: LogRows } | undefined
+  let fresh: { readonly head: string; readonly length: Fresh<number> } | undefined
   return {
     rows: async (head: Manifest): Promise<LogRows | undefined> => {
       const owned = await owner()?.open(head.commit.collection)
       if (owned !== undefined) return await owned.rows(head)
-      const { state } = core().environment
+      const { state, clock, headAgeMaxMs = 0 } = core().environment
       const { collection, epoch } = head.commit
-      const length = await logLength(state, collection, epoch)
+      if (fresh?.head !== head.digest) {
+        fresh = { head: head.digest, length: new Fresh(clock, headAgeMaxMs) }
+      }
+      const length = await fresh.length.get(() => logLength(state, collection, epoch))
       if (length <= (head.commit.log?.folded ?? 0)) return undefined
       const key = `${head.digest}:${length}`
       if (kept?.key !== key) {

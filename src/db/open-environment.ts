@@ -86,6 +86,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     command,
     reason: options.reason,
     lockWaitMs,
+    headAgeMaxMs: HEAD_AGE_MAX_MS,
     warn,
     file,
     stateFolder,
@@ -109,6 +110,9 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
   }
   return environment
 }
+
+/** A look at the head costs as much as a search; another process's commit is seen this much later at most. */
+const HEAD_AGE_MAX_MS = 20
 
 /** More threads than this do not make one build faster. */
 const BUILD_THREADS = 8

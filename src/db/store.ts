@@ -225,6 +225,17 @@ export class OpenedStore implements Store {
     await this.#host.flushLog(this.core(name))
   }
 
+  /** Makes this process the log owner now, not at the first single write. @throws LOCKED naming the owner */
+  async own(): Promise<void> {
+    this.#checkWritable()
+    await this.#host.owner()
+  }
+
+  /** Rows that only the write-ahead log of this process holds. */
+  async rowsAtRisk(): Promise<number> {
+    return (await this.#host.current?.rowsAtRisk()) ?? 0
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true

@@ -23,7 +23,7 @@ function matchesCondition(
   record: { readonly id: string; readonly payload: JsonObject },
 ): boolean {
   if (condition.kind === 'filter') return matchesFilter(condition.filter, record)
-  if (condition.kind === 'has_id') return condition.ids.includes(record.id)
+  if (condition.kind === 'has_id') return namedBy(condition, condition.ids).has(record.id)
   const { scalars, isNull, isEmpty } = fieldValues(record.payload, condition.key)
   switch (condition.kind) {
     case 'is_null':
@@ -31,11 +31,11 @@ function matchesCondition(
     case 'is_empty':
       return isEmpty
     case 'match': {
-      const wanted = new Set(condition.any.map(canonical))
+      const wanted = namedBy(condition, condition.any)
       return scalars.some((value) => wanted.has(canonical(value)))
     }
     case 'except': {
-      const unwanted = new Set(condition.except.map(canonical))
+      const unwanted = namedBy(condition, condition.except)
       return scalars.some((value) => !unwanted.has(canonical(value)))
     }
     case 'range':
@@ -46,6 +46,15 @@ function matchesCondition(
         return instant !== undefined && within(instant, condition.bounds)
       })
   }
+}
+
+/** What a condition names, made once for all the records that it is asked about. */
+const named = new WeakMap<Condition, ReadonlySet<Scalar>>()
+
+function namedBy(condition: Condition, values: readonly Scalar[]): ReadonlySet<Scalar> {
+  const known = named.get(condition) ?? new Set(values.map(canonical))
+  named.set(condition, known)
+  return known
 }
 
 const isNumber = (value: Scalar): value is number | bigint =>

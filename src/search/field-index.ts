@@ -1,4 +1,5 @@
 import { Bitset } from '../core/bitset.ts'
+import { type Check, list, literal, object, ShapeError, text, whole } from '../core/shape.ts'
 import {
   type Directory,
   FIELD_INDEX_FORMAT,
@@ -29,8 +30,7 @@ export interface FieldIndex {
 export function openFieldIndex(bytes: Uint8Array, rows: number): FieldIndex {
   const { directory, start } = readDirectory(bytes, rows)
   const partOf = ([offset, length]: Part): Uint8Array => {
-    const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
-    if (!whole || offset < 0 || length < 0 || start + offset + length > bytes.byteLength) {
+    if (start + offset + length > bytes.byteLength) {
       throw damagedIndex('a part lies outside')
     }
     return bytes.subarray(start + offset, start + offset + length)
@@ -64,15 +64,44 @@ function readDirectory(
   }
   const start = PREFIX_BYTES + view.readUInt32LE(4)
   if (start > view.byteLength) throw damagedIndex('its directory is cut')
-  let directory: Directory
-  try {
-    directory = JSON.parse(view.toString('utf8', PREFIX_BYTES, start)) as Directory
-  } catch (cause) {
-    throw damagedIndex(`its directory is no JSON (${String(cause)})`)
-  }
-  const listed = Array.isArray(directory.keys) && directory.keys.length <= KEYS_MAX
-  if (directory.rows !== rows || !listed) throw damagedIndex('it is of another segment')
+  const directory = parseDirectory(view.toString('utf8', PREFIX_BYTES, start))
+  if (directory.rows !== rows) throw damagedIndex('it is of another segment')
   return { directory, start }
+}
+
+const partShape: Check<Part> = (value, path) => {
+  const [offset, bytes] = list(whole(), 2)(value, path)
+  if (offset !== undefined && bytes !== undefined) return [offset, bytes]
+  throw new ShapeError(`${path}: expected an offset and a length`)
+}
+
+const directoryShape: Check<Directory> = object({
+  rows: whole(),
+  overflow: literal(true, false),
+  keys: list(
+    object({
+      key: text(),
+      indexed: literal(true, false),
+      strings: whole(),
+      numbers: whole(),
+      stringOffsets: partShape,
+      stringBytes: partShape,
+      numberTags: partShape,
+      numberValues: partShape,
+      postings: partShape,
+      words: partShape,
+    }),
+    KEYS_MAX,
+  ),
+})
+
+function parseDirectory(json: string): Directory {
+  try {
+    return directoryShape(JSON.parse(json), 'directory')
+  } catch (cause) {
+    if (!(cause instanceof ShapeError || cause instanceof SyntaxError)) throw cause
+    throw damagedIndex(`its directory cannot be read (${cause.message})`)
+  }
 }
 
 interface Reader {

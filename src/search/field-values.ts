@@ -80,14 +80,18 @@ function* fieldsBelow(
   }
 }
 
-/** Numbers that are equal have one form: whole numbers within ±(2⁵³−1) as number, −0 as 0. */
+/**
+ * Numbers that are equal have one form: whole numbers within ±(2⁵³−1) as number, −0 as 0, other whole numbers within
+ * −2⁶³…2⁶⁴−1 as bigint. A float beyond those stays one: no integer that a payload can hold equals it.
+ */
 export function canonical(value: Scalar): Scalar {
   if (typeof value === 'bigint') {
     return value >= -MAX_SAFE && value <= MAX_SAFE ? Number(value) : value
   }
   if (typeof value !== 'number') return value
   if (value === 0) return 0
-  return Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(value) : value
+  const wide = Number.isInteger(value) && !Number.isSafeInteger(value)
+  return wide && value >= -(2 ** 63) && value < 2 ** 64 ? BigInt(value) : value
 }
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)

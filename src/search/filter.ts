@@ -81,8 +81,9 @@ const listOf = (value: JsonValue | undefined): readonly JsonValue[] => {
 
 function shortForm(node: JsonObject, count: Count): Filter {
   const must: Condition[] = []
-  for (const [key, value] of node) {
+  for (const [name, value] of node) {
     countOne(count)
+    const key = fieldName(name)
     if (value === null) must.push({ kind: 'is_null', key })
     else
       must.push({ kind: 'match', key, any: scalars(Array.isArray(value) ? value : [value], key) })

@@ -1,101 +1,118 @@
-import { LOWER_RUNS, WORD_RUNS } from './unicode-tables.ts'
+import { LOWERCASE_RUNS, WORD_RANGES } from './unicode-tables.ts'
 
-/** Characters of a term that are kept; longer runs are cut, so that a hostile text makes no endless term. */
-export const TERM_CHARACTERS_MAX = 256
+/** The name and version of the tokenizer, as schemas record it. */
+export const PLAIN_TOKENIZER = 'plain/1'
 
 /**
- * Terms of a text by the tokenizer `plain/1`: lowercased runs of letters, marks and digits, in their order. Tables of
- * one Unicode version are part of the program: the host's own would change with it.
+ * Tokens of a text by `plain/1`: the longest runs of letters, marks and decimal digits (Unicode
+ * categories L*, M*, Nd), each code point in simple lowercase. No stemming, no stop words, no
+ * normalisation.
+ *
+ * Uses the committed tables alone (unicode-tables.ts), so that tokens are the same on every host.
  */
 export function tokenize(text: string): string[] {
-  const terms: string[] = []
-  let start = -1
-  let plain = true
-  for (let i = 0; i <= text.length; ) {
-    const code = i < text.length ? (text.codePointAt(i) as number) : 0
-    const inside = i < text.length && (code < 128 ? isAsciiWord(code) : isWord(code))
-    if (inside) {
-      if (start < 0) {
-        start = i
-        plain = true
-      }
-      if (code >= 128) plain = false
-    } else if (start >= 0) {
-      terms.push(term(text.slice(start, i), plain))
-      start = -1
+  const tokens: string[] = []
+  forEachToken(text, (token) => tokens.push(token))
+  return tokens
+}
+
+/** The same without the list: calls `visit` for each token in order. A token may be a slice. */
+export function forEachToken(text: string, visit: (token: string) => void): void {
+  const end = text.length
+  let at = 0
+  while (at < end) {
+    const code = text.charCodeAt(at)
+    if (code < 0x80 ? ASCII_CLASS[code] === SEPARATOR : !isWordAt(text, at)) {
+      at += code < 0x80 || (text.codePointAt(at) as number) < 0x10000 ? 1 : 2
+      continue
     }
-    i += code > 0xffff ? 2 : 1
-  }
-  return terms
-}
-
-const isAsciiWord = (code: number): boolean =>
-  (code >= 97 && code <= 122) || (code >= 48 && code <= 57) || (code >= 65 && code <= 90)
-
-function term(run: string, ascii: boolean): string {
-  // ASCII has one lowercase form on every host.
-  const lowered = ascii ? run.toLowerCase() : lower(run)
-  if (lowered.length <= TERM_CHARACTERS_MAX) return lowered
-  return [...lowered].slice(0, TERM_CHARACTERS_MAX).join('')
-}
-
-function lower(run: string): string {
-  let result = ''
-  for (const character of run) {
-    const code = character.codePointAt(0) as number
-    const mapped = tables().lower.get(code)
-    result += mapped === undefined ? character : String.fromCodePoint(mapped)
-  }
-  return result
-}
-
-/** Binary search among the starts of the runs. */
-function isWord(code: number): boolean {
-  const { starts, ends } = tables()
-  let low = 0
-  let high = starts.length - 1
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1
-    if ((starts[middle] as number) <= code) low = middle
-    else high = middle - 1
-  }
-  return code >= (starts[low] as number) && code < (ends[low] as number)
-}
-
-interface Tables {
-  readonly starts: Uint32Array
-  readonly ends: Uint32Array
-  readonly lower: ReadonlyMap<number, number>
-}
-
-let decoded: Tables | undefined
-
-/** Decoded at the first text beyond ASCII. */
-function tables(): Tables {
-  decoded ??= decodeTables()
-  return decoded
-}
-
-function decodeTables(): Tables {
-  const runs = rows(WORD_RUNS)
-  const starts = Uint32Array.from(runs, ([first]) => first as number)
-  const ends = Uint32Array.from(runs, ([first, length]) => (first as number) + (length as number))
-  const lower = new Map<number, number>()
-  for (const [first, count, step, distance] of rows(LOWER_RUNS)) {
-    for (let i = 0; i < (count as number); i++) {
-      const code = (first as number) + i * (step as number)
-      lower.set(code, code + (distance as number))
+    const start = at
+    let classes = 0
+    while (at < end) {
+      const unit = text.charCodeAt(at)
+      if (unit >= 0x80) break
+      const kind = ASCII_CLASS[unit] as number
+      if (kind === SEPARATOR) break
+      classes |= kind
+      at++
+    }
+    if (at < end && text.charCodeAt(at) >= 0x80 && isWordAt(text, at)) {
+      at = visitWide(text, start, visit)
+    } else {
+      const token = text.slice(start, at)
+      // Over ASCII the language defines this exactly.
+      visit((classes & UPPER) === 0 ? token : token.toLowerCase())
     }
   }
-  return { starts, ends, lower }
 }
 
-/** Rows of a table; the first number of each is the distance from the row before. */
-function rows(table: string): number[][] {
-  let before = 0
-  return table.split(',').map((row) => {
-    const numbers = row.split(' ').map((digits) => Number.parseInt(digits, 36))
-    before += numbers[0] as number
-    return [before, ...numbers.slice(1)]
-  })
+/** A token with code points beyond ASCII; returns where it ends. */
+function visitWide(text: string, start: number, visit: (token: string) => void): number {
+  let token = ''
+  let at = start
+  while (at < text.length && isWordAt(text, at)) {
+    const code = text.codePointAt(at) as number
+    token += String.fromCodePoint(lowercase(code))
+    at += code < 0x10000 ? 1 : 2
+  }
+  visit(token)
+  return at
 }
+
+function isWordAt(text: string, at: number): boolean {
+  const code = text.codePointAt(at) as number
+  if (code < 0x80) return ASCII_CLASS[code] !== SEPARATOR
+  wordBits ??= decodeWordRanges()
+  return (((wordBits[code >>> 5] as number) >>> (code & 31)) & 1) === 1
+}
+
+function lowercase(code: number): number {
+  if (code < 0x80) return code >= 0x41 && code <= 0x5a ? code + 32 : code
+  lowercaseOf ??= decodeLowercaseRuns()
+  return lowercaseOf.get(code) ?? code
+}
+
+const SEPARATOR = 0
+const LOWER = 1
+const UPPER = 2
+
+const ASCII_CLASS = Uint8Array.from({ length: 0x80 }, (_, code) => {
+  const character = String.fromCharCode(code)
+  if (character >= 'A' && character <= 'Z') return UPPER
+  if (character >= 'a' && character <= 'z') return LOWER
+  return character >= '0' && character <= '9' ? LOWER : SEPARATOR
+})
+
+/** Made at the first text that is not ASCII. */
+let wordBits: Uint32Array | undefined
+let lowercaseOf: ReadonlyMap<number, number> | undefined
+
+function decodeWordRanges(): Uint32Array {
+  const bits = new Uint32Array(0x110000 / 32)
+  const numbers = numbersOf(WORD_RANGES)
+  let code = 0
+  for (let i = 0; i < numbers.length; i += 2) {
+    code += numbers[i] as number
+    for (const end = code + (numbers[i + 1] as number); code < end; code++) {
+      bits[code >>> 5] = (bits[code >>> 5] as number) | (1 << (code & 31))
+    }
+  }
+  return bits
+}
+
+function decodeLowercaseRuns(): Map<number, number> {
+  const mappings = new Map<number, number>()
+  const numbers = numbersOf(LOWERCASE_RUNS)
+  let start = 0
+  for (let i = 0; i < numbers.length; i += 4) {
+    start += numbers[i] as number
+    const [count = 0, step = 1, add = 0] = numbers.slice(i + 1, i + 4)
+    for (let j = 0; j < count; j++) {
+      mappings.set(start + j * step, start + j * step + add)
+    }
+  }
+  return mappings
+}
+
+const numbersOf = (text: string): number[] =>
+  text.split(' ').map((number) => Number.parseInt(number, 36))

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { AkidbError } from '../errors/errors.ts'
-import { Admission, type BodyBudget } from './admission.ts'
+import type { Admission, BodyBudget } from './admission.ts'
 import type { Answer, Collections } from './collections.ts'
 import { errorAnswer, HttpRefusal } from './http-error.ts'
 import type { Gauges, Metrics } from './metrics.ts'

@@ -60,7 +60,12 @@ export function serveCollections(store: Store, journal: SearchJournal | undefine
       })
       await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
       const elapsedMs = Math.round((performance.now() - startMs) * 1_000) / 1_000
-      const rest = stringifyJson({ collection: name, state_root: stateRoot, plan, elapsed_ms: elapsedMs })
+      const rest = stringifyJson({
+        collection: name,
+        state_root: stateRoot,
+        plan,
+        elapsed_ms: elapsedMs,
+      })
       // The hits are texts already, so that their sum is known before it is one text.
       return { status: 200, json: `{"hits":[${hitTexts(hits).join(',')}],${rest.slice(1)}` }
     },

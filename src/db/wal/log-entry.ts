@@ -1,14 +1,17 @@
 /**
- * One entry of the write-ahead log, little endian:
+ * One record of the write-ahead log, little endian:
  *
  *   offset  bytes  type  meaning
  *   0       4      u32   length of the body
  *   4       8      -     first 8 bytes of the body's SHA-256
- *   12      1      u8    1 upsert, 2 delete
+ *   12      1      u8    1 upsert, 2 delete, 3 begin of a group
  *   13      2      u16   bytes of the id
  *   15      4      u32   bytes of the payload (JSON text)
  *   19      4      u32   components of the vector
  *   23      …      -     id (UTF-8), payload (UTF-8), vector (f32)
+ *
+ * A group is what one fsync made durable. Its first record has no id and no vector, and as payload the position
+ * (u64) where the group before it ended. So a group that is missing or damaged shows: the next one does not follow.
  */
 import { sha256 } from '../../core/digest.ts'
 import { stringifyJson } from '../../core/json.ts'
@@ -17,11 +20,15 @@ import { AkidbError } from '../../errors/errors.ts'
 import type { LogRow } from '../log-rows.ts'
 import { payloadObject } from '../view.ts'
 
-export const ENTRY_HEADER_BYTES = 12
+const HEADER_BYTES = 12
 const BODY_HEADER_BYTES = 11
 const CHECK_BYTES = 8
 const UPSERT = 1
 const DELETE = 2
+const GROUP = 3
+
+/** Bytes of the record that begins a group. */
+export const GROUP_RECORD_BYTES = HEADER_BYTES + BODY_HEADER_BYTES + 8
 
 export type LogEntry =
   | { readonly kind: 'upsert'; readonly row: LogRow }
@@ -29,70 +36,124 @@ export type LogEntry =
 
 /** @throws LIMIT over limits.rowBytesMax */
 export function encodeLogEntry(entry: LogEntry): Uint8Array {
-  const upsert = entry.kind === 'upsert' ? entry.row : undefined
-  const id = Buffer.from(upsert?.id ?? (entry as { id: string }).id, 'utf8')
-  const payload = Buffer.from(upsert === undefined ? '' : stringifyJson(upsert.payload), 'utf8')
-  const vector = upsert?.vector ?? new Float32Array()
+  if (entry.kind === 'delete') {
+    return encodeRecord(DELETE, { id: entry.id, payload: new Uint8Array() })
+  }
+  const { id, vector, payload } = entry.row
+  const text = Buffer.from(stringifyJson(payload), 'utf8')
+  return encodeRecord(UPSERT, { id, payload: text, vector })
+}
+
+/** @param after position where the group before ended; 0 for the first */
+export function encodeGroupRecord(after: number): Uint8Array {
+  const payload = Buffer.alloc(8)
+  payload.writeBigUInt64LE(BigInt(after))
+  return encodeRecord(GROUP, { id: '', payload })
+}
+
+interface RecordParts {
+  readonly id: string
+  readonly payload: Uint8Array
+  readonly vector?: Float32Array | undefined
+}
+
+function encodeRecord(kind: number, parts: RecordParts): Uint8Array {
+  const { payload, vector = new Float32Array() } = parts
+  const id = Buffer.from(parts.id, 'utf8')
   const bodyBytes = BODY_HEADER_BYTES + id.byteLength + payload.byteLength + vector.byteLength
   if (bodyBytes > limits.rowBytesMax) {
     throw new AkidbError('LIMIT', `a record of ${bodyBytes} bytes is over rowBytesMax`)
   }
-  const bytes = Buffer.alloc(ENTRY_HEADER_BYTES + bodyBytes)
+  const bytes = Buffer.alloc(HEADER_BYTES + bodyBytes)
   bytes.writeUInt32LE(bodyBytes, 0)
-  bytes.writeUInt8(upsert === undefined ? DELETE : UPSERT, 12)
+  bytes.writeUInt8(kind, 12)
   bytes.writeUInt16LE(id.byteLength, 13)
   bytes.writeUInt32LE(payload.byteLength, 15)
   bytes.writeUInt32LE(vector.length, 19)
   id.copy(bytes, 23)
-  payload.copy(bytes, 23 + id.byteLength)
+  bytes.set(payload, 23 + id.byteLength)
   const at = 23 + id.byteLength + payload.byteLength
   for (let i = 0; i < vector.length; i++) bytes.writeFloatLE(vector[i] as number, at + i * 4)
-  bytes.set(sha256(bytes.subarray(ENTRY_HEADER_BYTES)).subarray(0, CHECK_BYTES), 4)
+  bytes.set(sha256(bytes.subarray(HEADER_BYTES)).subarray(0, CHECK_BYTES), 4)
   return bytes
 }
 
-export interface DecodedLog {
+/** A group with its place in the bytes that were decoded. */
+export interface DecodedGroup {
+  /** Position where the group before ended, as this one says. */
+  readonly after: number
+  /** Entries that are whole, each with the offset of its end. */
   readonly entries: readonly { readonly entry: LogEntry; readonly end: number }[]
-  /** Bytes that hold whole entries; what follows is torn. */
-  readonly wholeBytes: number
+  readonly end: number
 }
 
 /**
- * Entries from the start of a log up to the first that is torn or does not check. Only the end of a log may be torn: a
- * group is acknowledged after its fsync, so nothing acknowledged lies behind a torn entry.
+ * The groups of one piece of a log. A group may break off: then nothing of it was acknowledged, unless a later group
+ * follows, which the caller sees from that one's `after`. What comes behind a broken group is searched for groups.
+ *
+ * @throws INTEGRITY for an entry that checks but contradicts itself
  */
-export function decodeLog(bytes: Uint8Array): DecodedLog {
+export function decodeGroups(bytes: Uint8Array): DecodedGroup[] {
   const log = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const entries: { entry: LogEntry; end: number }[] = []
-  let at = 0
-  while (at + ENTRY_HEADER_BYTES + BODY_HEADER_BYTES <= log.byteLength) {
-    const bodyBytes = log.readUInt32LE(at)
-    const end = at + ENTRY_HEADER_BYTES + bodyBytes
-    if (bodyBytes < BODY_HEADER_BYTES || bodyBytes > limits.rowBytesMax) break
-    if (end > log.byteLength) break
-    const body = log.subarray(at + ENTRY_HEADER_BYTES, end)
-    const check = log.subarray(at + 4, at + 4 + CHECK_BYTES)
-    if (!check.equals(sha256(body).subarray(0, CHECK_BYTES))) break
-    entries.push({ entry: decodeBody(body), end })
-    at = end
+  const groups: DecodedGroup[] = []
+  let at = nextGroup(log, 0)
+  while (at !== undefined) {
+    const group = decodeGroup(log, at)
+    groups.push(group)
+    at = nextGroup(log, group.end)
   }
-  return { entries, wholeBytes: at }
+  return groups
 }
 
-function decodeBody(body: Buffer): LogEntry {
-  const idBytes = body.readUInt16LE(1)
-  const payloadBytes = body.readUInt32LE(3)
-  const components = body.readUInt32LE(7)
-  const expected = BODY_HEADER_BYTES + idBytes + payloadBytes + components * 4
-  if (expected !== body.byteLength) {
-    throw new AkidbError('INTEGRITY', 'an entry of the write-ahead log contradicts itself')
+/** Where a group begins at or after `from`: at `from` itself but for damage. */
+function nextGroup(log: Buffer, from: number): number | undefined {
+  for (let at = from; at + GROUP_RECORD_BYTES <= log.byteLength; at++) {
+    if (log.readUInt8(at + HEADER_BYTES) === GROUP && recordEnd(log, at) !== undefined) return at
   }
-  const id = body.toString('utf8', BODY_HEADER_BYTES, BODY_HEADER_BYTES + idBytes)
-  if (body.readUInt8(0) === DELETE) return { kind: 'delete', id }
-  const at = BODY_HEADER_BYTES + idBytes
-  const payload = payloadObject(body.toString('utf8', at, at + payloadBytes))
+  return undefined
+}
+
+function decodeGroup(log: Buffer, start: number): DecodedGroup {
+  const after = Number(log.readBigUInt64LE(start + HEADER_BYTES + BODY_HEADER_BYTES))
+  const entries: { entry: LogEntry; end: number }[] = []
+  let at = start + GROUP_RECORD_BYTES
+  for (;;) {
+    const end = recordEnd(log, at)
+    if (end === undefined || log.readUInt8(at + HEADER_BYTES) === GROUP) break
+    entries.push({ entry: decodeBody(log.subarray(at + HEADER_BYTES, end)), end })
+    at = end
+  }
+  return { after, entries, end: at }
+}
+
+/** End of the record at `at`, where it is whole and its lengths and its check agree. */
+function recordEnd(log: Buffer, at: number): number | undefined {
+  if (at + HEADER_BYTES + BODY_HEADER_BYTES > log.byteLength) return undefined
+  const bodyBytes = log.readUInt32LE(at)
+  const end = at + HEADER_BYTES + bodyBytes
+  if (bodyBytes > limits.rowBytesMax || end > log.byteLength) return undefined
+  const components = log.readUInt32LE(at + 19)
+  const parts = log.readUInt16LE(at + 13) + log.readUInt32LE(at + 15) + components * 4
+  if (bodyBytes !== BODY_HEADER_BYTES + parts) return undefined
+  const check = log.subarray(at + 4, at + 4 + CHECK_BYTES)
+  const body = log.subarray(at + HEADER_BYTES, end)
+  return check.equals(sha256(body).subarray(0, CHECK_BYTES)) ? end : undefined
+}
+
+/** @param body a record's body whose lengths and check hold */
+function decodeBody(body: Buffer): LogEntry {
+  const kind = body.readUInt8(0)
+  const payloadAt = BODY_HEADER_BYTES + body.readUInt16LE(1)
+  const vectorAt = payloadAt + body.readUInt32LE(3)
+  const id = body.toString('utf8', BODY_HEADER_BYTES, payloadAt)
+  if (kind === DELETE) return { kind: 'delete', id }
+  if (kind !== UPSERT) {
+    throw new AkidbError('INTEGRITY', `the write-ahead log holds a record of kind ${kind}`)
+  }
+  const payload = payloadObject(body.toString('utf8', payloadAt, vectorAt))
+  const components = body.readUInt32LE(7)
   if (components === 0) return { kind: 'upsert', row: { id, vector: undefined, payload } }
   const vector = new Float32Array(components)
-  for (let i = 0; i < components; i++) vector[i] = body.readFloatLE(at + payloadBytes + i * 4)
+  for (let i = 0; i < components; i++) vector[i] = body.readFloatLE(vectorAt + i * 4)
   return { kind: 'upsert', row: { id, vector, payload } }
 }

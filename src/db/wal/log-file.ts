@@ -1,6 +1,6 @@
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
-import { decodeLog } from './log-entry.ts'
+import { decodeGroups, encodeGroupRecord, GROUP_RECORD_BYTES } from './log-entry.ts'
 import type { PlacedEntry } from './replay.ts'
 
 const digits = (value: number): string => String(value).padStart(20, '0')
@@ -15,7 +15,7 @@ interface LogPiece {
   readonly bytes: number
 }
 
-/** Pieces in order. @throws INTEGRITY where one is missing between two others */
+/** Pieces in order. Between two of them lies what was never acknowledged, if anything. */
 async function pieces(
   state: ObjectStore,
   collectionId: string,
@@ -24,12 +24,7 @@ async function pieces(
   const found: LogPiece[] = []
   const prefix = epochPrefix(collectionId, epoch)
   for await (const { key, bytes } of state.list(prefix)) {
-    const start = Number(key.slice(prefix.length))
-    const before = found.at(-1)
-    if (before !== undefined && before.start + before.bytes !== start) {
-      throw new AkidbError('INTEGRITY', `the write-ahead log ${key} does not follow ${before.key}`)
-    }
-    found.push({ key, start, bytes })
+    found.push({ key, start: Number(key.slice(prefix.length)), bytes })
   }
   return found
 }
@@ -44,31 +39,56 @@ export async function logLength(
   return last === undefined ? 0 : last.start + last.bytes
 }
 
-/** Entries that are still in the log, with their places; a torn end is left out. */
+/**
+ * Entries that are still in the log, with their places; a group at the end that broke off is left out as far as it is
+ * missing.
+ *
+ * @param folded up to where the log's rows are in segments
+ * @throws INTEGRITY where entries are missing or damaged that others follow
+ */
 export async function readLog(
   state: ObjectStore,
-  collectionId: string,
-  epoch: number,
+  log: { readonly collectionId: string; readonly epoch: number; readonly folded: number },
 ): Promise<PlacedEntry[]> {
   const entries: PlacedEntry[] = []
-  for (const { key, start } of await pieces(state, collectionId, epoch)) {
+  let before: number | undefined
+  for (const { key, start } of await pieces(state, log.collectionId, log.epoch)) {
     const bytes = await state.get(key).catch((error: unknown) => {
       // Its owner folded and removed it meanwhile.
       if (hasCode(error, 'NOT_FOUND')) return new Uint8Array()
       throw error
     })
-    for (const { entry, end } of decodeLog(bytes).entries) entries.push({ entry, end: start + end })
+    for (const group of decodeGroups(bytes)) {
+      const follows = before === undefined ? group.after <= log.folded : group.after === before
+      if (!follows) throw damaged(key, before ?? log.folded)
+      for (const { entry, end } of group.entries) entries.push({ entry, end: start + end })
+      before = start + group.end
+    }
   }
   return entries
 }
 
-/** The log of one epoch as its owner writes it. */
+const damaged = (key: string, position: number): AkidbError =>
+  new AkidbError(
+    'INTEGRITY',
+    `the write-ahead log is damaged before ${key}: entries after position ${position} are gone`,
+    {
+      hint: 'Restore the state folder, or remove its folder "wal" to go on without these rows.',
+      details: { key, position },
+    },
+  )
+
+/** The log of one epoch as its owner writes it. Positions only grow: none is used twice, even after a failed write. */
 export class LogWriter {
   readonly #state: ObjectStore
   readonly #collectionId: string
   readonly #epoch: number
+  /** Where the piece begins. */
   #start = 0
+  /** Bytes of the piece. */
   #bytes = 0
+  /** Where the last durable group ended. */
+  #after = 0
 
   constructor(state: ObjectStore, collectionId: string, epoch: number) {
     this.#state = state
@@ -76,24 +96,41 @@ export class LogWriter {
     this.#epoch = epoch
   }
 
+  /** Where the last durable group ended. */
   get length(): number {
-    return this.#start + this.#bytes
+    return this.#after
   }
 
-  /** Durable when it resolves. */
-  async append(bytes: Uint8Array): Promise<void> {
+  /** Appends one group. Durable when it resolves. @returns where its first entry begins */
+  async append(entries: readonly Uint8Array[]): Promise<number> {
     const key = `${epochPrefix(this.#collectionId, this.#epoch)}${digits(this.#start)}`
-    await this.#state.append(key, bytes, this.#bytes)
+    const bytes = Buffer.concat([encodeGroupRecord(this.#after), ...entries])
+    try {
+      await this.#state.append(key, bytes, this.#bytes)
+    } catch (error) {
+      // Who committed meanwhile may have taken the part that was written as seen: those positions are spent.
+      this.#start += this.#bytes + bytes.byteLength
+      this.#bytes = 0
+      throw error
+    }
+    const first = this.#start + this.#bytes + GROUP_RECORD_BYTES
     this.#bytes += bytes.byteLength
+    this.#after = this.#start + this.#bytes
+    return first
   }
 
-  /** The next entry begins a new piece; pieces that end at or before `folded` are removed. */
+  /** The next group begins a new piece; pieces that end at or before `folded` are removed. */
   async rotate(folded: number): Promise<void> {
-    this.#start = this.length
+    this.#start += this.#bytes
     this.#bytes = 0
     for (const piece of await pieces(this.#state, this.#collectionId, this.#epoch)) {
       if (piece.start + piece.bytes <= folded) await this.#state.delete(piece.key)
     }
+  }
+
+  /** Removes all of it: the collection is gone. */
+  async remove(): Promise<void> {
+    await this.rotate(Number.MAX_SAFE_INTEGER)
   }
 }
 

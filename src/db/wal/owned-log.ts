@@ -5,6 +5,7 @@ import { runAct } from '../acts.ts'
 import { checkFollowing, commitAppend, headMoved, isHeadMoved } from '../append.ts'
 import { type CollectionCore, commitLockName } from '../collection-core.ts'
 import { commitManifest } from '../commit.ts'
+import { noteChange } from '../freshness.ts'
 import { LogRows } from '../log-rows.ts'
 import { versionDigits } from '../manifest-store.ts'
 import { createWriterPin } from '../pins.ts'
@@ -159,6 +160,7 @@ export class OwnedLog {
     await this.rows(head)
     let end = this.#writer.length
     await this.#writer.append(Buffer.concat(group.map((waiting) => waiting.bytes)))
+    noteChange()
     const newest = await newestEpoch(this.#core)
     if (newest > this.#epoch) throw replaced(this.#core.name, newest)
     for (const { entries } of group) {
