@@ -49,6 +49,7 @@ export function createContext({ session, settings, loadEngine }: ContextParts): 
     session,
     settings,
     signal: session.signal,
+    ...(sudoUser === undefined ? {} : { sudoUser }),
     ask,
     passphrases: createPassphrases(session.io, settings, ask),
     engine: loadEngine,
@@ -102,6 +103,7 @@ const storeRequestOf = (
     )
   }
   const [state, reason] = [settings.text('state'), settings.text('reason')]
+  const sudoUser = session.io.env['SUDO_USER']
   const [threads, memoryBytes] = [settings.number('threads'), settings.number('memory')]
   return {
     url,

@@ -107,6 +107,8 @@ export interface StoreRequest {
   /** Memory to stay within, where there is a choice. */
   readonly memoryBytes?: number
   readonly lockWaitMs?: number
+  /** Whom sudo runs this process for, where it does. */
+  readonly sudoUser?: string
   /** The command line, for lock messages and the audit log. */
   readonly command?: string
   readonly reason?: string

@@ -1,9 +1,12 @@
-const ISO =
-  /^([+-]?\d{4,6})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s?(Z|z|[+-]\d\d:?\d\d)?$/
+const DATE = '([+-]?\\d{4,6})-(\\d\\d)-(\\d\\d)'
+const TIME = '(\\d\\d):(\\d\\d)(?::(\\d\\d)(?:[.,](\\d{1,9}))?)?'
+const ZONE = '(Z|z|[+-]\\d\\d:?\\d\\d)'
+const ISO = new RegExp(`^${DATE}(?:[Tt ]${TIME})?\\s?${ZONE}?$`)
 
 /**
- * An ISO 8601 date or time as nanoseconds since 1970 UTC; undefined where the text is none. A date alone is its first
- * moment in UTC; a time needs its zone, because "local" means another moment on every machine.
+ * An ISO 8601 date or time as nanoseconds since 1970 UTC; undefined where the text is none. A date
+ * alone is its first moment in UTC; a time needs its zone, because "local" means another moment on
+ * every machine.
  */
 export function parseInstant(text: string): bigint | undefined {
   const parts = ISO.exec(text)

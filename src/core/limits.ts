@@ -124,6 +124,16 @@ export const limits = {
   filterConditionsMax: 10_000,
   /** Text of one query. */
   queryTextBytesMax: 1 * MIB,
+  /** Bytes of one group commit of a write-ahead log; a larger record is a group alone. */
+  logGroupBytesMax: 8 * MIB,
+  /** Writes that wait for one write-ahead log. */
+  logWaitingMax: 4_096,
+  /** Entries after which a write-ahead log is committed at once. */
+  logFoldEntries: 8_192,
+  /** Bytes after which a write-ahead log is committed at once. */
+  logFoldBytes: 32 * MIB,
+  /** Bytes of a write-ahead log at which writers wait for its commit. */
+  logOpenBytesMax: 128 * MIB,
   /** Question to the log owner over its socket. */
   ownerCommandBytesMax: 4 * KIB,
   /** Answer of the log owner. */

@@ -6,10 +6,11 @@ export const isMetric = (value: unknown): value is Metric =>
   typeof value === 'string' && (METRICS as readonly string[]).includes(value)
 
 /**
- * Squared Euclidean distance, negated dot product, or 1 − cosine of two vectors of one length, in float64.
+ * Squared Euclidean distance, negated dot product, or 1 − cosine of two vectors of one length, in
+ * float64.
  *
- * Additions run in index order, so the result is the same bits on every machine (IEEE 754 basic operations only).
- * A zero vector has cosine similarity 0 with everything.
+ * Additions run in index order, so the result is the same bits on every machine (IEEE 754 basic
+ * operations only). A zero vector has cosine similarity 0 with everything.
  */
 export function exactDistance(metric: Metric, a: Float32Array, b: Float32Array): number {
   let dot = 0
@@ -33,7 +34,10 @@ export function exactDistance(metric: Metric, a: Float32Array, b: Float32Array):
 
 const clamp = (similarity: number): number => Math.min(1, Math.max(-1, similarity))
 
-/** Higher is nearer: the similarity for cosine and dot, 1/(1 + distance) for l2, where distance is Euclidean. */
+/**
+ * Higher is nearer: the similarity for cosine and dot, 1/(1 + distance) for l2, where distance is
+ * Euclidean.
+ */
 export function scoreOf(metric: Metric, distance: number): number {
   if (metric === 'cosine') return 1 - distance
   if (metric === 'dot') return 0 - distance

@@ -9,10 +9,16 @@ export const FIELD_TYPES = [
   'decimal',
   'json',
 ] as const
-/** Type of a payload field. `json`: anything else, nested or mixed. `decimal`: exact digits kept as text. */
+/**
+ * Type of a payload field. `json`: anything else, nested or mixed. `decimal`: exact digits kept as
+ * text.
+ */
 export type FieldType = (typeof FIELD_TYPES)[number]
 
-/** Name in the manifest: 'hnsw' (our kernel), 'flat' (no graph), 'hnswlib' (optional provider, cache only). */
+/**
+ * Name in the manifest: 'hnsw' (our kernel), 'flat' (no graph), 'hnswlib' (optional provider, cache
+ * only).
+ */
 export const INDEX_TYPES = ['hnsw', 'flat', 'hnswlib'] as const
 export type IndexType = (typeof INDEX_TYPES)[number]
 

@@ -1,7 +1,10 @@
 /** Checks parsed JSON of unknown shape, one small function a type; a failure names the path. */
 export type Check<T> = (value: unknown, path: string) => T
 
-/** Thrown by a check; callers turn it into the error that fits (INTEGRITY, BAD_INPUT, CONFIG_INVALID). */
+/**
+ * Thrown by a check; callers turn it into the error that fits (INTEGRITY, BAD_INPUT,
+ * CONFIG_INVALID).
+ */
 export class ShapeError extends Error {}
 
 const fail = (path: string, wanted: string): never => {

@@ -1,9 +1,8 @@
 import { hostname, userInfo } from 'node:os'
 import type { AuditActor } from '../audit/entry.ts'
 
-/** The operating system's word for who runs this process. */
-export function currentActor(environment: NodeJS.ProcessEnv): AuditActor {
-  const sudoUser = environment['SUDO_USER']
+/** The operating system's word for who runs this process; `sudoUser` is whom sudo ran it for. */
+export function currentActor(sudoUser?: string): AuditActor {
   const host = hostname()
   try {
     const { username, uid } = userInfo()

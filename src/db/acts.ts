@@ -23,8 +23,9 @@ export interface Act {
 export const actLockName = (id: string): string => `act-${id}`
 
 /**
- * Runs one changing act in its order: intent, work, outcome. Where the work throws, the outcome says `aborted` and the
- * error goes on; where the process dies, the next opening writes the outcome (recover.ts).
+ * Runs one changing act in its order: intent, work, outcome. Where the work throws, the outcome
+ * says `aborted` and the error goes on; where the process dies, the next opening writes the outcome
+ * (recover.ts).
  */
 export async function runAct<T>(
   environment: Environment,
@@ -42,13 +43,19 @@ export async function runAct<T>(
   }
 }
 
-/** Writes that it came to nothing, and why. Never throws: the error that led here is the one to report. */
+/**
+ * Writes that it came to nothing, and why. Never throws: the error that led here is the one to
+ * report.
+ */
 export async function abortAct(act: Act, error: unknown): Promise<void> {
   const code = error instanceof AkidbError ? error.code : 'INTERNAL'
   await act.finish({ result: 'aborted', code }).catch(() => undefined)
 }
 
-/** The first half of runAct, for work that spans several calls. The caller finishes it, whatever happens. */
+/**
+ * The first half of runAct, for work that spans several calls. The caller finishes it, whatever
+ * happens.
+ */
 export async function beginAct(environment: Environment, input: ActInput): Promise<Act> {
   const id = randomHex(environment, 8)
   const lock = await environment.locks.acquire(actLockName(id), environment.lockWaitMs)

@@ -2,7 +2,9 @@ import type { JsonObject, JsonValue } from '../core/json.ts'
 import type { Metric } from '../core/metric.ts'
 import type { IndexParameters, Schema } from '../core/schema.ts'
 
-/** Reports long work. `total` where it is known; units as said by the operation ('bytes' or 'rows'). */
+/**
+ * Reports long work. `total` where it is known; units as said by the operation ('bytes' or 'rows').
+ */
 export interface Progress {
   readonly stage: string
   readonly done: number
@@ -29,6 +31,8 @@ export interface OpenOptions {
   /** Memory to stay within, where there is a choice. */
   readonly memoryBytes?: number
   readonly lockWaitMs?: number
+  /** Whom sudo runs this process for, where it does: goes into the audit log. */
+  readonly sudoUser?: string
   /** Command line for lock messages and the audit log. */
   readonly command?: string
   /** Goes into the audit log. */

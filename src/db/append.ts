@@ -125,7 +125,7 @@ export const headMoved = (name: string): AkidbError =>
   new AkidbError('CONFLICT', `"${name}" changed meanwhile`, { details: { why: HEAD_MOVED } })
 
 export const isHeadMoved = (error: unknown): boolean =>
-  hasCode(error, 'CONFLICT') && error.details['why'] === HEAD_MOVED
+  hasCode(error, 'CONFLICT') && error.details.why === HEAD_MOVED
 
 const HEAD_MOVED = 'the head moved'
 

@@ -125,7 +125,7 @@ export async function logIds(store: ObjectStore): Promise<string[]> {
 }
 
 /** The log's own key, where a trusted key vouches for it. */
-async function certifiedKey(
+export async function certifiedKey(
   store: ObjectStore,
   logId: string,
   keys: readonly PublicKey[],

@@ -29,7 +29,10 @@ export interface BenchResult {
 
 const NEIGHBOURS = 10
 
-/** Measures this machine on generated rows in a store that is removed afterwards. Clustered, as embeddings are. */
+/**
+ * Measures this machine on generated rows in a store that is removed afterwards. Clustered, as
+ * embeddings are.
+ */
 export async function runBench(request: BenchRequest): Promise<BenchResult> {
   const folder = await mkdtemp(join(request.folder ?? tmpdir(), 'akidb-bench-'))
   try {

@@ -13,8 +13,8 @@ import type { ObjectStore } from '../storage/object-store.ts'
 import type { WriterPin } from './pins.ts'
 
 /**
- * Writes a blob and makes it durable under its digest. The pin names it before its presence is tested, so that a
- * garbage collection that runs meanwhile does not take it.
+ * Writes a blob and makes it durable under its digest. The pin names it before its presence is
+ * tested, so that a garbage collection that runs meanwhile does not take it.
  */
 export async function writeBlob(
   store: ObjectStore,
@@ -33,7 +33,10 @@ export async function writeBlob(
   }
 }
 
-/** The whole blob, checked by its digest. @throws INTEGRITY also where it is missing: a manifest named it */
+/**
+ * The whole blob, checked by its digest. @throws INTEGRITY also where it is missing: a manifest
+ * named it
+ */
 export async function readBlob(store: ObjectStore, ref: BlobRef): Promise<DecodedBlob> {
   const bytes = await readBlobBytes(store, ref)
   checkBlob(bytes, ref)

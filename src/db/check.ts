@@ -1,3 +1,114 @@
-export const checkStore = async (..._a: unknown[]): Promise<never> => {
-  throw new Error('x')
+import { blobKey } from '../format/blob.ts'
+import type { BlobRef } from '../format/manifest.ts'
+import type { CheckResult, OnProgress } from './api.ts'
+import { type CheckEnvironment, checkAudit } from './check-audit.ts'
+import { lookAtBlob, readWholeBlob } from './check-blobs.ts'
+import {
+  checkManifests,
+  type ManifestFindings,
+  type NamedBlob,
+  type NamedSegment,
+} from './check-manifests.ts'
+import { CheckProblems } from './check-problems.ts'
+import { checkSegment } from './check-segment.ts'
+import { allSources } from './sources.ts'
+import { readPlace, readStoreFile, STORE_FILE } from './store-file.ts'
+
+export interface CheckOptions {
+  /** Read every byte. Otherwise only what is read whole at every use: packs and small blobs. */
+  readonly readData?: boolean
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
 }
+
+/** Blobs up to this size are always read. */
+const SMALL_BYTES = 1024 * 1024
+
+/**
+ * The store's fsck: manifests and their chain, snapshots, every blob that is named, and the audit
+ * logs. Changes nothing and needs no lock: what a garbage collection takes meanwhile is no problem.
+ *
+ * @returns `blobs` and `bytes` that are named, whether read or only looked at
+ */
+export async function checkStore(
+  environment: CheckEnvironment,
+  options: CheckOptions = {},
+): Promise<CheckResult> {
+  const problems = new CheckProblems()
+  const { signal } = options
+  await problems.look(STORE_FILE, () => checkStoreFile(environment, problems))
+  const findings = await checkManifests(environment, problems, signal)
+  const bad = await checkBlobs(environment, findings, problems, options)
+  for (const segment of findings.segments.values()) {
+    signal?.throwIfAborted()
+    if (!isRead(segment, options) || refsOf(segment).some(({ digest }) => bad.has(digest))) continue
+    await checkSegment(environment, segment, problems)
+  }
+  for (const [digest, manifest] of findings.sources) {
+    if (bad.has(digest)) continue
+    await problems.look(blobKey(digest), () => allSources(environment.store, manifest.state))
+  }
+  await checkAudit(environment, findings, problems, signal)
+  const refs = [...findings.blobs.values()].map(({ ref }) => ref)
+  return {
+    ok: problems.list.length === 0,
+    problems: problems.list,
+    blobs: refs.length,
+    bytes: refs.reduce((sum, { bytes }) => sum + bytes, 0),
+  }
+}
+
+async function checkStoreFile(
+  environment: CheckEnvironment,
+  problems: CheckProblems,
+): Promise<void> {
+  const file = await readStoreFile(environment.store)
+  const place = await readPlace(environment.state)
+  if (place === undefined || place.storeId === file.id) return
+  problems.add('INTEGRITY', STORE_FILE, 'the state folder belongs to a store of another id')
+}
+
+const isWholeRead = (ref: BlobRef, options: CheckOptions): boolean =>
+  options.readData === true || ref.role === 'pack' || ref.bytes <= SMALL_BYTES
+
+const refsOf = ({ entry }: NamedSegment): BlobRef[] => [
+  ...entry.blobs,
+  ...(entry.tombstones === undefined ? [] : [entry.tombstones]),
+]
+
+const isRead = (segment: NamedSegment, options: CheckOptions): boolean =>
+  refsOf(segment).every((ref) => isWholeRead(ref, options))
+
+/** @returns digests of the blobs that are missing or damaged */
+async function checkBlobs(
+  environment: CheckEnvironment,
+  findings: ManifestFindings,
+  problems: CheckProblems,
+  options: CheckOptions,
+): Promise<ReadonlySet<string>> {
+  const { store } = environment
+  const bad = new Set<string>()
+  const read = [...findings.blobs.values()].filter(({ ref }) => isWholeRead(ref, options))
+  const total = read.reduce((sum, { ref }) => sum + ref.bytes, 0)
+  let done = 0
+  for (const named of findings.blobs.values()) {
+    options.signal?.throwIfAborted()
+    const { ref } = named
+    const key = blobKey(ref.digest)
+    const onBytes = (bytes: number): void => {
+      done += bytes
+      options.onProgress?.({ stage: 'check', done, total, unit: 'bytes', item: key })
+    }
+    const fault = isWholeRead(ref, options)
+      ? await readWholeBlob(store, ref, onBytes)
+      : await lookAtBlob(store, ref)
+    if (fault === undefined) continue
+    bad.add(ref.digest)
+    if (await isStillNamed(environment, named)) problems.add(fault.code, key, fault.message)
+  }
+  return bad
+}
+
+/** A garbage collection removes manifests before blobs. */
+const isStillNamed = async ({ store }: CheckEnvironment, named: NamedBlob): Promise<boolean> =>
+  (await store.head(named.namedBy)) !== undefined

@@ -1,6 +1,8 @@
 import type { BlobRef, CollectionState, Manifest } from '../format/manifest.ts'
 
-/** Every blob that a state names, by digest: the one closure walk of export, import, check and gc. */
+/**
+ * Every blob that a state names, by digest: the one closure walk of export, import, check and gc.
+ */
 export function closureOf(of: Manifest | CollectionState): Map<string, BlobRef> {
   const state = 'state' in of ? of.state : of
   const blobs = new Map<string, BlobRef>()

@@ -1,7 +1,9 @@
+import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
 import type { Environment } from './environment.ts'
 import { Fresh } from './freshness.ts'
+import type { LogRows } from './log-rows.ts'
 import type { LogSource } from './log-source.ts'
 import { ManifestStore } from './manifest-store.ts'
 import { pinManifest } from './pins.ts'
@@ -44,7 +46,10 @@ export class CollectionCore {
     this.log = options.log
   }
 
-  /** The newest manifest of a collection that exists. @throws NOT_FOUND where there is none or it was dropped */
+  /**
+   * The newest manifest of a collection that exists. @throws NOT_FOUND where there is none or it
+   * was dropped
+   */
   async head(): Promise<Manifest> {
     const head = await this.manifests.newest()
     if (head === undefined || head.state.dropped === true) throw noCollection(this.name)
@@ -60,14 +65,15 @@ export class CollectionCore {
     return open
   }
 
-  /** The state that a search sees: the head with its log rows, or an older one (see resolveState). */
+  /**
+   * The state that a search sees: the head with its log rows, or an older one (see resolveState).
+   */
   async view(asOf?: string): Promise<View> {
     if (asOf !== undefined) {
       const manifest = await resolveState(this, asOf)
       return await openView(this.environment.store, manifest, (entry) => this.reader(entry))
     }
-    const head = await this.#fresh.get(() => this.head())
-    const log = await this.log?.rows(head)
+    const { head, log } = await this.#headAndLog()
     const key = `${head.digest}:${log?.version ?? 0}`
     if (this.#headView?.key === key) return this.#headView.view
     await this.#pin(head)
@@ -82,6 +88,17 @@ export class CollectionCore {
     return view
   }
 
+  /** A head with the log rows that belong to it: where the log was committed in between, the newer head. */
+  async #headAndLog(): Promise<{ head: Manifest; log: LogRows | undefined }> {
+    let head = await this.#fresh.get(() => this.head())
+    for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
+      const log = await this.log?.rows(head)
+      if (log !== 'stale') return { head, log }
+      head = await this.head()
+    }
+    throw new AkidbError('CONFLICT', `"${this.name}" is changing too fast to be read`)
+  }
+
   async close(): Promise<void> {
     for (const reader of this.#readers.values()) reader.close()
     this.#readers.clear()
@@ -90,7 +107,10 @@ export class CollectionCore {
     this.#headView = undefined
   }
 
-  /** Holds the head's closure while this process reads it, so that no collection of garbage takes it away. */
+  /**
+   * Holds the head's closure while this process reads it, so that no collection of garbage takes it
+   * away.
+   */
   async #pin(head: Manifest): Promise<void> {
     if (this.environment.mode === 'read' || this.#unpin.has(head.digest)) return
     const unpin = await pinManifest(this.environment, head.digest)

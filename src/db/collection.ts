@@ -38,7 +38,9 @@ import type { LogOwner } from './wal/log-owner.ts'
 export interface CollectionHost {
   /** The log owner of this process; becomes it at the first single write. @throws LOCKED */
   owner(): Promise<LogOwner>
-  /** Has whoever owns the log commit what it holds: this process, or another one over its socket. */
+  /**
+   * Has whoever owns the log commit what it holds: this process, or another one over its socket.
+   */
   flushLog(core: CollectionCore): Promise<void>
 }
 

@@ -41,15 +41,16 @@ export interface CommitRequest {
   readonly kind: CommitAct
   readonly act: Act
   /**
-   * Computes the next state; called again with the newer head where another writer was faster. Undefined: there is
-   * nothing to change, and nothing is committed. Throws CONFLICT where the change no longer makes sense.
+   * Computes the next state; called again with the newer head where another writer was faster.
+   * Undefined: there is nothing to change, and nothing is committed. Throws CONFLICT where the
+   * change no longer makes sense.
    */
   readonly next: (head: Manifest | undefined) => Promise<NextState | undefined>
 }
 
 /**
- * Commits one manifest by create-if-absent: exactly one of several writers gets a number, the others compute again, at
- * most limits.commitAttemptsMax times.
+ * Commits one manifest by create-if-absent: exactly one of several writers gets a number, the
+ * others compute again, at most limits.commitAttemptsMax times.
  *
  * @returns the manifest that holds now: the new one, or the head where there was nothing to change
  * @throws CONFLICT

@@ -19,7 +19,10 @@ export interface DeleteRequest {
   readonly source?: string
 }
 
-/** Deletes live records in one commit. Nothing is committed where nothing matches. @returns how many went */
+/**
+ * Deletes live records in one commit. Nothing is committed where nothing matches. @returns how many
+ * went
+ */
 export async function deleteRecords(core: CollectionCore, request: DeleteRequest): Promise<number> {
   const given = [request.ids, request.filter, request.source].filter((part) => part !== undefined)
   if (given.length !== 1) {

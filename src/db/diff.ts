@@ -23,8 +23,8 @@ type Difference = Omit<DiffResult, 'a' | 'b'>
 type Change = DiffResult['changes'][number]
 
 /**
- * Ids whose record differs. Segments that both states share cost nothing but their tombstones; elsewhere records are
- * compared by vector and payload, so that a merge alone shows as no change.
+ * Ids whose record differs. Segments that both states share cost nothing but their tombstones;
+ * elsewhere records are compared by vector and payload, so that a merge alone shows as no change.
  *
  * @param limit changes listed, bytewise order of ids; all are counted
  */

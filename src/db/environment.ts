@@ -6,7 +6,10 @@ import type { LockManager } from '../storage/locks.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import type { Warning } from './api.ts'
 
-/** Everything that a store's engine touches outside itself. Tests pass memory, a fake clock and a seed. */
+/**
+ * Everything that a store's engine touches outside itself. Tests pass memory, a fake clock and a
+ * seed.
+ */
 export interface Environment {
   readonly mode: 'read' | 'write'
   readonly store: ObjectStore
@@ -19,7 +22,10 @@ export interface Environment {
   readonly command: string
   readonly reason: string | undefined
   readonly lockWaitMs: number
-  /** How old a search's look at the head and the log may be; 0 looks every time. Other processes' commits only. */
+  /**
+   * How old a search's look at the head and the log may be; 0 looks every time. Other processes'
+   * commits only.
+   */
   readonly headAgeMaxMs?: number
   readonly warn: (warning: Warning) => void
   /** Made at first use: a reader needs neither. */

@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts'
 
 /**
- * Commits and log writes of this process, of all its stores: what was looked up before the last of them is looked up
- * again, however young it is.
+ * Commits and log writes of this process, of all its stores: what was looked up before the last of
+ * them is looked up again, however young it is.
  */
 let changes = 0
 
@@ -11,7 +11,9 @@ export const noteChange = (): void => {
   changes++
 }
 
-/** A value that may be some milliseconds old, but never older than a change made by this process. */
+/**
+ * A value that may be some milliseconds old, but never older than a change made by this process.
+ */
 export class Fresh<T> {
   readonly #maxAgeMs: number
   readonly #clock: Pick<Clock, 'nowMs'>

@@ -35,7 +35,9 @@ export async function* logEntries(core: CollectionCore, limit: number): AsyncIte
   }
 }
 
-/** Commits an old line 2 under the next number: nothing is unmade, the revert is in the history too. */
+/**
+ * Commits an old line 2 under the next number: nothing is unmade, the revert is in the history too.
+ */
 export async function revertTo(
   core: CollectionCore,
   to: string,

@@ -6,9 +6,9 @@ import type { SegmentEntry } from '../format/manifest.ts'
 import type { ForeignIndexLoader } from './segment-reader.ts'
 
 /**
- * Graphs of the optional hnswlib provider, kept in the state folder's cache and nowhere else: a manifest, a bundle or a
- * receipt never names one. A file is loaded only where its digest is the one noted when it was written, because a
- * damaged one would end the process.
+ * Graphs of the optional hnswlib provider, kept in the state folder's cache and nowhere else: a
+ * manifest, a bundle or a receipt never names one. A file is loaded only where its digest is the
+ * one noted when it was written, because a damaged one would end the process.
  */
 export const foreignIndexes =
   (stateFolder: string): ForeignIndexLoader =>

@@ -17,7 +17,10 @@ import { payloadObject, vectorSpecOf } from './view.ts'
 export type IndexStatus = Awaited<ReturnType<Collection['indexStatus']>>[number]
 type BuildOptions = NonNullable<Parameters<Collection['buildIndex']>[0]>
 
-/** Builds the graphs that are missing, or all of them anew with other parameters. Rows stay as they are. */
+/**
+ * Builds the graphs that are missing, or all of them anew with other parameters. Rows stay as they
+ * are.
+ */
 export async function buildIndexes(
   core: CollectionCore,
   options: BuildOptions,

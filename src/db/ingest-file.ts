@@ -6,7 +6,10 @@ import type { IngestGroup } from './ingest-group.ts'
 import { changedFile, type Ledger, type LedgerEntry } from './ledger.ts'
 import type { RejectsFile } from './rejects.ts'
 
-/** Rows of a small file are kept until it has been read to its end, so that a bad one leaves nothing behind. */
+/**
+ * Rows of a small file are kept until it has been read to its end, so that a bad one leaves nothing
+ * behind.
+ */
 const SMALL_FILE_BYTES = 16 * 1024 * 1024
 
 /** One input being read into a group. */
@@ -31,11 +34,12 @@ export interface FileOutcome {
 export type OwnGroup = () => Promise<IngestGroup>
 
 /**
- * Reads one file to its end. Small files go into the running group at the end, all rows at once; a file that turns out
- * large gets a group of its own, whose segments are finished while it is read.
+ * Reads one file to its end. Small files go into the running group at the end, all rows at once; a
+ * file that turns out large gets a group of its own, whose segments are finished while it is read.
  *
  * @returns counts, and the group that holds its rows
- * @throws BAD_INPUT where the file is to be refused whole; nothing of it is in the group then, if the group is shared
+ * @throws BAD_INPUT where the file is to be refused whole; nothing of it is in the group then, if
+ *   the group is shared
  */
 export async function readFile(
   job: FileJob,
@@ -190,7 +194,9 @@ type Mark = Omit<LedgerEntry, 'segment'>
 
 /** Rough cost of a kept row beside its vector. */
 const ROW_OVERHEAD_BYTES = 1_024
-/** A batch of fewer rows was closed for its bytes (or is the last): it counts as this many at least. */
+/**
+ * A batch of fewer rows was closed for its bytes (or is the last): it counts as this many at least.
+ */
 const FULL_BATCH_ROWS = 1_024
 const SHORT_BATCH_BYTES = 4 * 1024 * 1024
 

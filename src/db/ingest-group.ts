@@ -26,8 +26,8 @@ export interface GroupCommit {
 }
 
 /**
- * Rows that become visible together: one large file, or many small ones. Segments are finished one at a time beside
- * the reading of the next; nothing is visible before `commit`.
+ * Rows that become visible together: one large file, or many small ones. Segments are finished one
+ * at a time beside the reading of the next; nothing is visible before `commit`.
  */
 export class IngestGroup {
   readonly #core: CollectionCore
@@ -90,13 +90,16 @@ export class IngestGroup {
     })
   }
 
-  /** Takes over a segment that an interrupted run had finished; its rows are all of source `source`. */
+  /**
+   * Takes over a segment that an interrupted run had finished; its rows are all of source `source`.
+   */
   adopt(segment: NewSegment, source: number): void {
     this.#segments.push({ ...segment, sources: [source] })
   }
 
   /**
-   * Starts to finish the open segment, after the one before it is finished; at most two are in memory.
+   * Starts to finish the open segment, after the one before it is finished; at most two are in
+   * memory.
    *
    * @param onFinished called when its blobs are durable, in the order of the segments
    */

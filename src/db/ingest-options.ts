@@ -30,7 +30,10 @@ export function readOptionsOf(request: IngestRequest, head: Manifest | undefined
   })
 }
 
-/** @throws SCHEMA_MISMATCH where the collection has another metric, text fields or dimension than was asked for */
+/**
+ * @throws SCHEMA_MISMATCH where the collection has another metric, text fields or dimension than
+ *   was asked for
+ */
 function metricOf(request: IngestRequest, head: Manifest | undefined): Metric {
   if (head === undefined) return request.metric ?? 'cosine'
   const { schema } = head.state

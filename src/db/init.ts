@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
+import type { AuditPosition } from '../format/manifest.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { probeFs } from '../storage/probe-fs.ts'
@@ -9,7 +10,9 @@ import { systemClock } from '../storage/system-clock.ts'
 import { systemRandom } from '../storage/system-random.ts'
 import { DEFAULT_KEY, type KeyStore, LOG_KEY } from '../trust/key-store.ts'
 import { certifyLogKey } from '../trust/log-key.ts'
-import { isoTime } from './environment.ts'
+import { type Environment, isoTime } from './environment.ts'
+import { collectionNames } from './lifecycle.ts'
+import { ManifestStore } from './manifest-store.ts'
 import { folderOf, openEnvironment, openKeys, stateFolderOf } from './open-environment.ts'
 import { readPlace, readStoreFile, STORE_FILE, type StoreFile, writePlace } from './store-file.ts'
 
@@ -36,8 +39,8 @@ export interface InitResult {
 }
 
 /**
- * Makes a store with its state folder and keys. One that is there is left alone, but for keys that are missing, so
- * that an interrupted init is finished by the next.
+ * Makes a store with its state folder and keys. One that is there is left alone, but for keys that
+ * are missing, so that an interrupted init is finished by the next.
  *
  * @throws AUTH where the folder cannot be written; USAGE where it lacks hard links or folder fsync
  */
@@ -115,14 +118,17 @@ async function firstEntry(options: InitOptions, keys: KeyStore, logId: string): 
   try {
     const audit = await environment.audit()
     if (options.noKey !== true) await certify(environment.store, keys, options.passphrase)
+    const former = await formerLogs(environment, logId)
+    const store = environment.file.id
     if (audit.size === 0) {
       await audit.append([
         {
-          act: 'init',
+          // A store whose state folder was lost goes on with a new log, which says what it follows.
+          act: former.length === 0 ? 'init' : 'continues',
           phase: 'event',
           actor: environment.actor,
           ...(options.reason === undefined ? {} : { reason: options.reason }),
-          details: { store: environment.file.id, logId },
+          details: { store, logId, ...(former.length === 0 ? {} : { former }) },
         },
       ])
     }
@@ -130,6 +136,21 @@ async function firstEntry(options: InitOptions, keys: KeyStore, logId: string): 
   } finally {
     await environment.close()
   }
+}
+
+/** Where the heads of the collections stand in logs other than this one. */
+async function formerLogs(
+  environment: Pick<Environment, 'store'>,
+  logId: string,
+): Promise<AuditPosition[]> {
+  const former = new Map<string, AuditPosition>()
+  for (const name of await collectionNames(environment)) {
+    const audit = (await new ManifestStore(environment.store, name).newest())?.commit.audit
+    if (audit === undefined || audit.logId === logId) continue
+    const known = former.get(audit.logId)
+    if (known === undefined || known.size < audit.size) former.set(audit.logId, audit)
+  }
+  return [...former.values()]
 }
 
 /** Writes `audit/<log id>/key.dsse`: who trusts `default` trusts this log's checkpoints. */
@@ -145,6 +166,9 @@ export async function certify(
 
 export const certificateKey = (logId: string): string => `audit/${logId}/key.dsse`
 
-/** Inode of `akidb.json`: what tells a store that was copied or restored from one that was only mounted elsewhere. */
+/**
+ * Inode of `akidb.json`: what tells a store that was copied or restored from one that was only
+ * mounted elsewhere.
+ */
 export const inodeOf = (folder: string): string =>
   String(statSync(join(folder, STORE_FILE), { bigint: true }).ino)

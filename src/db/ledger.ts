@@ -36,7 +36,8 @@ export interface Ledger {
 export const ledgerPrefix = (collection: string): string => `ledger/${collection}/`
 
 /**
- * Opens the ledger of one file. A torn last line, or one whose blobs are gone, is cut off together with what follows.
+ * Opens the ledger of one file. A torn last line, or one whose blobs are gone, is cut off together
+ * with what follows.
  */
 export async function openLedger(
   state: ObjectStore,

@@ -2,7 +2,7 @@ import type { Manifest } from '../format/manifest.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { Fresh } from './freshness.ts'
 import type { LogRows } from './log-rows.ts'
-import type { LogSource } from './log-source.ts'
+import type { LogSource, LogView } from './log-source.ts'
 import { logLength, readLog } from './wal/log-file.ts'
 import type { LogOwner } from './wal/log-owner.ts'
 import { replayLog } from './wal/replay.ts'
@@ -15,30 +15,76 @@ export function logSource(
   core: () => CollectionCore,
   owner: () => LogOwner | undefined,
 ): LogSource {
-  let kept: { key: string; rows: LogRows } | undefined
-  let fresh: { readonly head: string; readonly length: Fresh<number> } | undefined
+  const files = new LogFiles(core)
   return {
-    rows: async (head: Manifest): Promise<LogRows | undefined> => {
+    rows: async (head: Manifest): Promise<LogView> => {
       const owned = await owner()?.open(head.commit.collection)
-      if (owned !== undefined) return await owned.rows(head)
-      const { state, clock, headAgeMaxMs = 0 } = core().environment
-      const { collection, epoch } = head.commit
-      if (fresh?.head !== head.digest) {
-        fresh = { head: head.digest, length: new Fresh(clock, headAgeMaxMs) }
-      }
-      const length = await fresh.length.get(() => logLength(state, collection, epoch))
-      if (length <= (head.commit.log?.folded ?? 0)) return undefined
-      const key = `${head.digest}:${length}`
-      if (kept?.key !== key) {
-        const rows = await replayLog(core(), head, await readLog(state, collection, epoch))
-        rows.version += (kept?.rows.version ?? 0) + 1
-        kept = { key, rows }
-      }
-      return kept.rows
+      return owned?.owns(head) === true ? await owned.rows(head) : await files.rows(head)
     },
     length: async (head) =>
       head === undefined
         ? 0
         : await logLength(core().environment.state, head.commit.collection, head.commit.epoch),
+  }
+}
+
+class LogFiles {
+  readonly #core: () => CollectionCore
+  #kept: { key: string; rows: LogRows } | undefined
+  #fresh: { readonly head: string; readonly look: Fresh<number | 'stale'> } | undefined
+
+  constructor(core: () => CollectionCore) {
+    this.#core = core
+  }
+
+  async rows(head: Manifest): Promise<LogView> {
+    // Nobody ever wrote to a log.
+    if (head.commit.epoch === 0) return undefined
+    const { clock, headAgeMaxMs = 0 } = this.#core().environment
+    if (this.#fresh?.head !== head.digest) {
+      this.#fresh = { head: head.digest, look: new Fresh(clock, headAgeMaxMs) }
+    }
+    const length = await this.#fresh.look.get(() => this.#lengthUnder(head))
+    if (length === 'stale' || length <= (head.commit.log?.folded ?? 0)) {
+      return length === 'stale' ? length : undefined
+    }
+    const key = `${head.digest}:${length}`
+    if (this.#kept?.key !== key) {
+      const rows = await this.#replay(head)
+      if (rows === 'stale') return rows
+      rows.version += (this.#kept?.rows.version ?? 0) + 1
+      this.#kept = { key, rows }
+    }
+    return this.#kept.rows
+  }
+
+  async #lengthUnder(head: Manifest): Promise<number | 'stale'> {
+    const { collection, epoch } = head.commit
+    const length = await logLength(this.#core().environment.state, collection, epoch)
+    return (await this.#isStale(head)) ? 'stale' : length
+  }
+
+  async #replay(head: Manifest): Promise<LogRows | 'stale'> {
+    const core = this.#core()
+    const { collection: collectionId, epoch } = head.commit
+    const folded = head.commit.log?.folded ?? 0
+    try {
+      const entries = await readLog(core.environment.state, { collectionId, epoch, folded })
+      if (await this.#isStale(head)) return 'stale'
+      return await replayLog(core, head, entries)
+    } catch (error) {
+      // Its owner may have removed what it committed meanwhile.
+      if (await this.#isStale(head)) return 'stale'
+      throw error
+    }
+  }
+
+  /** Whether the log was committed after this head: its files are no longer all that the head lacks. */
+  async #isStale(head: Manifest): Promise<boolean> {
+    const { manifests } = this.#core()
+    const version = await manifests.newestVersion()
+    if (version === head.commit.version) return false
+    const newest = (await manifests.find(version))?.commit
+    return newest?.epoch !== head.commit.epoch || newest.log?.folded !== head.commit.log?.folded
   }
 }

@@ -5,11 +5,15 @@ import type { ObjectStore, PutResult } from '../storage/object-store.ts'
 
 const TOP = 99_999_999_999_999_999_999n
 
-/** Digits under which a version is stored: counting down, so that the first key of a listing is the newest. */
+/**
+ * Digits under which a version is stored: counting down, so that the first key of a listing is the
+ * newest.
+ */
 export const versionDigits = (version: number): string =>
   (TOP - BigInt(version)).toString().padStart(20, '0')
 
-const versionOfKey = (key: string): number => {
+/** Version that a manifest's key stands for; 0 where it is no manifest's key. */
+export const versionOfKey = (key: string): number => {
   const digits = /\/(\d{20})\.json$/.exec(key)?.[1]
   return digits === undefined ? 0 : Number(TOP - BigInt(digits))
 }
@@ -34,7 +38,9 @@ export class ManifestStore {
     this.#folder = folder
   }
 
-  /** The head, or undefined where there is no manifest. One listing, and one read where it is new. */
+  /**
+   * The head, or undefined where there is no manifest. One listing, and one read where it is new.
+   */
   async newest(): Promise<Manifest | undefined> {
     const version = await this.newestVersion()
     return version === 0 ? undefined : await this.read(version)

@@ -30,8 +30,9 @@ const fits = (run: readonly SegmentEntry[], rowsMax: number): boolean =>
   run.reduce((sum, segment) => sum + segment.payloadBytes, 0) <= limits.segmentBytesMax
 
 /**
- * The merge that a list of segments calls for: a pure function of the list, so that two machines merge alike. First a
- * run of MERGE_FAN_IN neighbours of one class or below, then a segment with too many dead rows.
+ * The merge that a list of segments calls for: a pure function of the list, so that two machines
+ * merge alike. First a run of MERGE_FAN_IN neighbours of one class or below, then a segment with
+ * too many dead rows.
  *
  * @param rowsMax rows of a full segment of this dimension
  */
@@ -51,7 +52,10 @@ export function nextMerge(
   return at < 0 ? undefined : { from: at, to: at + 1 }
 }
 
-/** What `compact` does: the longest runs that fit one segment, left to right; single clean segments stay. */
+/**
+ * What `compact` does: the longest runs that fit one segment, left to right; single clean segments
+ * stay.
+ */
 export function nextCompaction(
   segments: readonly SegmentEntry[],
   rowsMax: number,

@@ -23,7 +23,10 @@ export interface MergeOptions {
   readonly signal?: AbortSignal
 }
 
-/** Merges until the rule calls for no more. Another writer that got in the way ends it quietly. @returns merges done */
+/**
+ * Merges until the rule calls for no more. Another writer that got in the way ends it quietly.
+ * @returns merges done
+ */
 export async function mergeSegments(core: CollectionCore, options: MergeOptions): Promise<number> {
   const rule = options.kind === 'policy' ? nextMerge : nextCompaction
   for (let done = 0; done < MERGES_MAX; done++) {
@@ -152,7 +155,10 @@ interface Replacement {
   readonly merged: Merged
 }
 
-/** The state with the inputs replaced; rows that died since the merge began are dead in the merged segment too. */
+/**
+ * The state with the inputs replaced; rows that died since the merge began are dead in the merged
+ * segment too.
+ */
 async function replace(
   core: CollectionCore,
   pin: WriterPin,

@@ -1,11 +1,11 @@
 import { accessSync, constants, statSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createIndexBuilder } from '../ann/build-pool.ts'
 import type { IndexBuilder } from '../ann/vector-index.ts'
 import { type AuditLog, openAuditLog } from '../audit/log.ts'
 import { limits } from '../core/limits.ts'
-import { AkidbError } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { LockManager } from '../storage/locks.ts'
 import { createMemoryLocks } from '../storage/memory-locks.ts'
@@ -16,6 +16,7 @@ import { openSqliteLocks } from '../storage/sqlite-locks.ts'
 import { systemClock } from '../storage/system-clock.ts'
 import { systemRandom } from '../storage/system-random.ts'
 import { type KeyStore, LOG_KEY, openKeyStore } from '../trust/key-store.ts'
+import type { Signer } from '../trust/signer.ts'
 import { currentActor } from './actor.ts'
 import type { OpenOptions } from './api.ts'
 import type { Environment } from './environment.ts'
@@ -59,7 +60,8 @@ export const openKeys = (stateFolder: string): KeyStore =>
 /**
  * Opens a local store's folders for one process.
  *
- * @throws NOT_FOUND, FORMAT_VERSION, INTEGRITY (store file); later uses throw what their operations throw
+ * @throws NOT_FOUND, FORMAT_VERSION, INTEGRITY (store file); later uses throw what their operations
+ *   throw
  */
 export async function openEnvironment(options: OpenOptions): Promise<OpenEnvironment> {
   const folder = folderOf(options.url)
@@ -82,7 +84,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     locks,
     clock: systemClock,
     random: systemRandom,
-    actor: currentActor(process.env),
+    actor: currentActor(options.sudoUser),
     command,
     reason: options.reason,
     lockWaitMs,
@@ -111,7 +113,10 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
   return environment
 }
 
-/** A look at the head costs as much as a search; another process's commit is seen this much later at most. */
+/**
+ * A look at the head costs as much as a search; another process's commit is seen this much later at
+ * most.
+ */
 const HEAD_AGE_MAX_MS = 20
 
 /** More threads than this do not make one build faster. */
@@ -135,7 +140,7 @@ function openLocks(
 }
 
 const lockHolder = (command: string) => {
-  const { host } = currentActor(process.env)
+  const host = hostname()
   const startedMs = Date.now() - process.uptime() * 1_000
   return { host, pid: process.pid, command, startedAt: new Date(startedMs).toISOString() }
 }
@@ -145,7 +150,7 @@ const exists = (path: string): boolean =>
 
 /** Opens this state folder's log; the heads that name it say how long it must be. */
 async function openLog(environment: OpenEnvironment): Promise<AuditLog> {
-  const signer = await environment.keys.load(LOG_KEY)
+  const signer = await loadLogKey(environment)
   const logId = signer.key.keyId
   const log = await openAuditLog({
     store: auditStore(environment),
@@ -160,9 +165,22 @@ async function openLog(environment: OpenEnvironment): Promise<AuditLog> {
   return log
 }
 
+/** @throws NOT_FOUND where the state folder lost its keys, with the two ways out */
+async function loadLogKey({ keys, stateFolder }: OpenEnvironment): Promise<Signer> {
+  try {
+    return await keys.load(LOG_KEY)
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+    throw new AkidbError('NOT_FOUND', `state folder ${stateFolder} has no key for the audit log`, {
+      hint: 'akidb keys import <backup> brings it back; akidb init begins a new log that says so.',
+      cause: error,
+    })
+  }
+}
+
 /**
- * Where entries go. A reader of a store logs its searches too: beside the store where it may write there, else in the
- * state folder.
+ * Where entries go. A reader of a store logs its searches too: beside the store where it may write
+ * there, else in the state folder.
  */
 function auditStore(environment: OpenEnvironment): ObjectStore {
   if (environment.mode === 'write') return environment.store

@@ -87,8 +87,8 @@ async function putPin(store: ObjectStore, pin: Omit<PinFile, 'renewedMs'>): Prom
 }
 
 /**
- * Waits until no running collection has condemned one of these blobs. A record whose collector is dead (its lock is
- * free) takes no more blobs, so it need not be waited for.
+ * Waits until no running collection has condemned one of these blobs. A record whose collector is
+ * dead (its lock is free) takes no more blobs, so it need not be waited for.
  */
 async function waitForCollections(
   environment: Environment,

@@ -5,7 +5,8 @@ import { folderOf, type OpenEnvironment, openEnvironment } from './open-environm
 import { readPlace, writePlace } from './store-file.ts'
 
 /**
- * Refuses to change a store that is not where its state folder last saw it: two copies must never write one log.
+ * Refuses to change a store that is not where its state folder last saw it: two copies must never
+ * write one log.
  *
  * @throws CONFLICT with the way out
  */
@@ -25,7 +26,7 @@ export async function checkPlace(environment: OpenEnvironment): Promise<void> {
   }
   if (place.inode === inode) return
   throw new AkidbError('CONFLICT', `the store in ${environment.store.url} was moved or copied`, {
-    hint: 'Say which: akidb adopt --moved (the old one is gone) or akidb adopt --copy (it goes on too).',
+    hint: 'akidb adopt --moved where the old one is gone, akidb adopt --copy where it goes on.',
     details: { store: environment.store.url },
   })
 }
@@ -38,8 +39,8 @@ export interface AdoptResult {
 }
 
 /**
- * Records a store's new place. A copy gets a log key of its own, so that the two never share a log; its new log begins
- * with an entry that names the end of the old one.
+ * Records a store's new place. A copy gets a log key of its own, so that the two never share a log;
+ * its new log begins with an entry that names the end of the old one.
  */
 export async function adoptStore(options: {
   readonly url: string

@@ -35,8 +35,8 @@ export interface QuerySource {
 /**
  * Opens a file of queries by the column rules of ingest.
  *
- * @throws USAGE where it has neither vectors nor text that the collection could use; BAD_INPUT at the first bad row:
- *   an answer that is missing would shift all later ones
+ * @throws USAGE where it has neither vectors nor text that the collection could use; BAD_INPUT at
+ *   the first bad row: an answer that is missing would shift all later ones
  */
 export async function openQueries(file: QueryFile): Promise<QuerySource> {
   const input = await openFile(file.path)

@@ -9,8 +9,8 @@ import { ManifestStore } from './manifest-store.ts'
 const ACT_LOCK = /^act-([0-9a-f]{16})$/
 
 /**
- * Ends what killed commands left open (design §4). An act whose lock is free and that has an intent but no outcome
- * gets one: `recovered` where its manifest is there, `aborted` where it is not.
+ * Ends what killed commands left open (design §4). An act whose lock is free and that has an intent
+ * but no outcome gets one: `recovered` where its manifest is there, `aborted` where it is not.
  *
  * @returns how many outcomes were written
  */
@@ -86,7 +86,8 @@ async function manifestOfAct(
 const OUTCOMES_CHECKED = 64
 
 /**
- * An outcome whose manifest is gone although nothing newer is there: the store lost a commit that the log has.
+ * An outcome whose manifest is gone although nothing newer is there: the store lost a commit that
+ * the log has.
  *
  * @throws AUDIT_BROKEN
  */
@@ -99,12 +100,12 @@ export async function checkOutcomes(environment: Environment): Promise<void> {
   let checked = 0
   for await (const entry of audit.newestFirst()) {
     if (checked++ >= OUTCOMES_CHECKED) return
-    const version = entry.details?.['version']
+    const version = entry.details?.version
     if (entry.phase !== 'outcome' || typeof version !== 'number') continue
     if (entry.collection === undefined || version <= (newest.get(entry.collection) ?? 0)) continue
     throw new AkidbError(
       'AUDIT_BROKEN',
-      `audit entry ${entry.seq} says that version ${version} of "${entry.collection}" was committed, but it is not there`,
+      `version ${version} of "${entry.collection}" is gone: audit entry ${entry.seq} committed it`,
       { hint: 'Manifests were removed or an older copy put back. Run akidb audit verify.' },
     )
   }

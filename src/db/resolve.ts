@@ -8,8 +8,8 @@ import { readSnapshot } from './snapshots.ts'
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
 
 /**
- * The manifest that a word names (design §10): 64 hex digits a state root, digits a version, ISO 8601 with zone the
- * last commit at or before it, anything else a snapshot's label.
+ * The manifest that a word names (design §10): 64 hex digits a state root, digits a version, ISO
+ * 8601 with zone the last commit at or before it, anything else a snapshot's label.
  *
  * @throws NOT_FOUND, also where gc removed it, and says so; USAGE for a word of no such form
  */

@@ -27,7 +27,8 @@ export interface CheckedSearch {
 /**
  * Searches one state by vector, by the vector of a record, by words, or by vector and words.
  *
- * @throws USAGE for a request of neither, DIMENSION_MISMATCH, BAD_INPUT (a query that is not finite), LIMIT, NOT_FOUND
+ * @throws USAGE for a request of neither, DIMENSION_MISMATCH, BAD_INPUT (a query that is not
+ *   finite), LIMIT, NOT_FOUND
  */
 export async function runSearch(
   core: CollectionCore,

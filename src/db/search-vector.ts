@@ -20,8 +20,8 @@ export interface RankedRecord {
 }
 
 /**
- * Candidates asked of a segment beyond k: the kernel ranks in float32, and the k-th place may be a near tie that float64
- * orders otherwise.
+ * Candidates asked of a segment beyond k: the kernel ranks in float32, and the k-th place may be a
+ * near tie that float64 orders otherwise.
  */
 const TIE_SLACK = 8
 

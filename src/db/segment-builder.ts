@@ -59,7 +59,8 @@ export const segmentRowsOf = (dimension: number): number =>
   )
 
 /**
- * Collects rows into one segment. Bytes depend on the rows alone: no clock, no thread count, no memory pressure.
+ * Collects rows into one segment. Bytes depend on the rows alone: no clock, no thread count, no
+ * memory pressure.
  */
 export class SegmentBuilder {
   readonly #plan: SegmentPlan

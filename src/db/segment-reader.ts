@@ -32,8 +32,8 @@ export type ForeignIndexLoader = (
 ) => Promise<VectorIndex>
 
 /**
- * The blobs of one segment, opened as they are needed and checked before they are believed. It knows nothing of
- * tombstones: those belong to a state, and several states may share one segment.
+ * The blobs of one segment, opened as they are needed and checked before they are believed. It
+ * knows nothing of tombstones: those belong to a state, and several states may share one segment.
  */
 export class SegmentReader {
   readonly entry: SegmentEntry

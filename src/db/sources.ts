@@ -12,8 +12,8 @@ const SOURCES_KEPT = 128
 export type NewSource = Omit<SourceEntry, 'ordinal'>
 
 /**
- * A state with more sources. Beyond limits.manifestSourcesMax the older ones move to a blob of role `sources`
- * (section `json`: the list).
+ * A state with more sources. Beyond limits.manifestSourcesMax the older ones move to a blob of role
+ * `sources` (section `json`: the list).
  */
 export async function withSources(
   store: ObjectStore,

@@ -15,7 +15,10 @@ export interface StoreFile {
   readonly createdAt: string
 }
 
-/** Where a state folder last saw its store: the inode of `akidb.json`, since paths change with mounts. */
+/**
+ * Where a state folder last saw its store: the inode of `akidb.json`, since paths change with
+ * mounts.
+ */
 export interface PlaceFile {
   readonly storeId: string
   readonly inode: string

@@ -6,6 +6,8 @@ export interface StoreRequest {
   readonly state?: string
   readonly threads?: number
   readonly lockWaitMs?: number
+  /** Whom sudo runs this process for, where it does: goes into the audit log. */
+  readonly sudoUser?: string
   /** The command line, for lock messages and the audit log. */
   readonly command?: string
   readonly reason?: string

@@ -38,7 +38,8 @@ const openStores = new Map<string, { store: Promise<OpenedStore>; users: number 
 /**
  * Opens a store. In one process a second call for the same folder and mode shares the first store.
  *
- * @throws NOT_FOUND where there is none (initStore makes one), CONFLICT where it was moved or copied, AUDIT_BROKEN
+ * @throws NOT_FOUND where there is none (initStore makes one), CONFLICT where it was moved or
+ *   copied, AUDIT_BROKEN
  */
 export async function openStore(options: OpenOptions): Promise<OpenedStore> {
   const key = `${options.mode}:${placeOf(options.url)}:${options.state ?? ''}`
@@ -225,7 +226,10 @@ export class OpenedStore implements Store {
     await this.#host.flushLog(this.core(name))
   }
 
-  /** Makes this process the log owner now, not at the first single write. @throws LOCKED naming the owner */
+  /**
+   * Makes this process the log owner now, not at the first single write. @throws LOCKED naming the
+   * owner
+   */
   async own(): Promise<void> {
     this.#checkWritable()
     await this.#host.owner()

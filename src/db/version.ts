@@ -13,7 +13,7 @@ export const versionInfo = () => ({
   akidb: akidbVersion(),
   node: process.versions.node,
   engine: `wasm-${kernelFingerprint().slice(0, 12)}`,
-  zstd: process.versions['zstd'] ?? 'none',
+  zstd: process.versions.zstd ?? 'none',
   formats: {
     read: ['SEGv1', 'akidb-manifest/1', 'akidb-bundle/1'],
     write: ['SEGv1', 'akidb-manifest/1', 'akidb-bundle/1'],

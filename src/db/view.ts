@@ -41,7 +41,10 @@ export async function deadRows(store: ObjectStore, entry: SegmentEntry): Promise
   return decodeTombstones(blob, entry.key, entry.tombstones.count, entry.rows)
 }
 
-/** Opens a state: its tombstones, and the log rows that hide some of its rows. Segments open as they are needed. */
+/**
+ * Opens a state: its tombstones, and the log rows that hide some of its rows. Segments open as they
+ * are needed.
+ */
 export async function openView(
   store: ObjectStore,
   manifest: Manifest,
@@ -69,7 +72,10 @@ async function hideLogged(segment: SegmentReader, alive: Bitset, log: LogRows): 
 export const liveCount = (view: View): number =>
   view.segments.reduce((sum, segment) => sum + segment.live, view.log?.live ?? 0)
 
-/** Where a record is, newest segment first; undefined where no live row has that id (the log is asked apart). */
+/**
+ * Where a record is, newest segment first; undefined where no live row has that id (the log is
+ * asked apart).
+ */
 export async function findPlace(view: View, id: string): Promise<Place | undefined> {
   const bytes = Buffer.from(id, 'utf8')
   for (let segment = view.segments.length - 1; segment >= 0; segment--) {

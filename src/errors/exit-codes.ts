@@ -1,4 +1,6 @@
-/** Every error code and the exit code of the process that fails with it. Codes never change meaning. */
+/**
+ * Every error code and the exit code of the process that fails with it. Codes never change meaning.
+ */
 export const EXIT_CODES = {
   INTERNAL: 1,
   USAGE: 2,

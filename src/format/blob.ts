@@ -14,10 +14,10 @@
  *   32      8      u64    offset of the section table, 64
  *   40      8      u64    body length: everything before the chunk list
  *   48      16     -      zero
- *   64      32·n   -      section table: name (8, ascii, zero-padded), u64 offset, u64 bytes, u64 zero
+ *   64      32·n   -      sections: name (8, ascii, zero-padded), u64 offset, u64 bytes, u64 zero
  *   …              -      sections, each at a multiple of 64, zeros between
  *   body    32·c   -      chunk list: SHA-256 of each chunkBytes of the body
- *   end−32  32     -      tail: u64 body length, u32 chunks, u32 chunkBytes, u64 file length, "SEGv", u32 1
+ *   end−32  32     -      tail: u64 body, u32 chunks, u32 chunkBytes, u64 file, "SEGv", u32 1
  */
 import { createHash } from 'node:crypto'
 import { limits } from '../core/limits.ts'
@@ -195,7 +195,8 @@ function encodeTail(body: number, chunks: number, chunkBytes: number, file: numb
 /**
  * Opens a blob whose whole digest has been checked. Sections are views of `bytes`.
  *
- * @throws INTEGRITY where header, table or tail do not fit; FORMAT_VERSION for a newer version or requires bit
+ * @throws INTEGRITY where header, table or tail do not fit; FORMAT_VERSION for a newer version or
+ *   requires bit
  */
 export function decodeBlob(bytes: Uint8Array, ref: BlobRef): DecodedBlob {
   if (bytes.byteLength !== ref.bytes) throw damaged(ref, `${bytes.byteLength} bytes long`)

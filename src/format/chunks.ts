@@ -13,8 +13,8 @@ export interface ChunkLayout {
 }
 
 /**
- * Layout that follows from a blob's length alone: chunkCount = ⌈body ÷ chunkBytes⌉, one SHA-256 a chunk.
- * Returns undefined where no body fits that length.
+ * Layout that follows from a blob's length alone: chunkCount = ⌈body ÷ chunkBytes⌉, one SHA-256 a
+ * chunk. Returns undefined where no body fits that length.
  */
 export function chunkLayout(blobBytes: number, chunkBytes: number): ChunkLayout | undefined {
   const chunkCount = Math.ceil((blobBytes - TAIL_BYTES) / (chunkBytes + HASH_BYTES))

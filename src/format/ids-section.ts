@@ -3,8 +3,9 @@ import { type SectionInput, section } from './blob.ts'
 import { asUint32, bytesOf } from './views.ts'
 
 /**
- * Sections of role `ids`: `idoff` u32[n + 1] offsets into `idbytes` (UTF-8, row order), and `idsort` u32[n], the rows
- * in bytewise order of their ids (equal ids: lower row first), so that an upsert is a look-up.
+ * Sections of role `ids`: `idoff` u32[n + 1] offsets into `idbytes` (UTF-8, row order), and
+ * `idsort` u32[n], the rows in bytewise order of their ids (equal ids: lower row first), so that an
+ * upsert is a look-up.
  */
 export function encodeIds(ids: readonly string[]): SectionInput[] {
   const buffers = ids.map((id) => Buffer.from(id, 'utf8'))

@@ -38,7 +38,8 @@ const NEWLINE = Buffer.from('\n')
 
 /**
  * @param where key of the file, for messages
- * @throws INTEGRITY where the bytes are no manifest or line 2 is not what line 1 names; FORMAT_VERSION
+ * @throws INTEGRITY where the bytes are no manifest or line 2 is not what line 1 names;
+ *   FORMAT_VERSION
  */
 export function decodeManifest(file: Uint8Array, where: string): Manifest {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength)

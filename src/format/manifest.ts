@@ -95,7 +95,10 @@ export interface LogPosition {
   readonly epoch: number
   /** Entries that end at or before this are in this state's segments. */
   readonly folded: number
-  /** Length of the log at this commit: entries that end at or before it lose to the rows that the commit added. */
+  /**
+   * Length of the log at this commit: entries that end at or before it lose to the rows that the
+   * commit added.
+   */
   readonly seen: number
 }
 

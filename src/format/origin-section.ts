@@ -5,13 +5,18 @@ import { asBigUint64, asUint32, bytesOf } from './views.ts'
 /** Local ordinal of a record that came from no file. */
 export const NO_SOURCE = 0xffffffff
 
-/** Where each record of a segment came from: `sources[row]` indexes the segment's list, `rows[row]` is line or row. */
+/**
+ * Where each record of a segment came from: `sources[row]` indexes the segment's list, `rows[row]`
+ * is line or row.
+ */
 export interface OriginTable {
   readonly sources: Uint32Array
   readonly rows: BigUint64Array
 }
 
-/** Sections of role `origin`: `orgsrc` u32[n] local source ordinals, `orgrow` u64[n] lines or rows. */
+/**
+ * Sections of role `origin`: `orgsrc` u32[n] local source ordinals, `orgrow` u64[n] lines or rows.
+ */
 export const encodeOrigin = (table: OriginTable): SectionInput[] => [
   section('orgsrc', bytesOf(table.sources)),
   section('orgrow', bytesOf(table.rows)),

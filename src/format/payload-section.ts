@@ -22,8 +22,8 @@ export interface PayloadPageWriter {
 }
 
 /**
- * Sections of role `payload`: `pages` (zstd frames, RFC 8878, one after another) and `pagedir`. A decoded page is u32
- * lengths of its rows followed by their JSON texts.
+ * Sections of role `payload`: `pages` (zstd frames, RFC 8878, one after another) and `pagedir`. A
+ * decoded page is u32 lengths of its rows followed by their JSON texts.
  */
 export function createPayloadPageWriter(): PayloadPageWriter {
   const pages: Uint8Array[] = []
@@ -114,7 +114,10 @@ export function decodePageDirectory(
   return pages
 }
 
-/** The JSON texts of one page's rows. @throws INTEGRITY where it does not decode to the promised size. */
+/**
+ * The JSON texts of one page's rows. @throws INTEGRITY where it does not decode to the promised
+ * size.
+ */
 export function decodePage(stored: Uint8Array, page: PayloadPage): string[] {
   if (page.decodedBytes > limits.rowBytesMax * 2 + PAGE_BYTES) throw broken()
   let decoded: Buffer

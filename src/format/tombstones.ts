@@ -5,7 +5,10 @@ import { asUint32, bytesOf } from './views.ts'
 /** Segment key → all its dead rows, ascending. */
 export type Tombstones = ReadonlyMap<number, Uint32Array>
 
-/** A blob of role `tombstones`: `segs` u32 pairs (segment key, count), `rows` u32 rows in the same order. */
+/**
+ * A blob of role `tombstones`: `segs` u32 pairs (segment key, count), `rows` u32 rows in the same
+ * order.
+ */
 export function tombstoneBlob(tombstones: Tombstones): BlobInput {
   const keys = [...tombstones.keys()].sort((a, b) => a - b)
   const segments = new Uint32Array(keys.length * 2)
@@ -30,7 +33,10 @@ export function tombstoneBlob(tombstones: Tombstones): BlobInput {
   }
 }
 
-/** Dead rows of one segment. @throws INTEGRITY where the blob does not hold `count` rows below `rowCount` for it. */
+/**
+ * Dead rows of one segment. @throws INTEGRITY where the blob does not hold `count` rows below
+ * `rowCount` for it.
+ */
 export function decodeTombstones(
   blob: DecodedBlob,
   key: number,

@@ -1,4 +1,7 @@
-/** Typed views of section bytes: no copy where the alignment allows it. All machines we run on are little endian. */
+/**
+ * Typed views of section bytes: no copy where the alignment allows it. All machines we run on are
+ * little endian.
+ */
 
 export const asFloat32 = (bytes: Uint8Array): Float32Array => {
   const even = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()

@@ -4,7 +4,8 @@ import { canonical, fieldValues } from './field-values.ts'
 import type { Bounds, Condition, Filter, Scalar } from './filter.ts'
 
 /**
- * Whether one record passes a filter: the plain meaning of the language, which the field indexes must agree with.
+ * Whether one record passes a filter: the plain meaning of the language, which the field indexes
+ * must agree with.
  */
 export function matchesFilter(
   filter: Filter,

@@ -7,10 +7,11 @@
  *   8       …      json  directory: one entry a key, in bytewise order of the keys
  *   …              -     parts, each at a multiple of 8
  *
- * A directory entry names its parts by offset and length: `strings` (u32 offsets and UTF-8 bytes of the distinct
- * values, sorted), `numbers` (u8 tags: 0 f64, 1 i64, 2 u64; 8 bytes each; sorted by value), and `postings`: for each
- * distinct value (strings, numbers, false, true), then null, then "not empty", a u32 pair (word offset, row count) into
- * `words`. A posting is its rows as u32 ascending, or a bitmap of ⌈rows ÷ 32⌉ words where that is shorter.
+ * A directory entry names its parts by offset and length: `strings` (u32 offsets and UTF-8 bytes of
+ * the distinct values, sorted), `numbers` (u8 tags: 0 f64, 1 i64, 2 u64; 8 bytes each; sorted by
+ * value), and `postings`: for each distinct value (strings, numbers, false, true), then null, then
+ * "not empty", a u32 pair (word offset, row count) into `words`. A posting is its rows as u32
+ * ascending, or a bitmap of ⌈rows ÷ 32⌉ words where that is shorter.
  */
 export const FIELD_INDEX_FORMAT = 1
 export const PREFIX_BYTES = 8

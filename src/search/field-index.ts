@@ -11,7 +11,10 @@ import {
 import type { Condition, Filter } from './filter.ts'
 import { damagedIndex, KeyIndex } from './key-index.ts'
 
-/** What a filter selects, as far as the index knows: surely `sure`, at most `maybe`. Equal where it knows all. */
+/**
+ * What a filter selects, as far as the index knows: surely `sure`, at most `maybe`. Equal where it
+ * knows all.
+ */
 export interface Selection {
   readonly sure: Bitset
   readonly maybe: Bitset

@@ -21,8 +21,8 @@ interface Found {
 }
 
 /**
- * Values under a key: "a.b" is field b of object a, and also a field that is called "a.b". Arrays on the way and at the
- * end stand for their elements.
+ * Values under a key: "a.b" is field b of object a, and also a field that is called "a.b". Arrays
+ * on the way and at the end stand for their elements.
  */
 export function fieldValues(payload: JsonObject, key: string): FieldValues {
   const found: Found = { scalars: [], isNull: false, isEmpty: true }
@@ -81,8 +81,9 @@ function* fieldsBelow(
 }
 
 /**
- * Numbers that are equal have one form: whole numbers within ±(2⁵³−1) as number, −0 as 0, other whole numbers within
- * −2⁶³…2⁶⁴−1 as bigint. A float beyond those stays one: no integer that a payload can hold equals it.
+ * Numbers that are equal have one form: whole numbers within ±(2⁵³−1) as number, −0 as 0, other
+ * whole numbers within −2⁶³…2⁶⁴−1 as bigint. A float beyond those stays one: no integer that a
+ * payload can hold equals it.
  */
 export function canonical(value: Scalar): Scalar {
   if (typeof value === 'bigint') {

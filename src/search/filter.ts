@@ -45,10 +45,12 @@ const ABSENT_CONDITIONS = [
 const ABSENT_MATCHES = ['text', 'phrase', 'text_any']
 
 /**
- * Reads a filter in the one JSON language (docs/filters.md): Qdrant's form, or the short form of exact matches.
+ * Reads a filter in the one JSON language (docs/filters.md): Qdrant's form, or the short form of
+ * exact matches.
  *
  * @param input parsed JSON, plain or as Maps
- * @throws USAGE for what is no filter, or a condition that this version does not have; LIMIT for depth or size
+ * @throws USAGE for what is no filter, or a condition that this version does not have; LIMIT for
+ *   depth or size
  */
 export function parseFilter(input: unknown): Filter {
   const count = { conditions: 0 }
@@ -206,7 +208,7 @@ const wrong = (what: string, value: unknown): AkidbError => {
 
 const absent = (name: string): AkidbError =>
   new AkidbError('USAGE', `this version has no filter condition ${name}`, {
-    hint: 'It has match value, any, except; range; is_null; is_empty; has_id; must, should, must_not.',
+    hint: 'It has match value|any|except, range, is_null, is_empty, has_id, must, should, must_not.',
     details: { condition: name },
   })
 

@@ -29,8 +29,8 @@ export function reciprocalRank(
 }
 
 /**
- * Weighted sum of two lists whose scores are first stretched to 0…1 within each list; a hit that a list lacks counts 0
- * there. `weight` is the first list's share, 0…1.
+ * Weighted sum of two lists whose scores are first stretched to 0…1 within each list; a hit that a
+ * list lacks counts 0 there. `weight` is the first list's share, 0…1.
  */
 export function weightedLinear(
   first: readonly RankedHit[],

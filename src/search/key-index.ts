@@ -14,7 +14,10 @@ import type { Bounds, Scalar } from './filter.ts'
 
 type Extra = (typeof EXTRA_POSTINGS)[number]
 
-/** The index of one key in one segment. Parts are views; dictionaries are decoded at their first use. */
+/**
+ * The index of one key in one segment. Parts are views; dictionaries are decoded at their first
+ * use.
+ */
 export class KeyIndex {
   readonly entry: KeyEntry
   readonly #rows: number

@@ -1,7 +1,9 @@
 import { scanCostNs, walkCostNs } from '../ann/cost.ts'
 import type { ScanKind } from '../ann/vector-index.ts'
 
-/** What the choice depends on; all of it follows from the state and the query, so that plans repeat. */
+/**
+ * What the choice depends on; all of it follows from the state and the query, so that plans repeat.
+ */
 export interface PlanInput {
   /** Rows of the segment that the search may return. */
   readonly matching: number
@@ -23,9 +25,9 @@ export interface SegmentPlan {
 }
 
 /**
- * Chooses between a walk of the graph and a scan of the rows that match: few rows → scan, many → walk with the bitset
- * inside. A walk that ends with fewer than k hits is finished by a scan inside the index, so k hits come back where k
- * rows match.
+ * Chooses between a walk of the graph and a scan of the rows that match: few rows → scan, many →
+ * walk with the bitset inside. A walk that ends with fewer than k hits is finished by a scan inside
+ * the index, so k hits come back where k rows match.
  */
 export function planSegment(input: PlanInput): SegmentPlan {
   const { matching, rows, dimension, ef } = input

@@ -11,12 +11,13 @@ import { AkidbError } from '../errors/errors.ts'
  *   16      40·f   u32   one entry a field, FIELD_WORDS words in the order of FieldEntry
  *   …              -     parts of the fields, each at a multiple of 4
  *
- * Parts of a field: its name (UTF-8); the ends of its terms (u32) in `terms` (UTF-8, sorted bytewise); the ends of
- * their postings (u32) in `postings`; `lengths`, the tokens of each row (u8, u16 or u32, the narrowest that fits).
+ * Parts of a field: its name (UTF-8); the ends of its terms (u32) in `terms` (UTF-8, sorted
+ * bytewise); the ends of their postings (u32) in `postings`; `lengths`, the tokens of each row (u8,
+ * u16 or u32, the narrowest that fits).
  *
- * Postings of a term: for each row that has it, ascending, a varint of 2·(rows skipped since the last) + (1 where it
- * occurs more than once), and in that case a varint of its occurrences − 2. A varint has 7 bits a byte, low bits first,
- * the top bit set where more follow.
+ * Postings of a term: for each row that has it, ascending, a varint of 2·(rows skipped since the
+ * last) + (1 where it occurs more than once), and in that case a varint of its occurrences − 2. A
+ * varint has 7 bits a byte, low bits first, the top bit set where more follow.
  */
 export const TEXT_INDEX_FORMAT = 1
 export const HEADER_BYTES = 16

@@ -26,7 +26,9 @@ export interface TextIndex {
   readonly tokens: number
   /** Tokens of each row, shape (rows,). */
   lengths(): Uint32Array
-  /** Rows with this term, undefined where there is none. @throws INTEGRITY where they are damaged */
+  /**
+   * Rows with this term, undefined where there is none. @throws INTEGRITY where they are damaged
+   */
   postings(term: string): Postings | undefined
 }
 

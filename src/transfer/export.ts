@@ -27,7 +27,9 @@ export type BundleOutput =
 export interface ExportOptions {
   readonly collections: readonly string[]
   readonly output: BundleOutput
-  /** Signs the head; loaded by the caller, so that a locked key is asked for before any work starts. */
+  /**
+   * Signs the head; loaded by the caller, so that a locked key is asked for before any work starts.
+   */
   readonly signer: Signer
   readonly akidbVersion: string
   readonly snapshot?: string
@@ -62,7 +64,8 @@ interface Exported {
 /**
  * Writes collections as one signed bundle. What the write-ahead log holds is committed first.
  *
- * @throws NOT_FOUND (collection, snapshot, base), EXISTS (output), INTEGRITY (a damaged blob), NO_SPACE
+ * @throws NOT_FOUND (collection, snapshot, base), EXISTS (output), INTEGRITY (a damaged blob),
+ *   NO_SPACE
  */
 export async function exportBundle(
   store: OpenedStore,

@@ -36,11 +36,13 @@ export interface ImportResult {
 }
 
 /**
- * Takes the collections of a signed bundle into the store. Blobs are copied while they are verified; nothing is visible
- * before every byte has been checked; one commit a collection publishes it. A second import of the same bundle changes
- * nothing, and one that was stopped finds what it had copied.
+ * Takes the collections of a signed bundle into the store. Blobs are copied while they are
+ * verified; nothing is visible before every byte has been checked; one commit a collection
+ * publishes it. A second import of the same bundle changes nothing, and one that was stopped finds
+ * what it had copied.
  *
- * @throws UNTRUSTED, SIGNATURE, INTEGRITY, ROLLBACK, CONFLICT, EXISTS, NOT_FOUND (base of a delta), NO_SPACE
+ * @throws UNTRUSTED, SIGNATURE, INTEGRITY, ROLLBACK, CONFLICT, EXISTS, NOT_FOUND (base of a delta),
+ *   NO_SPACE
  */
 export async function importBundle(
   store: OpenedStore,

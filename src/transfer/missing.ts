@@ -17,8 +17,9 @@ export interface MissingWork {
 }
 
 /**
- * Makes the blobs that a bundle names but does not carry and that are not here: graphs are built anew and must come out
- * byte for byte as they were; anything else belongs to the base of a delta that this store does not have.
+ * Makes the blobs that a bundle names but does not carry and that are not here: graphs are built
+ * anew and must come out byte for byte as they were; anything else belongs to the base of a delta
+ * that this store does not have.
  *
  * @throws NOT_FOUND naming the base state, INTEGRITY where a graph comes out otherwise
  */
@@ -68,7 +69,7 @@ const baseMissing = (head: BundleHead, count: number): AkidbError => {
   )
   return new AkidbError(
     'NOT_FOUND',
-    `the bundle is a delta on ${bases.join(', ') || 'another state'}, and ${count} blobs of that are not here`,
+    `${count} blobs are not here: the bundle builds on ${bases.join(', ') || 'another state'}`,
     {
       hint: 'Import the bundle that it builds on first, or ask for a full one.',
       details: { bases, missing: count },

@@ -39,8 +39,8 @@ export interface ImportPlan {
 /**
  * Decides what becomes of each collection before anything is committed (design §6).
  *
- * @throws ROLLBACK for an older bundle of the same origin, CONFLICT where both sides went on, EXISTS for a name of
- *   another collection
+ * @throws ROLLBACK for an older bundle of the same origin, CONFLICT where both sides went on,
+ *   EXISTS for a name of another collection
  */
 export async function planImport(
   store: OpenedStore,

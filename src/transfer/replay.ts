@@ -24,8 +24,8 @@ export interface ReplayResult {
 }
 
 /**
- * Opens the states of a signed bundle of any age beside the store's own, read only. Nothing of the store changes but
- * the blobs and manifests under `replays/<12 hex of the head digest>/`.
+ * Opens the states of a signed bundle of any age beside the store's own, read only. Nothing of the
+ * store changes but the blobs and manifests under `replays/<12 hex of the head digest>/`.
  *
  * @throws UNTRUSTED, SIGNATURE, INTEGRITY, NOT_FOUND (base of a delta), NO_SPACE
  */

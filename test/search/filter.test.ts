@@ -178,7 +178,7 @@ describe('what is no filter', () => {
   it('takes the greatest depth and refuses one more', () => {
     const deep = (depth: number): object => {
       let filter: object = { must: [{ key: 'a', match: { value: 1 } }] }
-      for (let i = 1; i < depth; i++) filter = { must: [filter] }
+      for (let i = 1; i < depth; i++) filter = { must: filter }
       return filter
     }
     expect(codeOf(deep(limits.filterDepthMax))).toBe('taken')

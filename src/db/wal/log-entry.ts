@@ -78,12 +78,17 @@ function encodeRecord(kind: number, parts: RecordParts): Uint8Array {
   return bytes
 }
 
-/** A group with its place in the bytes that were decoded. */
+/** An entry with the position of its end in the log of its epoch. */
+export interface PlacedEntry {
+  readonly entry: LogEntry
+  readonly end: number
+}
+
+/** What is whole of a group. */
 export interface DecodedGroup {
   /** Position where the group before ended, as this one says. */
   readonly after: number
-  /** Entries that are whole, each with the offset of its end. */
-  readonly entries: readonly { readonly entry: LogEntry; readonly end: number }[]
+  readonly entries: readonly PlacedEntry[]
   readonly end: number
 }
 
@@ -91,16 +96,16 @@ export interface DecodedGroup {
  * The groups of one piece of a log. A group may break off: then nothing of it was acknowledged, unless a later group
  * follows, which the caller sees from that one's `after`. What comes behind a broken group is searched for groups.
  *
+ * @param start position of the piece's first byte
  * @throws INTEGRITY for an entry that checks but contradicts itself
  */
-export function decodeGroups(bytes: Uint8Array): DecodedGroup[] {
+export function decodeGroups(bytes: Uint8Array, start: number): DecodedGroup[] {
   const log = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const groups: DecodedGroup[] = []
-  let at = nextGroup(log, 0)
-  while (at !== undefined) {
-    const group = decodeGroup(log, at)
+  for (let at = nextGroup(log, 0); at !== undefined; ) {
+    const group = decodeGroup(log, at, start)
     groups.push(group)
-    at = nextGroup(log, group.end)
+    at = nextGroup(log, group.end - start)
   }
   return groups
 }
@@ -108,22 +113,28 @@ export function decodeGroups(bytes: Uint8Array): DecodedGroup[] {
 /** Where a group begins at or after `from`: at `from` itself but for damage. */
 function nextGroup(log: Buffer, from: number): number | undefined {
   for (let at = from; at + GROUP_RECORD_BYTES <= log.byteLength; at++) {
-    if (log.readUInt8(at + HEADER_BYTES) === GROUP && recordEnd(log, at) !== undefined) return at
+    if (isGroup(log, at)) return at
   }
   return undefined
 }
 
-function decodeGroup(log: Buffer, start: number): DecodedGroup {
-  const after = Number(log.readBigUInt64LE(start + HEADER_BYTES + BODY_HEADER_BYTES))
-  const entries: { entry: LogEntry; end: number }[] = []
-  let at = start + GROUP_RECORD_BYTES
+const isGroup = (log: Buffer, at: number): boolean =>
+  log.readUInt8(at + HEADER_BYTES) === GROUP &&
+  recordEnd(log, at) === at + GROUP_RECORD_BYTES &&
+  log.readUInt32LE(at + 15) === 8
+
+function decodeGroup(log: Buffer, groupAt: number, start: number): DecodedGroup {
+  const after = Number(log.readBigUInt64LE(groupAt + HEADER_BYTES + BODY_HEADER_BYTES))
+  const entries: PlacedEntry[] = []
+  let at = groupAt + GROUP_RECORD_BYTES
   for (;;) {
     const end = recordEnd(log, at)
     if (end === undefined || log.readUInt8(at + HEADER_BYTES) === GROUP) break
-    entries.push({ entry: decodeBody(log.subarray(at + HEADER_BYTES, end)), end })
+    const entry = decodeBody(log.subarray(at + HEADER_BYTES, end))
+    entries.push({ entry, end: start + end })
     at = end
   }
-  return { after, entries, end: at }
+  return { after, entries, end: start + at }
 }
 
 /** End of the record at `at`, where it is whole and its lengths and its check agree. */

@@ -1,7 +1,12 @@
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
-import { decodeGroups, encodeGroupRecord, GROUP_RECORD_BYTES } from './log-entry.ts'
-import type { PlacedEntry } from './replay.ts'
+import {
+  type DecodedGroup,
+  decodeGroups,
+  encodeGroupRecord,
+  GROUP_RECORD_BYTES,
+  type PlacedEntry,
+} from './log-entry.ts'
 
 const digits = (value: number): string => String(value).padStart(20, '0')
 const logPrefix = (collectionId: string): string => `wal/${collectionId}/`
@@ -40,38 +45,46 @@ export async function logLength(
 }
 
 /**
- * Entries that are still in the log, with their places; a group at the end that broke off is left out as far as it is
- * missing.
+ * Entries that are still in the log, with their places. A group that was never acknowledged, because its write broke
+ * off or failed, is left out as far as it is missing, and wholly where another follows.
  *
- * @param folded up to where the log's rows are in segments
- * @throws INTEGRITY where entries are missing or damaged that others follow
+ * @param log.folded up to where the log's rows are in segments
+ * @throws INTEGRITY where acknowledged entries are missing or damaged
  */
 export async function readLog(
   state: ObjectStore,
   log: { readonly collectionId: string; readonly epoch: number; readonly folded: number },
 ): Promise<PlacedEntry[]> {
-  const entries: PlacedEntry[] = []
-  let before: number | undefined
+  const groups: DecodedGroup[] = []
   for (const { key, start } of await pieces(state, log.collectionId, log.epoch)) {
     const bytes = await state.get(key).catch((error: unknown) => {
       // Its owner folded and removed it meanwhile.
       if (hasCode(error, 'NOT_FOUND')) return new Uint8Array()
       throw error
     })
-    for (const group of decodeGroups(bytes)) {
+    for (const group of decodeGroups(bytes, start)) {
+      dropFailed(groups, group.after)
+      const before = groups.at(-1)?.end
       const follows = before === undefined ? group.after <= log.folded : group.after === before
       if (!follows) throw damaged(key, before ?? log.folded)
-      for (const { entry, end } of group.entries) entries.push({ entry, end: start + end })
-      before = start + group.end
+      groups.push(group)
     }
   }
-  return entries
+  return groups.flatMap((group) => group.entries)
+}
+
+/** Of groups that all name the same predecessor only the last one was acknowledged: the others' writes failed. */
+function dropFailed(groups: DecodedGroup[], after: number): void {
+  for (let last = groups.at(-1); last !== undefined; last = groups.at(-1)) {
+    if (last.end === after || last.after !== after) return
+    groups.pop()
+  }
 }
 
 const damaged = (key: string, position: number): AkidbError =>
   new AkidbError(
     'INTEGRITY',
-    `the write-ahead log is damaged before ${key}: entries after position ${position} are gone`,
+    `the write-ahead log is damaged at or before ${key}: entries after position ${position} are gone`,
     {
       hint: 'Restore the state folder, or remove its folder "wal" to go on without these rows.',
       details: { key, position },

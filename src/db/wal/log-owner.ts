@@ -48,9 +48,19 @@ export class LogOwner {
     return await this.#logs.get(collectionId)
   }
 
-  /** Commits everything that is acknowledged. */
+  /** Commits everything that is acknowledged: one log that fails keeps no other from it. @throws the first failure */
   async fold(): Promise<void> {
-    for (const log of this.#logs.values()) await (await log).fold()
+    const failures: unknown[] = []
+    for (const [id, taken] of [...this.#logs]) {
+      try {
+        const log = await taken
+        // Kept where it was replaced: writes to it must go on to fail.
+        if (!(await log.fold()) && log.openEntries === 0) this.#logs.delete(id)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
 
   /** Rows that are in logs only. */

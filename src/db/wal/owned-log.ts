@@ -1,29 +1,23 @@
+import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
-import { NO_SOURCE } from '../../format/origin-section.ts'
-import { runAct } from '../acts.ts'
-import { checkFollowing, commitAppend, headMoved, isHeadMoved } from '../append.ts'
-import { type CollectionCore, commitLockName } from '../collection-core.ts'
-import { commitManifest } from '../commit.ts'
+import type { CollectionCore } from '../collection-core.ts'
 import { noteChange } from '../freshness.ts'
 import { LogRows } from '../log-rows.ts'
-import { versionDigits } from '../manifest-store.ts'
-import { createWriterPin } from '../pins.ts'
-import { SegmentBuilder } from '../segment-builder.ts'
-import { encodeLogEntry, type LogEntry } from './log-entry.ts'
-import { LogWriter, readLog, removeOldLogs } from './log-file.ts'
-import { applyEntry, type PlacedEntry, replayLog } from './replay.ts'
+import type { LogView } from '../log-source.ts'
+import { commitLogRows } from './commit-rows.ts'
+import { encodeLogEntry, type LogEntry, type PlacedEntry } from './log-entry.ts'
+import { LogWriter } from './log-file.ts'
+import { applyEntry, replayLog } from './replay.ts'
+import { newestEpoch, takeLogOver } from './takeover.ts'
 
-/** Entries after which the log is committed at once. */
-export const FOLD_ENTRIES = 8_192
-/** Bytes of one group commit. */
-const GROUP_BYTES_MAX = 8 * 1024 * 1024
 /** Heads tried before a commit gives up. */
 const FOLD_ATTEMPTS_MAX = 16
 
 interface Waiting {
   readonly entries: readonly LogEntry[]
-  readonly bytes: Uint8Array
+  readonly encoded: readonly Uint8Array[]
+  readonly bytes: number
   readonly done: () => void
   readonly failed: (error: unknown) => void
 }
@@ -32,86 +26,132 @@ interface Rotation extends Pick<Waiting, 'done' | 'failed'> {
   readonly folded: number
 }
 
-/** The write-ahead log of one collection in the hands of its owner. */
+/**
+ * The write-ahead log of one collection in the hands of its owner.
+ *
+ * Its files are touched by one pump alone: groups in the order of their arrival, rotations between them. What is in
+ * memory changes in turns, so that no replay overtakes a group: `#placed` holds every acknowledged entry that is not
+ * folded, and `#rows` are those entries replayed on the head `#base`.
+ */
 export class OwnedLog {
   readonly #core: CollectionCore
+  readonly #collectionId: string
   readonly #epoch: number
   readonly #writer: LogWriter
-  #placed: PlacedEntry[] = []
+  #placed: readonly PlacedEntry[] = []
   #rows = new LogRows()
-  /** Digest of the head that `#rows` stands on. */
+  /** Digest of the head that `#rows` stand on; empty: to be replayed. */
   #base: string
+  /** Up to where the log is in segments. */
+  #folded = 0
+  #turn: Promise<unknown> = Promise.resolve()
   #waiting: Waiting[] = []
   #rotations: Rotation[] = []
   #writing: Promise<void> | undefined
-  #folding: Promise<void> | undefined
+  #folding: Promise<boolean> | undefined
+  /** The epoch of whoever took over; this owner writes no more then. */
+  #replacedBy: number | undefined
 
   private constructor(core: CollectionCore, head: Manifest) {
     this.#core = core
+    this.#collectionId = head.commit.collection
     this.#epoch = head.commit.epoch
     this.#base = head.digest
-    const { state } = core.environment
-    this.#writer = new LogWriter(state, head.commit.collection, head.commit.epoch)
+    this.#writer = new LogWriter(core.environment.state, this.#collectionId, this.#epoch)
   }
 
-  /**
-   * Takes a collection over: the next epoch's object, then a manifest that carries the epoch together with whatever
-   * the former owner's log still held.
-   */
+  /** Takes a collection's log over. @throws CONFLICT, INTEGRITY (see takeLogOver) */
   static async take(core: CollectionCore): Promise<OwnedLog> {
-    for (let attempt = 0; attempt < FOLD_ATTEMPTS_MAX; attempt++) {
-      const head = await core.head()
-      checkFollowing(core.name, head, 'upsert')
-      const epoch = await claimEpoch(core, head)
-      const taken = await commitTakeover(core, head, epoch)
-      if (taken === undefined) continue
-      await removeOldLogs(core.environment.state, taken.commit.collection, epoch)
-      return new OwnedLog(core, taken)
-    }
-    throw new AkidbError('CONFLICT', `"${core.name}" is changing too fast to take over`)
-  }
-
-  get length(): number {
-    return this.#writer.length
+    return new OwnedLog(core, await takeLogOver(core))
   }
 
   get openEntries(): number {
     return this.#placed.length
   }
 
-  /** Durable and searchable when it resolves. */
+  /**
+   * Durable and searchable when it resolves.
+   *
+   * @throws CONFLICT where another process took over, LIMIT where too many wait, NO_SPACE
+   */
   async write(entries: readonly LogEntry[]): Promise<void> {
-    if (entries.length === 0) return
-    const bytes = Buffer.concat(entries.map(encodeLogEntry))
-    await new Promise<void>((done, failed) => {
-      this.#waiting.push({ entries, bytes, done, failed })
-      this.#writing ??= this.#pump()
-    })
-    if (this.#placed.length >= FOLD_ENTRIES) await this.fold()
-  }
-
-  /** The rows on top of a head; other writers' commits since the last one are taken into account. */
-  async rows(head: Manifest): Promise<LogRows> {
-    if (head.commit.epoch > this.#epoch) throw replaced(this.#core.name, head.commit.epoch)
-    if (head.digest !== this.#base) {
-      const version = this.#rows.version
-      this.#rows = await replayLog(this.#core, head, this.#placed)
-      this.#rows.version += version + 1
-      this.#base = head.digest
+    const encoded = entries.map(encodeLogEntry)
+    for (const part of parts(encoded)) {
+      if (this.#waiting.length >= limits.logWaitingMax) throw tooManyWaiting(this.#core.name)
+      if (this.#openBytes >= limits.logOpenBytesMax) await this.fold()
+      await new Promise<void>((done, failed) => {
+        const { first, end, bytes } = part
+        const some = { entries: entries.slice(first, end), encoded: encoded.slice(first, end) }
+        this.#waiting.push({ ...some, bytes, done, failed })
+        this.#writing ??= this.#pump()
+      })
     }
-    return this.#rows
+    this.#foldWhereDue()
   }
 
-  /** Commits all entries that are acknowledged. Nothing is committed where there are none. */
-  async fold(): Promise<void> {
-    while (this.#folding !== undefined) await this.#folding
+  /**
+   * The rows on top of a head; other writers' commits up to it are taken into account. 'stale' where the head is older
+   * than what this log stands on, or where it belongs to another owner: then the files tell.
+   */
+  async rows(head: Manifest): Promise<LogView> {
+    return await this.#inTurn(async () => {
+      const { epoch, log } = head.commit
+      if (epoch > this.#epoch) this.#replacedBy = epoch
+      if (epoch !== this.#epoch || (log?.folded ?? 0) < this.#folded) return 'stale'
+      return await this.#rowsOn(head)
+    })
+  }
+
+  /** Whether a head of this epoch belongs to this log. */
+  owns(head: Manifest): boolean {
+    return this.#replacedBy === undefined && head.commit.epoch <= this.#epoch
+  }
+
+  /**
+   * Commits all entries that are acknowledged; commits nothing where there are none.
+   *
+   * @returns false where there is nothing left to own: the collection is gone, or another process took over
+   */
+  async fold(): Promise<boolean> {
+    while (this.#folding !== undefined) await this.#folding.catch(() => undefined)
     this.#folding = this.#foldNow().finally(() => {
       this.#folding = undefined
     })
-    await this.#folding
+    return await this.#folding
   }
 
-  /** The only place that touches the log's files: groups in the order of their arrival, and rotations between them. */
+  get #openBytes(): number {
+    return this.#writer.length - this.#folded
+  }
+
+  /** What was acknowledged is durable, so a fold that fails is a warning and not the writer's error. */
+  #foldWhereDue(): void {
+    const isDue =
+      this.#placed.length >= limits.logFoldEntries || this.#openBytes >= limits.logFoldBytes
+    if (!isDue || this.#folding !== undefined) return
+    this.fold().catch((error: unknown) => {
+      const code = error instanceof AkidbError ? error.code : 'INTERNAL'
+      const message = error instanceof Error ? error.message : String(error)
+      this.#core.environment.warn({ code, message: `cannot commit the log: ${message}` })
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T> | T): Promise<T> {
+    const result = this.#turn.then(work)
+    this.#turn = result.catch(() => undefined)
+    return result
+  }
+
+  /** In turn. */
+  async #rowsOn(head: Manifest): Promise<LogRows> {
+    if (head.digest === this.#base) return this.#rows
+    const rows = await replayLog(this.#core, head, this.#placed)
+    rows.version += this.#rows.version + 1
+    this.#rows = rows
+    this.#base = head.digest
+    return rows
+  }
+
   async #pump(): Promise<void> {
     try {
       while (this.#waiting.length > 0 || this.#rotations.length > 0) {
@@ -134,165 +174,126 @@ export class OwnedLog {
     }
   }
 
-  #rotate(folded: number): Promise<void> {
-    return new Promise((done, failed) => {
-      this.#rotations.push({ folded, done, failed })
-      this.#writing ??= this.#pump()
-    })
-  }
-
   #takeGroup(): Waiting[] {
-    const group: Waiting[] = []
+    let count = 0
     let bytes = 0
-    while (this.#waiting.length > 0) {
-      const next = this.#waiting[0] as Waiting
-      if (group.length > 0 && bytes + next.bytes.byteLength > GROUP_BYTES_MAX) break
-      bytes += next.bytes.byteLength
-      group.push(next)
-      this.#waiting.shift()
+    for (const waiting of this.#waiting) {
+      bytes += waiting.bytes
+      if (count > 0 && bytes > limits.logGroupBytesMax) break
+      count++
     }
-    return group
+    return this.#waiting.splice(0, count)
   }
 
-  /** fsync, confirm ownership, apply; the caller acknowledges after that. */
+  /** fsync, apply, confirm ownership; the caller acknowledges after that. */
   async #writeGroup(group: readonly Waiting[]): Promise<void> {
-    const head = await this.#core.head()
-    await this.rows(head)
-    let end = this.#writer.length
-    await this.#writer.append(Buffer.concat(group.map((waiting) => waiting.bytes)))
+    if (this.#replacedBy !== undefined) throw replaced(this.#core.name, this.#replacedBy)
+    const base = this.#base
+    const first = await this.#writer.append(group.flatMap((waiting) => waiting.encoded))
+    await this.#inTurn(() => this.#apply(group, { first, base }))
     noteChange()
     const newest = await newestEpoch(this.#core)
-    if (newest > this.#epoch) throw replaced(this.#core.name, newest)
-    for (const { entries } of group) {
-      for (const entry of entries) {
-        end += encodeLogEntry(entry).byteLength
-        this.#placed.push({ entry, end })
-        applyEntry(this.#rows, entry)
-      }
-    }
+    if (newest <= this.#epoch) return
+    this.#replacedBy = newest
+    throw replaced(this.#core.name, newest)
   }
 
-  async #foldNow(): Promise<void> {
+  /** In turn. `base` is the head that the rows stood on before the write began. */
+  #apply(
+    group: readonly Waiting[],
+    { first, base }: { readonly first: number; readonly base: string },
+  ): void {
+    const placed: PlacedEntry[] = []
+    let end = first
+    for (const { entries, encoded } of group) {
+      entries.forEach((entry, i) => {
+        end += encoded[i]?.byteLength ?? 0
+        placed.push({ entry, end })
+      })
+    }
+    this.#placed = [...this.#placed, ...placed]
+    // A commit that came while they were written may have seen them, and then they lose to it.
+    if (this.#base !== base) this.#base = ''
+    else for (const { entry } of placed) applyEntry(this.#rows, entry)
+  }
+
+  async #foldNow(): Promise<boolean> {
     for (let attempt = 0; attempt < FOLD_ATTEMPTS_MAX; attempt++) {
-      const head = await this.#core.head()
-      const rows = (await this.rows(head)).snapshot()
-      const folded = this.#placed.at(-1)?.end
-      if (folded === undefined) return
+      const head = await this.#core.manifests.newest()
+      if (head === undefined || this.#isGone(head)) return await this.#discard()
+      if (!this.owns(head)) return false
+      const due = await this.#inTurn(async () => ({
+        rows: (await this.#rowsOn(head)).snapshot(),
+        folded: this.#placed.at(-1)?.end,
+      }))
+      if (due.folded === undefined) return true
+      const { folded, rows } = due
       const log = { epoch: this.#epoch, folded, seen: folded }
-      const done = await commitRows(this.#core, { head, rows, log, ownEpoch: this.#epoch })
+      const done = await commitLogRows(this.#core, { head, rows, log, ownEpoch: this.#epoch })
       if (done === undefined) continue
-      this.#placed = this.#placed.filter(({ end }) => end > folded)
+      await this.#inTurn(() => {
+        this.#folded = folded
+        this.#placed = this.#placed.filter(({ end }) => end > folded)
+        this.#base = ''
+      })
       await this.#rotate(folded)
-      return
+      return true
     }
     throw new AkidbError(
       'CONFLICT',
       `cannot commit the log of "${this.#core.name}": too many writers`,
     )
   }
-}
 
-const ownerPrefix = (name: string): string => `collections/${name}/owner/`
-
-async function newestEpoch(core: CollectionCore): Promise<number> {
-  const prefix = ownerPrefix(core.name)
-  for await (const { key } of core.environment.store.list(prefix, { limit: 1 })) {
-    const digits = key.slice(prefix.length, -'.json'.length)
-    return Number(99_999_999_999_999_999_999n - BigInt(digits))
+  #isGone(head: Manifest): boolean {
+    return head.state.dropped === true || head.commit.collection !== this.#collectionId
   }
-  return 0
-}
 
-/** Creates the next owner object; of two claimants one gets each number. */
-async function claimEpoch(core: CollectionCore, head: Manifest): Promise<number> {
-  const { store, actor, command } = core.environment
-  for (let attempt = 0; attempt < FOLD_ATTEMPTS_MAX; attempt++) {
-    const epoch = Math.max(await newestEpoch(core), head.commit.epoch) + 1
-    const body = Buffer.from(JSON.stringify({ epoch, host: actor.host, command }))
-    const key = `${ownerPrefix(core.name)}${versionDigits(epoch)}.json`
-    if ((await store.put(key, body)) === 'created') return epoch
-  }
-  throw new AkidbError('CONFLICT', `too many log owners of "${core.name}" at once`)
-}
-
-async function commitTakeover(
-  core: CollectionCore,
-  head: Manifest,
-  epoch: number,
-): Promise<Manifest | undefined> {
-  const log = { epoch, folded: 0, seen: 0 }
-  const { collection } = head.commit
-  const entries = await readLog(core.environment.state, collection, head.commit.epoch)
-  const rows = await replayLog(core, head, entries)
-  if (rows.touched > 0) return await commitRows(core, { head, rows, log, epoch, ownEpoch: epoch })
-  const act = { act: 'owner', collection: core.name, parent: head, details: { epoch } }
-  try {
-    return await runAct(core.environment, act, async (running) => {
-      const manifest = await commitManifest(core.environment, {
-        manifests: core.manifests,
-        name: core.name,
-        lock: commitLockName(collection),
-        kind: 'owner',
-        act: running,
-        next: async (now) => {
-          if (now?.digest !== head.digest) throw headMoved(core.name)
-          const changed = { inserted: 0, updated: 0, deleted: 0 }
-          return { state: head.state, stateBytes: head.stateBytes, changed, epoch, log }
-        },
-      })
-      return { result: manifest, outcome: { epoch, version: manifest?.commit.version } }
+  /** The collection was dropped, and its log with it. */
+  async #discard(): Promise<boolean> {
+    await this.#inTurn(() => {
+      this.#placed = []
+      this.#base = ''
     })
-  } catch (error) {
-    if (isHeadMoved(error)) return undefined
-    throw error
+    await this.#rotate(Number.MAX_SAFE_INTEGER)
+    return false
   }
-}
 
-interface RowsToCommit {
-  readonly head: Manifest
-  readonly rows: LogRows
-  readonly log: { readonly epoch: number; readonly folded: number; readonly seen: number }
-  readonly epoch?: number
-  readonly ownEpoch: number
-}
-
-/** Commits log rows as one segment on exactly this head. @returns undefined where the head moved meanwhile */
-async function commitRows(core: CollectionCore, work: RowsToCommit): Promise<Manifest | undefined> {
-  const { head, rows, log } = work
-  const { environment } = core
-  const { schema, index } = head.state
-  const details = { rows: rows.live, deleted: rows.touched - rows.live, epoch: log.epoch }
-  const act = { act: 'upsert', collection: core.name, parent: head, details }
-  const pin = createWriterPin(environment)
-  try {
-    return await runAct(environment, act, async (running) => {
-      const builder = new SegmentBuilder({ schema, index, withGraph: true })
-      for (const row of rows.rows()) builder.add({ ...row, source: NO_SOURCE, position: 0 })
-      const targets = { store: environment.store, pin, builder: environment.builder }
-      const segments = builder.rows === 0 ? [] : [await builder.finish(targets)]
-      const deletedIds = [...rows.touchedIds()].filter((id) => rows.get(id) === undefined)
-      const manifest = await commitAppend(core, running, pin, {
-        kind: 'upsert',
-        collection: head.commit.collection,
-        schema,
-        segments: segments.map((segment) => ({ ...segment, sources: [] })),
-        sources: [],
-        deletedIds,
-        log,
-        epoch: log.epoch,
-        ownEpoch: work.ownEpoch,
-        onlyOn: head.digest,
-      })
-      const { version, stateRoot } = manifest.commit
-      return { result: manifest, outcome: { version, manifest: manifest.digest, stateRoot } }
+  #rotate(folded: number): Promise<void> {
+    return new Promise((done, failed) => {
+      this.#rotations.push({ folded, done, failed })
+      this.#writing ??= this.#pump()
     })
-  } catch (error) {
-    if (isHeadMoved(error)) return undefined
-    throw error
-  } finally {
-    await pin.release().catch(() => undefined)
   }
 }
+
+interface Part {
+  readonly first: number
+  readonly end: number
+  readonly bytes: number
+}
+
+/** Runs of entries that each fit one group. */
+function parts(encoded: readonly Uint8Array[]): Part[] {
+  const found: Part[] = []
+  let first = 0
+  let bytes = 0
+  encoded.forEach(({ byteLength }, i) => {
+    if (i > first && bytes + byteLength > limits.logGroupBytesMax) {
+      found.push({ first, end: i, bytes })
+      first = i
+      bytes = 0
+    }
+    bytes += byteLength
+  })
+  if (encoded.length > 0) found.push({ first, end: encoded.length, bytes })
+  return found
+}
+
+const tooManyWaiting = (name: string): AkidbError =>
+  new AkidbError('LIMIT', `more than logWaitingMax writes to "${name}" wait for the disk`, {
+    hint: 'Write fewer at once, or more records in each.',
+  })
 
 const replaced = (name: string, epoch: number): AkidbError =>
   new AkidbError('CONFLICT', `another process took over the log of "${name}" (epoch ${epoch})`, {

@@ -2,13 +2,7 @@ import type { Manifest, SegmentEntry } from '../../format/manifest.ts'
 import type { CollectionCore } from '../collection-core.ts'
 import { LogRows } from '../log-rows.ts'
 import { deadRows } from '../view.ts'
-import type { LogEntry } from './log-entry.ts'
-
-/** An entry with the length of the log up to its end. */
-export interface PlacedEntry {
-  readonly entry: LogEntry
-  readonly end: number
-}
+import type { LogEntry, PlacedEntry } from './log-entry.ts'
 
 /**
  * The rows of a log on top of a head (design §4). Entries that are folded into segments are left out; of the others an

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest'
+import { reciprocalRank, weightedLinear } from '../../src/search/fusion.ts'
+
+const list = (...hits: readonly (readonly [string, number])[]) =>
+  hits.map(([id, score]) => ({ id, score }))
+
+describe('reciprocal rank', () => {
+  it('adds 1 ÷ (60 + rank) over the lists', () => {
+    const fused = reciprocalRank([list(['a', 9], ['b', 8]), list(['b', 2], ['c', 1])])
+    expect(fused).toEqual([
+      { id: 'b', score: 1 / 62 + 1 / 61 },
+      { id: 'a', score: 1 / 61 },
+      { id: 'c', score: 1 / 62 },
+    ])
+  })
+
+  it('takes another constant', () => {
+    expect(reciprocalRank([list(['a', 1])], 1)).toEqual([{ id: 'a', score: 0.5 }])
+  })
+
+  it('orders ties by the bytes of the id', () => {
+    const fused = reciprocalRank([list(['\u{1f600}', 1]), list(['\uff5e', 1]), list(['z', 1])])
+    expect(fused.map(({ id }) => id)).toEqual(['z', '\uff5e', '\u{1f600}'])
+  })
+
+  it('fuses nothing to nothing', () => {
+    expect(reciprocalRank([])).toEqual([])
+    expect(reciprocalRank([[], []])).toEqual([])
+  })
+})
+
+describe('weighted linear', () => {
+  const near = list(['a', 0.9], ['b', 0.5], ['c', 0.1])
+  const words = list(['b', 20], ['d', 10])
+
+  it('stretches each list to 0…1 and weighs it', () => {
+    const scores = new Map(weightedLinear(near, words, 0.25).map(({ id, score }) => [id, score]))
+    expect(scores.get('a')).toBeCloseTo(0.25, 12)
+    expect(scores.get('b')).toBeCloseTo(0.25 * 0.5 + 0.75, 12)
+    expect(scores.get('c')).toBe(0)
+    expect(scores.get('d')).toBe(0)
+  })
+
+  it('counts a list of equal scores as 1', () => {
+    expect(weightedLinear(list(['a', 3], ['b', 3]), [], 0.5)).toEqual([
+      { id: 'a', score: 0.5 },
+      { id: 'b', score: 0.5 },
+    ])
+  })
+
+  it('follows one list alone at the ends of the weight', () => {
+    expect(weightedLinear(near, words, 1)[0]?.id).toBe('a')
+    expect(weightedLinear(near, words, 0)[0]?.id).toBe('b')
+  })
+})
