@@ -98,8 +98,9 @@ function namedManifests(
   collection: string | undefined,
   details: Readonly<Record<string, unknown>> | undefined,
 ): NamedManifest[] {
-  const list = details?.['manifests']
-  const all: unknown[] = [{ collection, ...details }, ...(Array.isArray(list) ? list : [])]
+  const { manifests } = (details ?? {}) as { readonly manifests?: unknown }
+  const list: unknown[] = Array.isArray(manifests) ? manifests : []
+  const all: unknown[] = [{ collection, ...details }, ...list]
   return all.filter(isNamedManifest)
 }
 

@@ -178,8 +178,9 @@ class ManifestWalk implements ManifestFindings {
 
   /** Acknowledged rows that are in the write-ahead log alone. */
   async #log(key: string, { commit }: Manifest): Promise<void> {
-    const { state } = this.#environment
-    await this.#problems.look(key, () => readLog(state, commit.collection, commit.epoch))
+    const { collection: collectionId, epoch, log } = commit
+    const place = { collectionId, epoch, folded: log?.folded ?? 0 }
+    await this.#problems.look(key, () => readLog(this.#environment.state, place))
   }
 
   #position(key: string, { commit }: Manifest): void {

@@ -1,15 +1,22 @@
 import type { BlobRef, CollectionState, Manifest } from '../format/manifest.ts'
 
 /**
- * Every blob that a state names, by digest: the one closure walk of export, import, check and gc.
+ * Every blob that a state names, by digest: the one closure walk of export, import, check, repair
+ * and gc.
  */
 export function closureOf(of: Manifest | CollectionState): Map<string, BlobRef> {
-  const state = 'state' in of ? of.state : of
   const blobs = new Map<string, BlobRef>()
-  for (const { blobs: refs, tombstones } of state.segments) {
-    for (const ref of refs) blobs.set(ref.digest, ref)
-    if (tombstones !== undefined) blobs.set(tombstones.digest, tombstones)
-  }
-  if (state.sourcesBlob !== undefined) blobs.set(state.sourcesBlob.digest, state.sourcesBlob)
+  for (const ref of blobRefsOf('state' in of ? of.state : of)) blobs.set(ref.digest, ref)
   return blobs
+}
+
+/** The same with repetitions: one tombstone blob serves several segments. */
+export function* blobRefsOf(state: CollectionState): Generator<BlobRef> {
+  for (const { blobs, tombstones } of state.segments) {
+    yield* blobs
+    if (tombstones === undefined) continue
+    const { count: _, ...ref } = tombstones
+    yield ref
+  }
+  if (state.sourcesBlob !== undefined) yield state.sourcesBlob
 }
