@@ -137,10 +137,13 @@ async function withProgress<T>(
   })
   session.progress = display
   display.start()
+  let succeeded = false
   try {
-    return await work((progress) => display.update(progress))
+    const result = await work((progress) => display.update(progress))
+    succeeded = true
+    return result
   } finally {
-    display.finish()
+    display.finish(succeeded)
     session.progress = undefined
   }
 }

@@ -3,7 +3,7 @@ import type { IngestFileResult, IngestPreview, IngestResult } from '../db/api.ts
 import { AkidbError } from '../errors/errors.ts'
 import { type ErrorCode, EXIT_CODES } from '../errors/exit-codes.ts'
 import { escapeLine } from './escape.ts'
-import { humanDuration, plural, shortDigest } from './human.ts'
+import { humanCount, humanDuration, plural, shortDigest } from './human.ts'
 import { table } from './table.ts'
 
 /** Files listed for people; `--json` has all. */
@@ -16,8 +16,8 @@ export function ingestText(result: IngestResult): string {
   if (more > 0) lines.push(`… and ${plural(more, 'file')} more (see --json)`)
   const made = result.created ? ', made the collection' : ''
   lines.push(
-    `${result.collection}: ${result.inserted} inserted, ${result.updated} updated, ` +
-      `${result.rejected} rejected in ${humanDuration(result.elapsedMs)}${made}; ` +
+    `${result.collection}: ${humanCount(result.inserted)} inserted, ` +
+      `${humanCount(result.updated)} updated, ${humanCount(result.rejected)} rejected in ${humanDuration(result.elapsedMs)}${made}; ` +
       `version ${result.manifestVersion}, state ${shortDigest(result.stateRoot)}`,
   )
   if (result.rejectsFile !== undefined && result.rejected > 0) {
@@ -31,7 +31,11 @@ const fileText = (file: IngestFileResult): string => {
   if (file.error !== undefined) return `${name}: refused: ${escapeLine(file.error.message)}`
   if (file.skipped) return `${name}: skipped, taken before`
   const { rows, inserted, updated, rejected } = file
-  const counts = `${inserted} new, ${updated} updated, ${rejected} rejected`
+  const counts = [
+    `${humanCount(inserted)} new`,
+    `${humanCount(updated)} updated`,
+    `${humanCount(rejected)} rejected`,
+  ].join(', ')
   return `${name}: ${plural(rows, 'row')}, ${counts}`
 }
 

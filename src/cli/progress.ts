@@ -22,8 +22,8 @@ export interface ProgressDisplay {
   printNow(): void
   /** Takes the bar off the terminal for other lines; it comes back with the next update. */
   clear(): void
-  /** Clears the bar, or writes the summary line. */
-  finish(): void
+  /** Clears the bar, or writes the summary line: how much in what time, or that it broke off. */
+  finish(succeeded: boolean): void
 }
 
 /**
@@ -61,13 +61,17 @@ export function createProgress(options: ProgressOptions): ProgressDisplay {
 
   const describe = (): string =>
     progressText({ label, latest, points, elapsedMs: now() - startedMs })
-  const emit = (event: string, asJson: boolean): void => {
+  const emit = (event: Event, asJson: boolean): void => {
     const elapsedMs = now() - startedMs
+    const text =
+      event === 'start' || event === 'update'
+        ? describe()
+        : summaryText({ label, latest, elapsedMs, succeeded: event === 'finish' })
     const line = asJson
       ? jsonLine({ type: 'progress', version: 1, event, label, elapsedMs, ...latest })
-      : `akidb: ${describe()}${event === 'finish' ? ', done' : ''}\n`
+      : `akidb: ${text}\n`
     void output.write(line)
-    options.log(describe())
+    options.log(text)
   }
   const draw = (): void => {
     drawnMs = now()
@@ -96,13 +100,15 @@ export function createProgress(options: ProgressOptions): ProgressDisplay {
       clear()
       emit('update', asJson)
     },
-    finish() {
+    finish(succeeded) {
       clearInterval(timer)
       clear()
-      if (mode === 'plain' || mode === 'json') emit('finish', asJson)
+      if (mode === 'plain' || mode === 'json') emit(succeeded ? 'finish' : 'stop', asJson)
     },
   }
 }
+
+type Event = 'start' | 'update' | 'finish' | 'stop'
 
 interface Point {
   readonly ms: number
@@ -128,10 +134,11 @@ interface ProgressState {
 /** `ingest docs: reading, 12 MiB of 300 MiB (4%), 3 MiB/s, 1m36s left, papers.csv`. */
 export function progressText(state: ProgressState): string {
   const { label, latest, points, elapsedMs } = state
-  if (latest === undefined) return `${label}: started, ${humanDuration(elapsedMs)}`
-  const amount = (value: number): string =>
-    latest.unit === 'bytes' ? humanBytes(Math.round(value)) : `${humanCount(value)} ${latest.unit}`
-  const parts = [`${label}: ${latest.stage}`]
+  if (latest === undefined) {
+    return `${label}: started${elapsedMs < 1_000 ? '' : ` ${humanDuration(elapsedMs)} ago`}`
+  }
+  const amount = (value: number): string => amountText(value, latest.unit)
+  const parts = isLabel(latest.stage, label) ? [] : [latest.stage]
   parts.push(
     latest.total === undefined || latest.total === 0
       ? amount(latest.done)
@@ -140,10 +147,14 @@ export function progressText(state: ProgressState): string {
   if (latest.rows !== undefined) parts.push(`${humanCount(latest.rows)} rows`)
   const rate = ratePerSecond(points)
   if (rate !== undefined) parts.push(`${amount(rate)}/s`)
-  if (latest.total !== undefined) parts.push(`${etaText(latest, rate)} left`)
+  const left = leftText(latest, rate)
+  if (left !== undefined) parts.push(left)
   if (latest.item !== undefined) parts.push(escapeLine(latest.item))
-  return parts.join(', ')
+  return `${label}: ${parts.join(', ')}`
 }
+
+/** `ingest docs: ingest, 12 MiB` would say it twice. */
+const isLabel = (stage: string, label: string): boolean => label.split(' ').includes(stage)
 
 const percent = (done: number, total: number): string => `${Math.floor((done / total) * 100)}%`
 
@@ -153,7 +164,30 @@ const ratePerSecond = (points: readonly Point[]): number | undefined => {
   return ((last.done - first.done) * 1_000) / (last.ms - first.ms)
 }
 
-const etaText = (latest: Progress, rate: number | undefined): string => {
-  if (rate === undefined || rate <= 0 || latest.total === undefined) return '—'
-  return humanDuration((Math.max(0, latest.total - latest.done) / rate) * 1_000)
+/** How long the rest takes at this rate; undefined while nobody knows, and at the end. */
+const leftText = (latest: Progress, rate: number | undefined): string | undefined => {
+  if (rate === undefined || rate <= 0 || latest.total === undefined) return undefined
+  const rest = latest.total - latest.done
+  return rest <= 0 ? undefined : `${humanDuration((rest / rate) * 1_000)} left`
 }
+
+interface Summary {
+  readonly label: string
+  readonly latest: Progress | undefined
+  readonly elapsedMs: number
+  readonly succeeded: boolean
+}
+
+/** `ingest docs: done, 300 MiB, 20,000 rows, in 1m40s`. */
+function summaryText({ label, latest, elapsedMs, succeeded }: Summary): string {
+  const time = humanDuration(elapsedMs)
+  if (latest === undefined) return `${label}: ${succeeded ? 'done in' : 'broke off after'} ${time}`
+  const at = isLabel(latest.stage, label) ? '' : ` at ${latest.stage}`
+  const parts = [`${label}: ${succeeded ? 'done' : `broke off${at}`}`]
+  if (latest.done > 0) parts.push(amountText(latest.done, latest.unit))
+  if (latest.rows !== undefined && latest.rows > 0) parts.push(`${humanCount(latest.rows)} rows`)
+  return `${parts.join(', ')}, ${succeeded ? 'in' : 'after'} ${time}`
+}
+
+const amountText = (value: number, unit: string): string =>
+  unit === 'bytes' ? humanBytes(Math.round(value)) : `${humanCount(value)} ${unit}`

@@ -1,3 +1,4 @@
+import { isSha256Hex } from '../core/digest.ts'
 import { hasCode } from '../errors/errors.ts'
 import type { BlobRef, Commit, Manifest, SegmentEntry } from '../format/manifest.ts'
 import { decodeManifest, decodeState } from '../format/manifest-codec.ts'
@@ -185,6 +186,10 @@ class ManifestWalk implements ManifestFindings {
 
   #position(key: string, { commit }: Manifest): void {
     const { logId, size, root } = commit.audit
+    if (!isSha256Hex(logId)) {
+      this.#problems.add('INTEGRITY', key, 'it names an audit log that cannot be')
+      return
+    }
     const known = this.positions.get(logId) ?? []
     known.push({ size, root, where: key })
     this.positions.set(logId, known)

@@ -9,7 +9,7 @@ import { ManifestStore } from './manifest-store.ts'
 import { pinManifest } from './pins.ts'
 import { resolveState } from './resolve.ts'
 import { type ForeignIndexLoader, SegmentReader, segmentIdentity } from './segment-reader.ts'
-import { openView, type View } from './view.ts'
+import { laterView, openView, type View } from './view.ts'
 
 /** Segments of older states kept open beside the head's. */
 const FORMER_READERS_MAX = 64
@@ -24,6 +24,14 @@ export interface CoreOptions {
   readonly folder?: string
 }
 
+/** The last view of the head, and the log's state that it was made from. */
+interface KeptView {
+  readonly head: string
+  readonly log: LogRows | undefined
+  readonly changes: number
+  readonly view: View
+}
+
 /** A collection's head, its open segments and its views: what every operation starts from. */
 export class CollectionCore {
   readonly environment: Environment
@@ -34,7 +42,7 @@ export class CollectionCore {
   readonly #readers = new Map<string, SegmentReader>()
   readonly #unpin = new Map<string, () => Promise<void>>()
   readonly #fresh: Fresh<Manifest>
-  #headView: { readonly key: string; readonly view: View } | undefined
+  #headView: KeptView | undefined
 
   constructor(options: CoreOptions) {
     this.environment = options.environment
@@ -74,16 +82,22 @@ export class CollectionCore {
       return await openView(this.environment.store, manifest, (entry) => this.reader(entry))
     }
     const { head, log } = await this.#headAndLog()
-    const key = `${head.digest}:${log?.version ?? 0}`
-    if (this.#headView?.key === key) return this.#headView.view
+    // Both at one moment: the log may grow while the view is being made.
+    const changes = log?.changes ?? 0
+    const snapshot = log?.touched === 0 ? undefined : log?.snapshot()
+    const kept = this.#headView
+    if (kept?.head === head.digest && kept.log === log) {
+      if (kept.changes === changes) return kept.view
+      const next = log === undefined ? undefined : await laterView(kept.view, snapshot, log.changedSince(kept.changes))
+      if (next !== undefined) {
+        this.#headView = { ...kept, changes, view: next }
+        return next
+      }
+    }
     await this.#pin(head)
-    const view = await openView(
-      this.environment.store,
-      head,
-      (entry) => this.reader(entry),
-      log?.touched === 0 ? undefined : log?.snapshot(),
-    )
-    this.#headView = { key, view }
+    const { store } = this.environment
+    const view = await openView(store, head, (entry) => this.reader(entry), snapshot)
+    this.#headView = { head: head.digest, log, changes, view }
     this.#forget(head)
     return view
   }

@@ -61,8 +61,9 @@ export async function buildIndexes(
             return { state: { ...head.state, index, segments }, changed }
           },
         })
-        const stateRoot = manifest?.commit.stateRoot
-        return { result: undefined, outcome: { version: manifest?.commit.version, stateRoot } }
+        const { digest, commit } = manifest ?? head
+        const { version, stateRoot } = commit
+        return { result: undefined, outcome: { version, manifest: digest, stateRoot } }
       } finally {
         await pin.release()
       }

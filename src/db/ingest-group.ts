@@ -6,6 +6,7 @@ import type { IngestRecord } from '../ingest/records.ts'
 import { type Act, abortAct, beginAct } from './acts.ts'
 import { commitAppend } from './append.ts'
 import type { CollectionCore } from './collection-core.ts'
+import { PiecePool } from './piece-pool.ts'
 import { createWriterPin, type WriterPin } from './pins.ts'
 import { type NewSegment, SegmentBuilder } from './segment-builder.ts'
 import type { NewSource } from './sources.ts'
@@ -31,6 +32,7 @@ export interface GroupCommit {
  */
 export class IngestGroup {
   readonly #core: CollectionCore
+  readonly #pool = new PiecePool()
   readonly #plan: GroupPlan
   readonly #segments: GroupSegment[] = []
   readonly #sources: NewSource[] = []
@@ -47,7 +49,7 @@ export class IngestGroup {
     this.#plan = plan
     this.#signal = signal
     this.pin = createWriterPin(core.environment)
-    this.#builder = new SegmentBuilder(plan)
+    this.#builder = new SegmentBuilder(plan, this.#pool)
   }
 
   /** Says that rows of an input are coming: its digest goes into the audit log's intent. */
@@ -109,7 +111,7 @@ export class IngestGroup {
     await this.#begin()
     const builder = this.#builder
     const sources = this.#builderSources
-    this.#builder = new SegmentBuilder(this.#plan)
+    this.#builder = new SegmentBuilder(this.#plan, this.#pool)
     this.#builderSources = []
     const { environment } = this.#core
     const targets = {

@@ -10,6 +10,8 @@ export interface LogRow {
 /** The newest word of the write-ahead log on every id that it touched: a row, or its deletion. */
 export class LogRows {
   readonly #rows = new Map<string, LogRow | undefined>()
+  /** Every id in the order of its changes. */
+  readonly #journal: string[] = []
   #live = 0
   /** Grows with every change: what is derived from the rows is made anew when it does. */
   version = 0
@@ -43,7 +45,18 @@ export class LogRows {
   forget(id: string): void {
     if (this.#rows.get(id) !== undefined) this.#live--
     this.#rows.delete(id)
+    this.#journal.push(id)
     this.version++
+  }
+
+  /** How many changes there were: a mark for `changedSince`. */
+  get changes(): number {
+    return this.#journal.length
+  }
+
+  /** Ids that changed after a mark, repeats included. */
+  changedSince(mark: number): readonly string[] {
+    return this.#journal.slice(mark)
   }
 
   has(id: string): boolean {

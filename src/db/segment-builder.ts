@@ -13,6 +13,7 @@ import { createFieldIndexBuilder } from '../search/field-index-builder.ts'
 import { createTextIndexBuilder } from '../search/text-index-builder.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { writeBlob } from './blob-store.ts'
+import { PiecePool } from './piece-pool.ts'
 import type { WriterPin } from './pins.ts'
 
 /** One row to be stored. */
@@ -67,15 +68,18 @@ export class SegmentBuilder {
   readonly #dimension: number
   readonly #rowsMax: number
   readonly #ids: string[] = []
-  readonly #pieces: Float32Array[] = []
+  #pieces: Float32Array[] = []
   readonly #pages = createPayloadPageWriter()
   readonly #fields = createFieldIndexBuilder()
   readonly #text
   readonly #sources: number[] = []
   readonly #positions: bigint[] = []
+  readonly #pool: PiecePool
 
-  constructor(plan: SegmentPlan) {
+  /** @param pool where the memory of vectors comes from and goes back to */
+  constructor(plan: SegmentPlan, pool = new PiecePool()) {
     this.#plan = plan
+    this.#pool = pool
     this.#dimension = plan.schema.vectors['']?.dimension ?? 0
     this.#rowsMax = segmentRowsOf(this.#dimension)
     const textFields = plan.schema.text.fields
@@ -107,14 +111,14 @@ export class SegmentBuilder {
     const slot = row % PIECE_ROWS
     if (slot === 0) {
       const rows = Math.min(PIECE_ROWS, this.#rowsMax - row)
-      this.#pieces.push(new Float32Array(rows * this.#dimension))
+      this.#pieces.push(this.#pool.take(rows * this.#dimension))
     }
     this.#pieces[this.#pieces.length - 1]?.set(vector, slot * this.#dimension)
   }
 
   /** Builds the index and writes the blobs. At least one row. */
   async finish(targets: SegmentTargets): Promise<NewSegment> {
-    const built = await this.#buildIndex(targets)
+    const { built, vectors } = await this.#finishVectors(targets)
     const pages = this.#pages.finish()
     const parts = this.#sections(built, pages.sections)
     const total = parts.reduce((sum, part) => sum + bytesIn(part.sections), 0)
@@ -123,9 +127,38 @@ export class SegmentBuilder {
       const sections = parts.flatMap((part) => part.sections)
       blobs.push(await this.#write(targets, 'pack', sections))
     } else {
-      for (const part of parts) blobs.push(await this.#write(targets, part.role, part.sections))
+      for (const { role, sections } of parts) {
+        const written = role === 'vectors' ? vectors : undefined
+        blobs.push(written ?? (await this.#write(targets, role, sections)))
+      }
     }
+    this.#release()
     return { rows: this.rows, blobs, payloadBytes: pages.decodedBytes }
+  }
+
+  /** Builds the index; vectors that get a blob of their own are written meanwhile. */
+  async #finishVectors(
+    targets: SegmentTargets,
+  ): Promise<{ built: BuiltIndex | undefined; vectors: BlobRef | undefined }> {
+    const section = this.#vectorSection()
+    const early = section.bytes >= limits.packBytesMax
+    const [built, vectors] = await Promise.allSettled([
+      this.#buildIndex(targets),
+      early ? this.#write(targets, 'vectors', [section]) : undefined,
+    ])
+    if (built.status === 'rejected') throw built.reason
+    if (vectors.status === 'rejected') throw vectors.reason
+    if (early) this.#release()
+    return { built: built.value, vectors: vectors.value }
+  }
+
+  #release(): void {
+    this.#pool.give(this.#pieces)
+    this.#pieces = []
+  }
+
+  #vectorSection(): SectionInput {
+    return { name: 'vec', bytes: this.rows * this.#dimension * 4, pieces: this.#vectorBytes() }
   }
 
   async #buildIndex(targets: SegmentTargets): Promise<BuiltIndex | undefined> {
@@ -162,11 +195,7 @@ export class SegmentBuilder {
     }
     const parts: RoleSections[] = [{ role: 'ids', sections: encodeIds(this.#ids) }]
     if (built !== undefined) {
-      const bytes = this.rows * this.#dimension * 4
-      parts.push({
-        role: 'vectors',
-        sections: [{ name: 'vec', bytes, pieces: this.#vectorBytes() }],
-      })
+      parts.push({ role: 'vectors', sections: [this.#vectorSection()] })
       parts.push({ role: 'codes', sections: [section('codes', built.codes)] })
       if (built.graph !== undefined) {
         parts.push({ role: 'graph', sections: [section('graph', built.graph)] })

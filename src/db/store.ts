@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs'
-import { AkidbError } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import type {
   CheckResult,
   Collection,
@@ -26,8 +26,14 @@ import { repairStore } from './repair.ts'
 import { listReplays, parseReplayName, removeReplay, replayFolder } from './replays.ts'
 import { storeStatus } from './status.ts'
 import { upgradeStore } from './upgrade.ts'
+import { isLogOpen } from './wal/log-file.ts'
 import { LogOwner } from './wal/log-owner.ts'
-import { askOwner, type OwnerSocket, openOwnerSocket } from './wal/owner-socket.ts'
+import {
+  askOwner,
+  type OwnerCommand,
+  type OwnerSocket,
+  openOwnerSocket,
+} from './wal/owner-socket.ts'
 
 /** How long a commit of the log by another process may take. */
 const FLUSH_TIMEOUT_MS = 120_000
@@ -108,7 +114,9 @@ export class OpenedStore implements Store {
         await recoverActs(environment)
         await checkOutcomes(environment)
       }
-      return new OpenedStore(environment, new OwnerHost(environment), new Map())
+      const host = new OwnerHost(environment, (name) => store.core(name))
+      const store: OpenedStore = new OpenedStore(environment, host, new Map())
+      return store
     } catch (error) {
       await environment.close()
       throw error
@@ -129,8 +137,14 @@ export class OpenedStore implements Store {
   /** @throws NOT_FOUND */
   async collection(name: string): Promise<OpenCollection> {
     const core = this.core(name)
-    const head = await core.head()
-    return new OpenCollection(core, head.commit.collection, this.#host)
+    try {
+      const head = await core.head()
+      return new OpenCollection(core, head.commit.collection, this.#host)
+    } catch (error) {
+      // Names that are none come from outside, as many as somebody likes: they are not kept.
+      if (hasCode(error, 'NOT_FOUND', 'BAD_INPUT')) this.#cores.delete(name)
+      throw error
+    }
   }
 
   /** A collection that may not exist yet: ingest makes it. */
@@ -183,6 +197,9 @@ export class OpenedStore implements Store {
   async drop(name: string): Promise<{ rows: number }> {
     this.#checkWritable()
     const core = this.core(name)
+    await core.head()
+    // So that the states before the drop hold all that was acknowledged. A full disk must not keep one from dropping.
+    await this.#host.flushLog(core).catch(() => undefined)
     const rows = await countOf(core, await core.head())
     await withReserve(this.environment, async () => {
       if (parseReplayName(name) === undefined) await dropCollection(core)
@@ -282,12 +299,14 @@ export class OpenedStore implements Store {
 /** Makes this process the log owner when it must be, and reaches another owner otherwise. */
 class OwnerHost implements CollectionHost {
   readonly #environment: OpenEnvironment
+  readonly #core: (name: string) => CollectionCore
   #owner: Promise<LogOwner> | undefined
   #socket: OwnerSocket | undefined
   current: LogOwner | undefined
 
-  constructor(environment: OpenEnvironment) {
+  constructor(environment: OpenEnvironment, core: (name: string) => CollectionCore) {
     this.#environment = environment
+    this.#core = core
   }
 
   owner(): Promise<LogOwner> {
@@ -300,20 +319,36 @@ class OwnerHost implements CollectionHost {
 
   async #become(): Promise<LogOwner> {
     const owner = await LogOwner.start(this.#environment, { timer: true })
+    const flush = async ({ collection }: OwnerCommand): Promise<void> => {
+      await this.#commitOwn(this.#core(collection))
+    }
+    try {
+      this.#socket = await openOwnerSocket(this.#environment.stateFolder, flush)
+    } catch (error) {
+      await owner.close()
+      throw error
+    }
     this.current = owner
-    this.#socket = await openOwnerSocket(this.#environment.stateFolder, async () => {
-      await owner.fold()
-    })
     return owner
   }
 
+  /** A log that nobody owns any more is taken over, so that what it acknowledged is committed too. */
   async flushLog(core: CollectionCore): Promise<void> {
-    if (this.#owner !== undefined) {
-      await (await this.#owner).fold()
-      return
+    if (this.#owner === undefined) {
+      const command = { cmd: 'flush', collection: core.name } as const
+      const asked = await askOwner(this.#environment.stateFolder, command, FLUSH_TIMEOUT_MS)
+      if (asked === 'done' || this.#environment.mode === 'read') return
+      if (!(await isLogOpen(this.#environment.state, await core.head()))) return
     }
-    const command = { cmd: 'flush', collection: core.name } as const
-    await askOwner(this.#environment.stateFolder, command, FLUSH_TIMEOUT_MS)
+    await this.#commitOwn(core)
+  }
+
+  async #commitOwn(core: CollectionCore): Promise<void> {
+    const owner = await this.owner()
+    const head = await core.head()
+    const owned = await owner.open(head.commit.collection)
+    if (owned !== undefined) await owned.fold()
+    else if (await isLogOpen(this.#environment.state, head)) await owner.log(core, head)
   }
 
   async close(): Promise<void> {

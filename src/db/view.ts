@@ -69,6 +69,32 @@ async function hideLogged(segment: SegmentReader, alive: Bitset, log: LogRows): 
   }
 }
 
+/**
+ * The same state with later log rows: only what changed since is looked up. Undefined where a row
+ * of the log was taken back, which may bring a hidden one back.
+ *
+ * @param log a copy that no longer changes
+ * @param changed ids that changed since `view` was made
+ */
+export async function laterView(
+  view: View,
+  log: LogRows | undefined,
+  changed: readonly string[],
+): Promise<View | undefined> {
+  const ids = new Set(changed)
+  for (const id of ids) if (log?.has(id) !== true) return undefined
+  const segments: ViewSegment[] = []
+  for (const segment of view.segments) {
+    const table = await segment.reader.ids()
+    const alive = segment.alive.clone()
+    for (const id of ids) {
+      for (const row of table.rowsOf(Buffer.from(id, 'utf8'))) alive.remove(row)
+    }
+    segments.push({ ...segment, alive, live: alive.count() })
+  }
+  return { ...view, segments, log }
+}
+
 export const liveCount = (view: View): number =>
   view.segments.reduce((sum, segment) => sum + segment.live, view.log?.live ?? 0)
 

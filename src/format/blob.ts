@@ -33,7 +33,8 @@ export const SEG_VERSION = 1
 /** Sections of one blob; we write at most a dozen. */
 export const SECTIONS_MAX = 64
 
-export type BlobCodec = 'raw' | 'zstd-pages'
+/** Codecs by their number in the header: payload pages are zstd frames, all else stands raw. */
+export const BLOB_CODECS = ['raw', 'zstd-pages'] as const
 
 export interface SectionInput {
   /** 1–8 characters of ASCII. */
@@ -56,6 +57,9 @@ export interface DecodedBlob {
   readonly dimension: number
   readonly sections: ReadonlyMap<string, Uint8Array>
 }
+
+const codecOf = (role: BlobRole): number =>
+  BLOB_CODECS.indexOf(role === 'payload' || role === 'pack' ? 'zstd-pages' : 'raw')
 
 /** Chunk of the hash list of a role's blobs. */
 export const chunkBytesOf = (role: BlobRole): number =>
@@ -112,10 +116,17 @@ interface BlobPlan {
   readonly bodyBytes: number
 }
 
+const SECTION_NAME = /^[!-~]{1,8}$/
+
 function layoutOf(input: BlobInput): BlobPlan {
+  const names = new Set(input.sections.map(({ name }) => name))
+  if (names.size !== input.sections.length || names.size > SECTIONS_MAX) {
+    throw new Error(`a blob has at most ${SECTIONS_MAX} sections, each of another name`)
+  }
   let at = HEADER_BYTES + input.sections.length * SECTION_ENTRY_BYTES
   const offsets: number[] = []
   for (const item of input.sections) {
+    if (!SECTION_NAME.test(item.name)) throw new Error(`no section can be named "${item.name}"`)
     at = align(at)
     offsets.push(at)
     at += item.bytes
@@ -130,7 +141,7 @@ function encodeHeader(input: BlobInput, plan: BlobPlan, chunkBytes: number): Uin
   bytes.writeUInt32LE(SEG_MAGIC, 0)
   bytes.writeUInt16LE(SEG_VERSION, 4)
   bytes.writeUInt16LE(BLOB_ROLES.indexOf(input.role), 6)
-  bytes.writeUInt16LE(input.role === 'payload' || input.role === 'pack' ? 1 : 0, 8)
+  bytes.writeUInt16LE(codecOf(input.role), 8)
   bytes.writeUInt32LE(input.sections.length, 12)
   bytes.writeBigUInt64LE(BigInt(input.records), 16)
   bytes.writeUInt32LE(input.dimension, 24)
@@ -202,10 +213,31 @@ export function decodeBlob(bytes: Uint8Array, ref: BlobRef): DecodedBlob {
   if (bytes.byteLength !== ref.bytes) throw damaged(ref, `${bytes.byteLength} bytes long`)
   const head = decodeBlobHead(bytes, ref)
   const sections = new Map<string, Uint8Array>()
+  let end = HEADER_BYTES + head.sections.size * SECTION_ENTRY_BYTES
   for (const [name, range] of head.sections) {
-    sections.set(name, bytes.subarray(range.offset, range.offset + range.bytes))
+    checkZeros(bytes, { from: end, to: range.offset }, ref)
+    end = range.offset + range.bytes
+    sections.set(name, bytes.subarray(range.offset, end))
+  }
+  const layout = chunkLayout(ref.bytes, ref.chunkBytes)
+  if (layout === undefined) throw damaged(ref, 'its length fits no blob')
+  checkZeros(bytes, { from: end, to: layout.bodyBytes }, ref)
+  const tail = encodeTail(layout.bodyBytes, layout.chunkCount, ref.chunkBytes, ref.bytes)
+  if (Buffer.compare(tail, bytes.subarray(ref.bytes - TAIL_BYTES)) !== 0) {
+    throw damaged(ref, 'its tail is broken')
   }
   return { role: head.role, records: head.records, dimension: head.dimension, sections }
+}
+
+/** What lies between sections, and what is kept free, is zero: no bit of a blob is unchecked. */
+function checkZeros(
+  bytes: Uint8Array,
+  { from, to }: { readonly from: number; readonly to: number },
+  ref: BlobRef,
+): void {
+  for (let at = from; at < to; at++) {
+    if (bytes[at] !== 0) throw damaged(ref, `byte ${at} is not zero`)
+  }
 }
 
 export interface BlobHead {
@@ -215,7 +247,11 @@ export interface BlobHead {
   readonly sections: ReadonlyMap<string, { readonly offset: number; readonly bytes: number }>
 }
 
-/** The header and section table alone; `bytes` holds at least those. */
+/**
+ * The header and section table alone; `bytes` holds at least those.
+ *
+ * @throws INTEGRITY; FORMAT_VERSION for a newer version, codec or requires bit
+ */
 export function decodeBlobHead(bytes: Uint8Array, ref: BlobRef): BlobHead {
   const layout = chunkLayout(ref.bytes, ref.chunkBytes)
   if (layout === undefined) throw damaged(ref, 'its length fits no blob')
@@ -223,40 +259,60 @@ export function decodeBlobHead(bytes: Uint8Array, ref: BlobRef): BlobHead {
   if (view.byteLength < HEADER_BYTES || view.readUInt32LE(0) !== SEG_MAGIC) {
     throw damaged(ref, 'no SEGv magic')
   }
-  if (view.readUInt16LE(4) !== SEG_VERSION || view.readUInt16LE(10) !== 0) {
-    throw new AkidbError('FORMAT_VERSION', `blob ${ref.digest} is of a newer format`, {
-      hint: 'Open it with a newer akidb.',
-    })
-  }
+  checkVersion(view, ref)
   const role = BLOB_ROLES[view.readUInt16LE(6)]
+  if (role === undefined || role !== ref.role) {
+    throw damaged(ref, `its role is ${role ?? 'unknown'}`)
+  }
+  if (view.readUInt16LE(8) !== codecOf(role)) throw damaged(ref, 'its codec is another')
+  if (view.readUInt32LE(28) !== ref.chunkBytes || ref.chunkBytes !== chunkBytesOf(role)) {
+    throw damaged(ref, 'its chunks are of another size')
+  }
+  if (view.readBigUInt64LE(40) !== BigInt(layout.bodyBytes)) throw damaged(ref, 'wrong body length')
+  checkZeros(view, { from: 48, to: HEADER_BYTES }, ref)
+  const records = Number(view.readBigUInt64LE(16))
+  const dimension = view.readUInt32LE(24)
+  if (!Number.isSafeInteger(records) || dimension > limits.dimensionMax) {
+    throw damaged(ref, `it says ${records} records of dimension ${dimension}`)
+  }
+  return { role, records, dimension, sections: decodeSectionTable(view, layout.bodyBytes, ref) }
+}
+
+function checkVersion(view: Buffer, ref: BlobRef): void {
+  const version = view.readUInt16LE(4)
+  const newer = version !== SEG_VERSION || view.readUInt16LE(10) !== 0
+  if (!newer && view.readUInt16LE(8) < BLOB_CODECS.length) return
+  throw new AkidbError('FORMAT_VERSION', `blob ${ref.digest} is of a newer format`, {
+    hint: 'Open it with a newer akidb.',
+  })
+}
+
+/** Sections in the order of the table: each where the one before it ends, at the next multiple. */
+function decodeSectionTable(view: Buffer, bodyBytes: number, ref: BlobRef): BlobHead['sections'] {
   const count = view.readUInt32LE(12)
-  if (role !== ref.role) throw damaged(ref, `its role is ${role ?? 'unknown'}`)
-  if (count > SECTIONS_MAX || Number(view.readBigUInt64LE(32)) !== HEADER_BYTES) {
+  let end = HEADER_BYTES + count * SECTION_ENTRY_BYTES
+  if (count > SECTIONS_MAX || view.readBigUInt64LE(32) !== BigInt(HEADER_BYTES)) {
     throw damaged(ref, 'its section table is broken')
   }
-  if (view.byteLength < HEADER_BYTES + count * SECTION_ENTRY_BYTES) {
-    throw damaged(ref, 'its section table is cut')
-  }
-  if (Number(view.readBigUInt64LE(40)) !== layout.bodyBytes) throw damaged(ref, 'wrong body length')
+  if (view.byteLength < end || bodyBytes < end) throw damaged(ref, 'its section table is cut')
   const sections = new Map<string, { offset: number; bytes: number }>()
-  let end = HEADER_BYTES + count * SECTION_ENTRY_BYTES
   for (let i = 0; i < count; i++) {
     const at = HEADER_BYTES + i * SECTION_ENTRY_BYTES
     const name = view.toString('latin1', at, at + 8).replace(/\0+$/, '')
     const offset = Number(view.readBigUInt64LE(at + 8))
     const length = Number(view.readBigUInt64LE(at + 16))
-    if (offset !== align(end) || offset + length > layout.bodyBytes || sections.has(name)) {
+    if (!SECTION_NAME.test(name) || sections.has(name)) {
+      throw damaged(ref, `section ${JSON.stringify(name)} has no name of its own`)
+    }
+    if (offset !== align(end) || offset + length > bodyBytes) {
       throw damaged(ref, `section ${JSON.stringify(name)} lies outside`)
     }
+    checkZeros(view, { from: at + 24, to: at + SECTION_ENTRY_BYTES }, ref)
     sections.set(name, { offset, bytes: length })
     end = offset + length
   }
-  return {
-    role,
-    records: Number(view.readBigUInt64LE(16)),
-    dimension: view.readUInt32LE(24),
-    sections,
-  }
+  if (align(end) !== bodyBytes) throw damaged(ref, 'bytes after its last section')
+  return sections
 }
 
 /** @throws INTEGRITY unless the bytes are the blob that `ref` names. */

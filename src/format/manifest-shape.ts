@@ -11,12 +11,16 @@ import {
   text,
   whole,
 } from '../core/shape.ts'
+import { chunkBytesOf } from './blob.ts'
+import { chunkLayout } from './chunks.ts'
 import {
   BLOB_ROLES,
   type BlobRef,
+  type BlobRole,
   COMMIT_ACTS,
   type CollectionState,
   type Commit,
+  type SegmentEntry,
 } from './manifest.ts'
 
 const digest = text(/^[0-9a-f]{64}$/)
@@ -115,3 +119,47 @@ export const commitShape: Check<Commit> = object(
   },
   true,
 )
+
+/**
+ * What is wrong with a state whose fields are all of the right kind, if anything: keys and ordinals
+ * are used once and below the next one, no blob stands in another's place, and nothing is larger
+ * than what holds it.
+ */
+export function stateFlaw(state: CollectionState): string | undefined {
+  const keys = new Set<number>()
+  for (const segment of state.segments) {
+    if (keys.has(segment.key) || segment.key >= state.nextSegment) {
+      return `segment key ${segment.key} is not one of its own`
+    }
+    keys.add(segment.key)
+    const flaw = segmentFlaw(segment, state.nextSource)
+    if (flaw !== undefined) return `segment ${segment.key} ${flaw}`
+  }
+  let last = -1
+  for (const { ordinal } of state.sources) {
+    if (ordinal <= last || ordinal >= state.nextSource) return `source ${ordinal} is out of order`
+    last = ordinal
+  }
+  if (state.sourcesBlob !== undefined && !fitsRole(state.sourcesBlob, 'sources')) {
+    return 'the blob of sources is none'
+  }
+  return state.index.m > state.index.efConstruction ? 'efConstruction is below m' : undefined
+}
+
+function segmentFlaw(segment: SegmentEntry, nextSource: number): string | undefined {
+  const roles = new Set(segment.blobs.map(({ role }) => role))
+  if (roles.size !== segment.blobs.length || roles.has('tombstones') || roles.has('sources')) {
+    return 'has blobs that do not belong together'
+  }
+  if (!segment.blobs.every((ref) => fitsRole(ref, ref.role))) return 'has a blob of no such size'
+  if (segment.sources.some((ordinal) => ordinal >= nextSource)) return 'names a source to come'
+  const { tombstones } = segment
+  if (tombstones === undefined) return undefined
+  if (!fitsRole(tombstones, 'tombstones')) return 'has tombstones that are none'
+  return tombstones.count > segment.rows ? 'has more dead rows than rows' : undefined
+}
+
+const fitsRole = (ref: BlobRef, role: BlobRole): boolean =>
+  ref.role === role &&
+  ref.chunkBytes === chunkBytesOf(role) &&
+  chunkLayout(ref.bytes, ref.chunkBytes) !== undefined

@@ -1,14 +1,21 @@
 import { logSearches } from '../db/audit-ops.ts'
 import { openStore } from '../db/store.ts'
 import type { StoreRequest } from '../db/store-request.ts'
+import type { SearchBatch } from './search-journal.ts'
 import { type ServerRequest, serve } from './serve.ts'
 
 export interface ServeStoreRequest
   extends StoreRequest,
-    Pick<ServerRequest, 'host' | 'port' | 'onReady' | 'onLog'> {}
+    Pick<ServerRequest, 'host' | 'port' | 'onReady' | 'onLog'> {
+  /** What the audit log keeps of searches; default 'digest'. */
+  readonly auditQueries?: 'off' | 'digest' | 'full'
+  /** Refuse searches while their entries cannot be written. */
+  readonly auditRequired?: boolean
+}
 
 /**
- * Opens a store, becomes the owner of its write-ahead log and serves it until `signal` aborts; then commits the log.
+ * Opens a store, becomes the owner of its write-ahead log and serves it until `signal` aborts; then
+ * commits the log.
  *
  * @throws LOCKED where another process owns the log or the port is taken, NOT_FOUND, AUTH
  */
@@ -16,23 +23,26 @@ export async function serveStore(
   request: ServeStoreRequest,
 ): Promise<{ readonly requests: number; readonly elapsedMs: number }> {
   const startedMs = performance.now()
+  const policy = request.auditQueries ?? 'digest'
   const store = await openStore({ ...request, mode: 'write' })
   try {
     await store.own()
+    const onSearches = (batches: readonly SearchBatch[]): Promise<void> =>
+      logSearches(
+        store,
+        batches.map(({ collection, stateRoot, queries }) => ({
+          collection,
+          stateRoot,
+          policy,
+          query: queries.join('\n'),
+          queries: queries.length,
+        })),
+      )
     const { requests } = await serve(store, {
       ...request,
       rowsAtRisk: () => store.rowsAtRisk(),
-      onSearches: (batches) =>
-        logSearches(
-          store,
-          batches.map(({ collection, stateRoot, queries }) => ({
-            collection,
-            stateRoot,
-            policy: 'digest',
-            query: queries.join('\n'),
-            queries: queries.length,
-          })),
-        ),
+      searchesRequired: request.auditRequired === true,
+      ...(policy === 'off' ? {} : { onSearches }),
     })
     return { requests, elapsedMs: Math.round(performance.now() - startedMs) }
   } finally {

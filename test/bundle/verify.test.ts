@@ -102,10 +102,12 @@ describe('a sound bundle', () => {
   it('has as many pages as its records need', async () => {
     const count = limits.bundlePageRecordsMax + 1
     const blobs = await Promise.all(
-      Array.from({ length: count }, (_, i) => makeBlob(40, `tiny ${i}`, 'ids')),
+      Array.from({ length: count }, (_, i) =>
+        makeBlob(40, `tiny ${i}`, i % 2 === 0 ? 'ids' : 'origin'),
+      ),
     )
-    const segments = Array.from({ length: Math.ceil(count / 11) }, (_, i) =>
-      segmentOf(i, ...blobs.slice(i * 11, i * 11 + 11)),
+    const segments = Array.from({ length: Math.ceil(count / 2) }, (_, i) =>
+      segmentOf(i, ...blobs.slice(i * 2, i * 2 + 2)),
     )
     const state = stateOf(...segments)
     const collections = [

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { progressText } from '../../src/cli/progress.ts'
 import type { OnProgress } from '../../src/db/api.ts'
+import { AkidbError } from '../../src/errors/errors.ts'
 import { fakeEngine } from './support/fake-engine.ts'
 import { jsonLines, run } from './support/run.ts'
 
@@ -17,7 +19,18 @@ describe('progress', () => {
   it('is a start line and a summary without a terminal', async () => {
     const engine = work((onProgress) => onProgress({ stage: 'x', done: 7, unit: 'blobs' }))
     const ran = await run(['check'], { engine })
-    expect(ran.stderr).toMatch(/^akidb: check: started.*\nakidb: check: x, 7 blobs, done\n$/)
+    expect(ran.stderr).toMatch(/^akidb: check: started\nakidb: check: done, 7 blobs, in \d+ ms\n$/)
+  })
+
+  it('says that work broke off, and never that it is done', async () => {
+    const engine = work((onProgress) => {
+      onProgress({ stage: 'x', done: 7, unit: 'blobs' })
+      throw new AkidbError('NO_SPACE', 'the disk is full')
+    })
+    const ran = await run(['check'], { engine })
+    expect(ran.exit).toBe(27)
+    expect(ran.stderr).toMatch(/\nakidb: check: broke off at x, 7 blobs, after \d+ ms\n/)
+    expect(ran.stderr).not.toContain('done')
   })
 
   it('is a bar on a terminal, drawn at once and at most ten times a second', async () => {
@@ -56,16 +69,24 @@ describe('progress', () => {
     expect(ran.stderr).toContain('\r\u001b[2Kakidb: warning: torn\n')
   })
 
-  it('knows rate and rest after a while', async () => {
-    let ms = 0
-    const engine = work((onProgress) => {
-      for (let i = 0; i <= 10; i++) {
-        ms = i * 1000
-        onProgress({ stage: 'r', done: i * 100, total: 2000, unit: 'rows' })
-      }
-    })
-    const ran = await run(['check', '--progress', 'plain'], { engine, now: () => ms })
-    expect(ran.stderr).toContain('r, 1,000 rows of 2,000 rows (50%), 100 rows/s, 10.0 s left, done')
+  it('knows rate and rest after a while', () => {
+    const points = Array.from({ length: 11 }, (_, i) => ({
+      ms: i * 1000,
+      done: i * 100,
+      stage: 'r',
+    }))
+    const textAt = (done: number) => {
+      const latest = { stage: 'r', done, total: 2000, unit: 'rows' } as const
+      return progressText({ label: 'check', latest, points, elapsedMs: 10_000 })
+    }
+    expect(textAt(1_000)).toBe('check: r, 1,000 rows of 2,000 rows (50%), 100 rows/s, 10.0 s left')
+    expect(textAt(2_000)).toBe('check: r, 2,000 rows of 2,000 rows (100%), 100 rows/s')
+  })
+
+  it('promises no end while it knows no rate', () => {
+    const latest = { stage: 'check', done: 1, total: 2, unit: 'bytes' } as const
+    const text = progressText({ label: 'check', latest, points: [], elapsedMs: 5 })
+    expect(text).toBe('check: 1 B of 2 B (50%)')
   })
 
   it('is JSON where that was asked for, and silent for short work under --json', async () => {

@@ -57,7 +57,7 @@ describe('the meaning of a filter', () => {
     expect(passes({ people: 'Bo' }, payload)).toBe(false)
   })
 
-  it('lets except through where some value is none of the list, never where there is no value', () => {
+  it('lets except through where some value is not in the list, never without a value', () => {
     const filter = on({ key: 'lang', match: { except: ['fi'] } })
     expect(passes(filter, { lang: 'sv' })).toBe(true)
     expect(passes(filter, { lang: 'fi' })).toBe(false)

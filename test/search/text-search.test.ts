@@ -135,14 +135,13 @@ describe('searchText', () => {
     expect(searchText({ segments: [dead], query: 'word', k: 5 })).toEqual(nothing)
   })
 
-  it('reads words that are names of the language itself, and numbers', () => {
-    const rows = [object({ t: '__proto__ constructor', n: 1984 }), object({ t: 'toString' })]
-    const segments = [whole(indexOf(['t', 'n'], rows))]
+  it('reads words that are names of the language itself', () => {
+    const rows = [object({ t: '__proto__ constructor' }), object({ t: 'toString' })]
+    const segments = [whole(indexOf(['t'], rows))]
     for (const [query, row] of [
       ['constructor', 0],
       ['proto', 0],
       ['tostring', 1],
-      ['1984', 0],
     ] as const) {
       expect(searchText({ segments, query, k: 5 }).hits.map((hit) => hit.row)).toEqual([row])
     }
@@ -153,7 +152,9 @@ describe('searchText', () => {
     const segments = [whole(indexOf(['t'], [object({ t: 'a' })]))]
     const longest = 'a '.repeat(limits.queryTextBytesMax / 2)
     expect(searchText({ segments, query: longest, k: 1 }).matched).toBe(1)
-    expect(() => searchText({ segments, query: `${longest}a`, k: 1 })).toThrow('queryTextBytesMax')
+    expect(() => searchText({ segments, query: `${longest}a`, k: 1 })).toThrow(
+      `${limits.queryTextBytesMax + 1} bytes`,
+    )
   })
 })
 
@@ -171,15 +172,16 @@ describe('the bytes', () => {
     const long = [object({ t: 'w '.repeat(70_000) }), object({ t: 'w '.repeat(300) }), object({})]
     const index = indexOf(['t'], long)
     expect([...index.lengths()]).toEqual([70_000, 300, 0])
-    const { rows: found, counts } = index.postings('w')
-    expect([[...found], [...counts]]).toEqual([
+    const found = index.postings('w')
+    const first = (array?: Uint32Array) => [...(array ?? [])].slice(0, found?.count)
+    expect([first(found?.rows), first(found?.counts)]).toEqual([
       [0, 1],
       [70_000, 300],
     ])
   })
 
   it('are refused for another number of rows', () => {
-    expect(() => openTextIndex(bytes, 31)).toThrow('another segment')
+    expect(() => openTextIndex(bytes, 31)).toThrow('another number of rows')
   })
 
   it('never crash, cut or flipped: rows of the segment, or INTEGRITY', () => {
@@ -191,7 +193,7 @@ describe('the bytes', () => {
         for (const { row } of hits) expect(row).toBeLessThan(rows.length)
       } catch (error) {
         expect(error).toBeInstanceOf(AkidbError)
-        expect(error).toMatchObject({ code: 'INTEGRITY' })
+        expect((error as AkidbError).code).toMatch(/^(INTEGRITY|FORMAT_VERSION)$/)
         refused++
       }
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { TOKEN_UNITS_MAX, tokenize } from '../../src/search/tokenizer.ts'
+import { tokenize } from '../../src/search/tokenizer.ts'
 import { UNICODE_VERSION } from '../../src/search/unicode-tables.ts'
 import { randomOf, seedOf } from './random.ts'
 
@@ -46,14 +46,5 @@ describe('plain/1', () => {
       )
       expect(tokenize(text)).toEqual(wanted)
     }
-  })
-
-  it('cuts a long run, never within a character', () => {
-    for (const length of [TOKEN_UNITS_MAX - 1, TOKEN_UNITS_MAX, TOKEN_UNITS_MAX + 1, 100_000]) {
-      expect(tokenize('X'.repeat(length))).toEqual(['x'.repeat(Math.min(length, TOKEN_UNITS_MAX))])
-    }
-    const [token] = tokenize(`a${'𠀀'.repeat(TOKEN_UNITS_MAX)}`)
-    expect(token?.isWellFormed()).toBe(true)
-    expect(token).toHaveLength(TOKEN_UNITS_MAX - 1)
   })
 })

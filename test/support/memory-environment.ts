@@ -6,6 +6,7 @@ import { CollectionCore } from '../../src/db/collection-core.ts'
 import type { Environment } from '../../src/db/environment.ts'
 import { logSource } from '../../src/db/log-view.ts'
 import { AUDIT_LOCK, namedPositions } from '../../src/db/open-environment.ts'
+import { STORE_FILE } from '../../src/db/store-file.ts'
 import type { LogOwner } from '../../src/db/wal/log-owner.ts'
 import type { LockManager } from '../../src/storage/locks.ts'
 import { createMemoryLocks, type MemoryLocks } from '../../src/storage/memory-locks.ts'
@@ -99,7 +100,7 @@ export function createTestMachine(options: MachineOptions = {}): TestMachine {
   const locks = createMemoryLocks({ clock })
   let count = 0
   const machine: TestMachine = {
-    store: options.store ?? createMemoryStore({ clock }),
+    store: options.store ?? newStore(clock),
     state: options.state ?? createMemoryStore({ clock }),
     locks,
     clock,
@@ -109,6 +110,15 @@ export function createTestMachine(options: MachineOptions = {}): TestMachine {
     start: (process = {}) => startProcess(machine, process, `p${count++}`),
   }
   return machine
+}
+
+/** An empty store. In memory a put is done when it is called. */
+function newStore(clock: TestClock): ObjectStore {
+  const store = createMemoryStore({ clock })
+  const createdAt = '2026-01-01T00:00:00.000Z'
+  const file = { format: 'akidb-store/1', id: '0'.repeat(32), kind: 'working', createdAt }
+  void store.put(STORE_FILE, Buffer.from(`${JSON.stringify(file)}\n`))
+  return store
 }
 
 function startProcess(machine: TestMachine, options: ProcessOptions, number: string): TestProcess {

@@ -3,7 +3,7 @@ import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import type { ImportResult } from '../engine.ts'
-import { humanBytes, humanDuration, shortDigest } from '../human.ts'
+import { humanBytes, humanCount, humanDuration, plural, shortDigest } from '../human.ts'
 import { dryRun } from '../option-kinds.ts'
 
 interface ImportFlags {
@@ -58,14 +58,17 @@ export const defineImport = (command: Command, app: App): void => {
 const importText = (result: ImportResult, dry: boolean): string => {
   const lines = result.collections.map(({ name, before, after, inserted, deleted }) => {
     const from = before === null ? 'new' : shortDigest(before)
-    const same = before === after ? ', no change' : `, ${inserted} inserted, ${deleted} deleted`
-    return `${name}: ${from} to ${shortDigest(after)}${same}`
+    const change =
+      before === after
+        ? 'no change'
+        : `${humanCount(inserted)} inserted, ${humanCount(deleted)} deleted`
+    return `${name}: ${from} to ${shortDigest(after)}, ${change}`
   })
   const { present, copied } = result.blobs
   const verb = dry ? 'would copy' : 'copied'
   lines.push(
-    `${verb} ${copied} blobs (${humanBytes(result.bytes)}), ${present} were here, ` +
-      `in ${humanDuration(result.elapsedMs)}`,
+    `${verb} ${plural(copied, 'blob')} of ${humanCount(present + copied)}, ` +
+      `read ${humanBytes(result.bytes)} in ${humanDuration(result.elapsedMs)}`,
   )
   return lines.join('\n')
 }

@@ -35,6 +35,9 @@ export const defineShow = (command: Command, app: App): void => {
   )
 }
 
+const indexText = ({ index: { type, m, efConstruction } }: CollectionInfo): string =>
+  type === 'flat' ? type : `${type}, m ${m}, ef-construction ${efConstruction}`
+
 const infoText = (info: CollectionInfo): string => {
   const deleted = info.segments.reduce((sum, segment) => sum + segment.deleted, 0)
   const head = fields([
@@ -45,7 +48,7 @@ const infoText = (info: CollectionInfo): string => {
     ['version', info.manifestVersion],
     ['state root', info.stateRoot],
     ['segments', `${info.segments.length}, ${plural(deleted, 'hidden row')}`],
-    ['index', `${info.index.type}, m ${info.index.m}, ef ${info.index.efConstruction}`],
+    ['index', info.dimension === null ? null : indexText(info)],
     ['text fields', info.schema.text.fields.join(', ') || null],
     ['size', humanBytes(info.bytes)],
     ['following', info.following],

@@ -1,4 +1,5 @@
 import { AkidbError, hasCode } from '../../errors/errors.ts'
+import type { Manifest } from '../../format/manifest.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import {
   type DecodedGroup,
@@ -42,6 +43,12 @@ export async function logLength(
 ): Promise<number> {
   const last = (await pieces(state, collectionId, epoch)).at(-1)
   return last === undefined ? 0 : last.start + last.bytes
+}
+
+/** Whether the log of a head's epoch holds entries that no commit folded. */
+export async function isLogOpen(state: ObjectStore, { commit }: Manifest): Promise<boolean> {
+  const length = await logLength(state, commit.collection, commit.epoch)
+  return length > (commit.log?.folded ?? 0)
 }
 
 /**
@@ -139,11 +146,6 @@ export class LogWriter {
     for (const piece of await pieces(this.#state, this.#collectionId, this.#epoch)) {
       if (piece.start + piece.bytes <= folded) await this.#state.delete(piece.key)
     }
-  }
-
-  /** Removes all of it: the collection is gone. */
-  async remove(): Promise<void> {
-    await this.rotate(Number.MAX_SAFE_INTEGER)
   }
 }
 

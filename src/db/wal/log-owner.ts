@@ -53,9 +53,7 @@ export class LogOwner {
     const failures: unknown[] = []
     for (const [id, taken] of [...this.#logs]) {
       try {
-        const log = await taken
-        // Kept where it was replaced: writes to it must go on to fail.
-        if (!(await log.fold()) && log.openEntries === 0) this.#logs.delete(id)
+        if ((await (await taken).fold()) === 'gone') this.#logs.delete(id)
       } catch (error) {
         failures.push(error)
       }

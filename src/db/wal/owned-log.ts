@@ -26,6 +26,8 @@ interface Rotation extends Pick<Waiting, 'done' | 'failed'> {
   readonly folded: number
 }
 
+export type FoldResult = 'done' | 'gone' | 'replaced'
+
 /**
  * The write-ahead log of one collection in the hands of its owner.
  *
@@ -38,7 +40,7 @@ export class OwnedLog {
   readonly #collectionId: string
   readonly #epoch: number
   readonly #writer: LogWriter
-  #placed: readonly PlacedEntry[] = []
+  #placed: PlacedEntry[] = []
   #rows = new LogRows()
   /** Digest of the head that `#rows` stand on; empty: to be replayed. */
   #base: string
@@ -48,7 +50,7 @@ export class OwnedLog {
   #waiting: Waiting[] = []
   #rotations: Rotation[] = []
   #writing: Promise<void> | undefined
-  #folding: Promise<boolean> | undefined
+  #folding: Promise<FoldResult> | undefined
   /** The epoch of whoever took over; this owner writes no more then. */
   #replacedBy: number | undefined
 
@@ -110,9 +112,9 @@ export class OwnedLog {
   /**
    * Commits all entries that are acknowledged; commits nothing where there are none.
    *
-   * @returns false where there is nothing left to own: the collection is gone, or another process took over
+   * @returns 'gone' where the collection was dropped, 'replaced' where another process took over and committed it
    */
-  async fold(): Promise<boolean> {
+  async fold(): Promise<FoldResult> {
     while (this.#folding !== undefined) await this.#folding.catch(() => undefined)
     this.#folding = this.#foldNow().finally(() => {
       this.#folding = undefined
@@ -203,30 +205,31 @@ export class OwnedLog {
     group: readonly Waiting[],
     { first, base }: { readonly first: number; readonly base: string },
   ): void {
-    const placed: PlacedEntry[] = []
+    // A commit that came while they were written may have seen them, and then they lose to it.
+    if (this.#base !== base) this.#base = ''
     let end = first
     for (const { entries, encoded } of group) {
       entries.forEach((entry, i) => {
         end += encoded[i]?.byteLength ?? 0
-        placed.push({ entry, end })
+        this.#placed.push({ entry, end })
+        if (this.#base !== '') applyEntry(this.#rows, entry)
       })
     }
-    this.#placed = [...this.#placed, ...placed]
-    // A commit that came while they were written may have seen them, and then they lose to it.
-    if (this.#base !== base) this.#base = ''
-    else for (const { entry } of placed) applyEntry(this.#rows, entry)
   }
 
-  async #foldNow(): Promise<boolean> {
+  async #foldNow(): Promise<FoldResult> {
     for (let attempt = 0; attempt < FOLD_ATTEMPTS_MAX; attempt++) {
       const head = await this.#core.manifests.newest()
-      if (head === undefined || this.#isGone(head)) return await this.#discard()
-      if (!this.owns(head)) return false
+      if (head === undefined || this.#isGone(head)) {
+        await this.#discard()
+        return 'gone'
+      }
+      if (!this.owns(head)) return 'replaced'
       const due = await this.#inTurn(async () => ({
         rows: (await this.#rowsOn(head)).snapshot(),
         folded: this.#placed.at(-1)?.end,
       }))
-      if (due.folded === undefined) return true
+      if (due.folded === undefined) return 'done'
       const { folded, rows } = due
       const log = { epoch: this.#epoch, folded, seen: folded }
       const done = await commitLogRows(this.#core, { head, rows, log, ownEpoch: this.#epoch })
@@ -237,7 +240,7 @@ export class OwnedLog {
         this.#base = ''
       })
       await this.#rotate(folded)
-      return true
+      return 'done'
     }
     throw new AkidbError(
       'CONFLICT',
@@ -250,13 +253,12 @@ export class OwnedLog {
   }
 
   /** The collection was dropped, and its log with it. */
-  async #discard(): Promise<boolean> {
+  async #discard(): Promise<void> {
     await this.#inTurn(() => {
       this.#placed = []
       this.#base = ''
     })
     await this.#rotate(Number.MAX_SAFE_INTEGER)
-    return false
   }
 
   #rotate(folded: number): Promise<void> {

@@ -84,7 +84,8 @@ async function commitTakeover(
           return { state: head.state, stateBytes: head.stateBytes, changed, epoch, log }
         },
       })
-      return { result: manifest, outcome: { epoch, version: manifest?.commit.version } }
+      const version = manifest?.commit.version
+      return { result: manifest, outcome: { epoch, version, manifest: manifest?.digest } }
     })
   } catch (error) {
     if (isHeadMoved(error)) return undefined
