@@ -17,8 +17,10 @@ export function parseInstant(text: string): bigint | undefined {
   const time = [Number(hour ?? 0), Number(minute ?? 0), Number(second ?? 0)] as const
   if (date[1] < 1 || date[1] > 12 || time[0] > 23 || time[1] > 59 || time[2] > 59) return undefined
   if (date[2] < 1 || date[2] > daysIn(date[0], date[1])) return undefined
+  const offset = zoneSeconds(zone ?? 'Z')
+  if (offset === undefined) return undefined
   const ms = Date.UTC(2000, 0, 1) + daysFrom2000(...date) * DAY_MS
-  const seconds = time[0] * 3_600 + time[1] * 60 + time[2] - zoneSeconds(zone ?? 'Z')
+  const seconds = time[0] * 3_600 + time[1] * 60 + time[2] - offset
   const nanoseconds = BigInt((fraction ?? '').padEnd(9, '0'))
   return BigInt(ms) * 1_000_000n + BigInt(seconds) * 1_000_000_000n + nanoseconds
 }
@@ -40,9 +42,11 @@ function daysFrom2000(year: number, month: number, day: number): number {
   return days + day - 1
 }
 
-function zoneSeconds(zone: string): number {
+/** Seconds east of UTC; undefined for hours or minutes that no clock shows. */
+function zoneSeconds(zone: string): number | undefined {
   if (zone === 'Z' || zone === 'z') return 0
   const hours = Number(zone.slice(1, 3))
   const minutes = Number(zone.slice(-2))
+  if (hours > 23 || minutes > 59) return undefined
   return (zone.startsWith('-') ? -1 : 1) * (hours * 3_600 + minutes * 60)
 }

@@ -17,7 +17,7 @@ import type { WriterPin } from './pins.ts'
  * tested, so that a garbage collection that runs meanwhile does not take it.
  */
 export async function writeBlob(
-  store: ObjectStore,
+  store: Pick<ObjectStore, 'stage'>,
   pin: WriterPin,
   input: BlobInput,
 ): Promise<BlobRef> {

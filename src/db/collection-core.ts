@@ -102,7 +102,10 @@ export class CollectionCore {
     return view
   }
 
-  /** A head with the log rows that belong to it: where the log was committed in between, the newer head. */
+  /**
+   * A head with the log rows that belong to it: where the log was committed in between, the newer
+   * head.
+   */
   async #headAndLog(): Promise<{ head: Manifest; log: LogRows | undefined }> {
     let head = await this.#fresh.get(() => this.head())
     for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {

@@ -8,8 +8,8 @@ import type { LogOwner } from './wal/log-owner.ts'
 import { replayLog } from './wal/replay.ts'
 
 /**
- * The log rows of a collection as a process sees them: the owner's memory where this process is the owner, else a
- * replay of the files. Replays are kept for as long as neither head nor log change.
+ * The log rows of a collection as a process sees them: the owner's memory where this process is the
+ * owner, else a replay of the files. Replays are kept for as long as neither head nor log change.
  */
 export function logSource(
   core: () => CollectionCore,
@@ -79,7 +79,9 @@ class LogFiles {
     }
   }
 
-  /** Whether the log was committed after this head: its files are no longer all that the head lacks. */
+  /**
+   * Whether the log was committed after this head: its files are no longer all that the head lacks.
+   */
   async #isStale(head: Manifest): Promise<boolean> {
     const { manifests } = this.#core()
     const version = await manifests.newestVersion()

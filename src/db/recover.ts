@@ -43,19 +43,17 @@ async function writeOutcome(
   if (intent === undefined) return
   const audit = await environment.audit()
   const { collection } = intent
-  const manifest =
-    collection === undefined
-      ? undefined
-      : await manifestOfAct(environment, collection, { id, logId: audit.logId, seq: intent.seq })
-  const details =
-    manifest === undefined
-      ? { result: 'aborted', code: 'INTERRUPTED' }
-      : {
-          result: 'recovered',
-          version: manifest.commit.version,
-          manifest: manifest.digest,
-          stateRoot: manifest.commit.stateRoot,
-        }
+  const committed: CommittedManifest[] = []
+  for (const name of await collectionsOf(environment, intent)) {
+    const found = await manifestOfAct(environment, name, {
+      id,
+      logId: audit.logId,
+      seq: intent.seq,
+    })
+    if (found === undefined) continue
+    const { version, stateRoot } = found.commit
+    committed.push({ collection: name, version, manifest: found.digest, stateRoot })
+  }
   await audit.append([
     {
       act: intent.act,
@@ -63,10 +61,40 @@ async function writeOutcome(
       actId: id,
       actor: environment.actor,
       ...(collection === undefined ? {} : { collection }),
-      details,
+      details: outcomeOf(collection, committed),
     },
   ])
 }
+
+interface CommittedManifest {
+  readonly collection: string
+  readonly version: number
+  readonly manifest: string
+  readonly stateRoot: string
+}
+
+function outcomeOf(
+  collection: string | undefined,
+  committed: readonly CommittedManifest[],
+): Record<string, unknown> {
+  const [first] = committed
+  if (first === undefined) return { result: 'aborted', code: 'INTERRUPTED' }
+  if (collection === undefined) return { result: 'recovered', manifests: committed }
+  const { version, manifest, stateRoot } = first
+  return { result: 'recovered', version, manifest, stateRoot }
+}
+
+/** An import names no collection: it may commit to several. */
+async function collectionsOf(
+  environment: Environment,
+  intent: NonNullable<ActEntries['intent']>,
+): Promise<readonly string[]> {
+  if (intent.collection !== undefined) return [intent.collection]
+  return intent.act === 'import' ? await collectionNames(environment) : []
+}
+
+/** Acts that began before another one, and committed after it: no more than run at once. */
+const OVERTAKEN_MAX = 1_000
 
 /** The manifest that an act committed, if it did: its log position is beyond the act's intent. */
 async function manifestOfAct(
@@ -74,10 +102,13 @@ async function manifestOfAct(
   collection: string,
   act: { id: string; logId: string; seq: number },
 ): Promise<Manifest | undefined> {
+  let overtaken = 0
   for await (const manifest of new ManifestStore(environment.store, collection).history()) {
     const { audit, actId } = manifest.commit
     if (actId === act.id) return manifest
-    if (audit.logId === act.logId && audit.size <= act.seq) return undefined
+    // Not the end yet: an act with an older intent may have committed after this one.
+    const before = audit.logId === act.logId && audit.size <= act.seq
+    if (before && ++overtaken >= OVERTAKEN_MAX) return undefined
   }
   return undefined
 }

@@ -38,7 +38,7 @@ export interface SegmentPlan {
 export interface NewSegment extends Omit<SegmentEntry, 'key' | 'sources' | 'tombstones'> {}
 
 export interface SegmentTargets {
-  readonly store: ObjectStore
+  readonly store: Pick<ObjectStore, 'stage'>
   readonly pin: WriterPin
   readonly builder: () => IndexBuilder
   readonly signal?: AbortSignal | undefined

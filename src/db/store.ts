@@ -198,7 +198,8 @@ export class OpenedStore implements Store {
     this.#checkWritable()
     const core = this.core(name)
     await core.head()
-    // So that the states before the drop hold all that was acknowledged. A full disk must not keep one from dropping.
+    // So that the states before the drop hold all that was acknowledged. A full disk must not keep
+    // one from dropping.
     await this.#host.flushLog(core).catch(() => undefined)
     const rows = await countOf(core, await core.head())
     await withReserve(this.environment, async () => {
@@ -332,7 +333,9 @@ class OwnerHost implements CollectionHost {
     return owner
   }
 
-  /** A log that nobody owns any more is taken over, so that what it acknowledged is committed too. */
+  /**
+   * A log that nobody owns any more is taken over, so that what it acknowledged is committed too.
+   */
   async flushLog(core: CollectionCore): Promise<void> {
     if (this.#owner === undefined) {
       const command = { cmd: 'flush', collection: core.name } as const

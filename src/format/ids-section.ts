@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer'
+import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { type SectionInput, section } from './blob.ts'
-import { asUint32, bytesOf } from './views.ts'
+import { bytesOf, exactUint32 } from './views.ts'
 
 /**
  * Sections of role `ids`: `idoff` u32[n + 1] offsets into `idbytes` (UTF-8, row order), and
@@ -35,15 +37,12 @@ export interface IdTable {
 
 /** @throws INTEGRITY where offsets or order do not fit. */
 export function decodeIds(sections: ReadonlyMap<string, Uint8Array>, count: number): IdTable {
-  const offsets = asUint32(sections.get('idoff') ?? new Uint8Array())
+  const offsets = exactUint32(sections.get('idoff'), count + 1)
   const bytes = sections.get('idbytes') ?? new Uint8Array()
-  const order = asUint32(sections.get('idsort') ?? new Uint8Array())
-  if (offsets.length !== count + 1 || order.length !== count) throw broken('wrong lengths')
-  for (let i = 0; i < count; i++) {
-    if ((offsets[i + 1] as number) < (offsets[i] as number)) throw broken('offsets go back')
-    if ((order[i] as number) >= count) throw broken('a row beyond the end')
-  }
-  if (offsets[count] !== bytes.byteLength) throw broken('wrong byte count')
+  const order = exactUint32(sections.get('idsort'), count)
+  if (offsets === undefined || order === undefined) throw broken('wrong lengths')
+  checkOffsets(offsets, bytes)
+  checkOrder(offsets, bytes, order)
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const start = (row: number) => offsets[row] as number
   const end = (row: number) => offsets[row + 1] as number
@@ -74,6 +73,45 @@ export function decodeIds(sections: ReadonlyMap<string, Uint8Array>, count: numb
       return rows
     },
   }
+}
+
+/** Every id is 1…limits.idBytesMax bytes of whole UTF-8 characters. */
+function checkOffsets(offsets: Uint32Array, bytes: Uint8Array): void {
+  const count = offsets.length - 1
+  if (offsets[0] !== 0 || offsets[count] !== bytes.byteLength) throw broken('wrong byte count')
+  if (!isUtf8(bytes)) throw broken('an id is not UTF-8')
+  for (let i = 0; i < count; i++) {
+    const start = offsets[i] as number
+    const length = (offsets[i + 1] as number) - start
+    if (length < 1 || length > limits.idBytesMax) throw broken(`an id of ${length} bytes`)
+    if (((bytes[start] as number) & 0xc0) === 0x80) throw broken('an id begins inside a character')
+  }
+}
+
+/** Strictly ascending by id and row: so every row stands in the order exactly once. */
+function checkOrder(offsets: Uint32Array, bytes: Uint8Array, order: Uint32Array): void {
+  for (let place = 0; place < order.length; place++) {
+    const row = order[place] as number
+    if (row >= order.length) throw broken('a row beyond the end')
+    if (place === 0) continue
+    const before = order[place - 1] as number
+    const sign = compareIds(offsets, bytes, before, row)
+    if (sign > 0 || (sign === 0 && before >= row)) throw broken('its rows are not in order')
+  }
+}
+
+/** As Buffer.compare, without a call into the runtime for each of a million pairs. */
+function compareIds(offsets: Uint32Array, bytes: Uint8Array, a: number, b: number): number {
+  const aStart = offsets[a] as number
+  const bStart = offsets[b] as number
+  const aLength = (offsets[a + 1] as number) - aStart
+  const bLength = (offsets[b + 1] as number) - bStart
+  const shared = Math.min(aLength, bLength)
+  for (let i = 0; i < shared; i++) {
+    const order = (bytes[aStart + i] as number) - (bytes[bStart + i] as number)
+    if (order !== 0) return order
+  }
+  return aLength - bLength
 }
 
 const broken = (what: string): AkidbError =>

@@ -1,6 +1,6 @@
 import { AkidbError } from '../errors/errors.ts'
 import { type SectionInput, section } from './blob.ts'
-import { asBigUint64, asUint32, bytesOf } from './views.ts'
+import { bytesOf, exactBigUint64, exactUint32 } from './views.ts'
 
 /** Local ordinal of a record that came from no file. */
 export const NO_SOURCE = 0xffffffff
@@ -27,9 +27,9 @@ export function decodeOrigin(
   sections: ReadonlyMap<string, Uint8Array>,
   count: number,
 ): OriginTable {
-  const sources = asUint32(sections.get('orgsrc') ?? new Uint8Array())
-  const rows = asBigUint64(sections.get('orgrow') ?? new Uint8Array())
-  if (sources.length !== count || rows.length !== count) {
+  const sources = exactUint32(sections.get('orgsrc'), count)
+  const rows = exactBigUint64(sections.get('orgrow'), count)
+  if (sources === undefined || rows === undefined) {
     throw new AkidbError('INTEGRITY', 'the origin table of a segment is damaged')
   }
   return { sources, rows }

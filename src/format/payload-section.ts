@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
@@ -6,6 +7,11 @@ import { section } from './blob.ts'
 
 /** Decoded bytes after which a page is closed. */
 export const PAGE_BYTES = 64 * 1024
+/**
+ * The largest page: one row whose JSON text is twice its input (escapes) behind rows that almost
+ * fill a page, and their lengths.
+ */
+export const PAGE_DECODED_BYTES_MAX = limits.rowBytesMax * 2 + PAGE_BYTES * 5
 /** First row u32, rows u32, decoded bytes u32, stored bytes u32, offset u64. */
 export const PAGE_ENTRY_BYTES = 24
 
@@ -119,7 +125,7 @@ export function decodePageDirectory(
  * size.
  */
 export function decodePage(stored: Uint8Array, page: PayloadPage): string[] {
-  if (page.decodedBytes > limits.rowBytesMax * 2 + PAGE_BYTES) throw broken()
+  if (page.decodedBytes > PAGE_DECODED_BYTES_MAX) throw broken()
   let decoded: Buffer
   try {
     decoded = zstdDecompressSync(stored, { maxOutputLength: Math.max(1, page.decodedBytes) })
@@ -127,6 +133,7 @@ export function decodePage(stored: Uint8Array, page: PayloadPage): string[] {
     throw broken(cause)
   }
   if (decoded.byteLength !== page.decodedBytes || decoded.byteLength < page.rows * 4) throw broken()
+  if (!isUtf8(decoded.subarray(page.rows * 4))) throw broken()
   const texts: string[] = []
   let at = page.rows * 4
   for (let i = 0; i < page.rows; i++) {

@@ -1,6 +1,6 @@
 import { AkidbError } from '../errors/errors.ts'
 import { type BlobInput, type DecodedBlob, section } from './blob.ts'
-import { asUint32, bytesOf } from './views.ts'
+import { bytesOf, exactUint32 } from './views.ts'
 
 /** Segment key → all its dead rows, ascending. */
 export type Tombstones = ReadonlyMap<number, Uint32Array>
@@ -10,7 +10,8 @@ export type Tombstones = ReadonlyMap<number, Uint32Array>
  * order.
  */
 export function tombstoneBlob(tombstones: Tombstones): BlobInput {
-  const keys = [...tombstones.keys()].sort((a, b) => a - b)
+  const keys = [...tombstones].flatMap(([key, rows]) => (rows.length === 0 ? [] : [key]))
+  keys.sort((a, b) => a - b)
   const segments = new Uint32Array(keys.length * 2)
   let total = 0
   for (const [i, key] of keys.entries()) {
@@ -43,20 +44,28 @@ export function decodeTombstones(
   count: number,
   rowCount: number,
 ): Uint32Array {
-  const segments = asUint32(blob.sections.get('segs') ?? new Uint8Array())
-  const rows = asUint32(blob.sections.get('rows') ?? new Uint8Array())
+  const pairs = blob.sections.get('segs')
+  const segments = exactUint32(pairs, Math.floor((pairs?.byteLength ?? 0) / 8) * 2)
+  const rows = exactUint32(blob.sections.get('rows'), blob.records)
+  if (segments === undefined || rows === undefined) throw misfit(key)
   let at = 0
-  for (let i = 0; i + 1 < segments.length; i += 2) {
+  let dead: Uint32Array | undefined
+  let last = -1
+  for (let i = 0; i < segments.length; i += 2) {
+    const segment = segments[i] as number
     const length = segments[i + 1] as number
-    if (segments[i] === key) {
-      const dead = rows.subarray(at, at + length)
-      if (dead.length !== count || !ascendingBelow(dead, rowCount)) break
-      return dead
-    }
+    if (segment <= last || length === 0) throw misfit(key)
+    last = segment
+    if (segment === key) dead = rows.subarray(at, at + length)
     at += length
   }
-  throw new AkidbError('INTEGRITY', `a tombstone blob does not fit segment ${key}`)
+  if (at !== rows.length || dead?.length !== count) throw misfit(key)
+  if (!ascendingBelow(dead, rowCount)) throw misfit(key)
+  return dead
 }
+
+const misfit = (key: number): AkidbError =>
+  new AkidbError('INTEGRITY', `a tombstone blob does not fit segment ${key}`)
 
 function ascendingBelow(rows: Uint32Array, limit: number): boolean {
   for (let i = 0; i < rows.length; i++) {

@@ -13,9 +13,19 @@ export const asUint32 = (bytes: Uint8Array): Uint32Array => {
   return new Uint32Array(even.buffer, even.byteOffset, even.byteLength >>> 2)
 }
 
-export const asBigUint64 = (bytes: Uint8Array): BigUint64Array => {
+/** The same of exactly `count` numbers; undefined where bytes are missing or too many. */
+export const exactUint32 = (
+  bytes: Uint8Array | undefined,
+  count: number,
+): Uint32Array | undefined => (bytes?.byteLength === count * 4 ? asUint32(bytes) : undefined)
+
+export const exactBigUint64 = (
+  bytes: Uint8Array | undefined,
+  count: number,
+): BigUint64Array | undefined => {
+  if (bytes?.byteLength !== count * 8) return undefined
   const even = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice()
-  return new BigUint64Array(even.buffer, even.byteOffset, even.byteLength >>> 3)
+  return new BigUint64Array(even.buffer, even.byteOffset, count)
 }
 
 /** The bytes under a typed array. */

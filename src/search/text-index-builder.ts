@@ -45,10 +45,9 @@ export function createTextIndexBuilder(fields: readonly string[]): TextIndexBuil
 /** The text that a field's value stands for. */
 export function textOf(value: JsonValue | undefined): string {
   if (typeof value === 'string') return value
-  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) {
-    return value.join(' ')
-  }
-  return ''
+  if (Array.isArray(value)) return value.map((item: JsonValue) => textOf(item)).join(' ')
+  // A column of years was guessed to be numbers; its words are still searched for.
+  return value === undefined || value === null || typeof value === 'object' ? '' : String(value)
 }
 
 interface EncodedField {

@@ -3,6 +3,9 @@ import { LOWERCASE_RUNS, WORD_RANGES } from './unicode-tables.ts'
 /** The name and version of the tokenizer, as schemas record it. */
 export const PLAIN_TOKENIZER = 'plain/1'
 
+/** UTF-16 units of a token; the rest of a longer run is passed over, in texts and queries alike. */
+export const TOKEN_UNITS_MAX = 256
+
 /**
  * Tokens of a text by `plain/1`: the longest runs of letters, marks and decimal digits (Unicode
  * categories L*, M*, Nd), each code point in simple lowercase. No stemming, no stop words, no
@@ -39,7 +42,7 @@ export function forEachToken(text: string, visit: (token: string) => void): void
     if (at < end && text.charCodeAt(at) >= 0x80 && isWordAt(text, at)) {
       at = visitWide(text, start, visit)
     } else {
-      const token = text.slice(start, at)
+      const token = text.slice(start, Math.min(at, start + TOKEN_UNITS_MAX))
       // Over ASCII the language defines this exactly.
       visit((classes & UPPER) === 0 ? token : token.toLowerCase())
     }
@@ -52,7 +55,7 @@ function visitWide(text: string, start: number, visit: (token: string) => void):
   let at = start
   while (at < text.length && isWordAt(text, at)) {
     const code = text.codePointAt(at) as number
-    token += String.fromCodePoint(lowercase(code))
+    if (token.length < TOKEN_UNITS_MAX) token += String.fromCodePoint(lowercase(code))
     at += code < 0x10000 ? 1 : 2
   }
   visit(token)

@@ -18,9 +18,11 @@ export interface HttpServer {
 const CHECK_INTERVAL_MS = 1_000
 
 /**
- * Listens with bounded headers, times and connections, so that slow or many clients hold nothing for long.
+ * Listens with bounded headers, times and connections, so that slow or many clients hold nothing
+ * for long.
  *
- * @throws LOCKED where the port is taken, AUTH where it may not be used, USAGE for an address that is not ours
+ * @throws LOCKED where the port is taken, AUTH where it may not be used, USAGE for an address that
+ * is not ours
  */
 export async function listenHttp(
   fetch: Fetch,

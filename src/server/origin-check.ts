@@ -7,9 +7,9 @@ export const isLoopback = (host: string): boolean =>
   LOOPBACK.test(host.includes(':') && !host.startsWith('[') ? `[${host}]` : host)
 
 /**
- * Keeps web pages away from a server that asks for no password: on the loopback a request must name the loopback in
- * `Host` (DNS rebinding gives a page's own name an address here), and one that a browser sends for a page must come
- * from the same host (`Origin`).
+ * Keeps web pages away from a server that asks for no password: on the loopback a request must name
+ * the loopback in `Host` (DNS rebinding gives a page's own name an address here), and one that a
+ * browser sends for a page must come from the same host (`Origin`).
  *
  * @throws AUTH (403)
  */

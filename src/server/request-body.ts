@@ -7,8 +7,8 @@ import type { BodyBudget } from './admission.ts'
 const BODY_DEPTH_MAX = limits.payloadDepthMax + 3
 
 /**
- * The JSON body of a request. Any content type is read as JSON but multipart, so that `curl -d` works. Bytes are
- * counted as they come: a body over the limit is refused before it is held.
+ * The JSON body of a request. Any content type is read as JSON but multipart, so that `curl -d`
+ * works. Bytes are counted as they come: a body over the limit is refused before it is held.
  *
  * @throws BAD_INPUT for no JSON, LIMIT
  */

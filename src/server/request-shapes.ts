@@ -23,7 +23,10 @@ const DISTANCES: ReadonlyMap<string, Metric> = new Map([
   ['euclidean', 'l2'],
 ])
 
-/** A parsed body as plain members; what lies deeper stays as it was parsed, so that no payload is altered. */
+/**
+ * A parsed body as plain members; what lies deeper stays as it was parsed, so that no payload is
+ * altered.
+ */
 const members =
   <T>(check: Check<T>): Check<T> =>
   (value, path) =>

@@ -10,7 +10,9 @@ export interface SearchBatch {
 }
 
 export interface SearchJournalOptions {
-  /** Writes the audit entries; a rejection is said, and refuses further searches where `required`. */
+  /**
+   * Writes the audit entries; a rejection is said, and refuses further searches where `required`.
+   */
   readonly onSearches: (batches: readonly SearchBatch[]) => Promise<void>
   readonly required: boolean
   readonly onFailure: (error: unknown) => void

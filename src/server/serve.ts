@@ -18,7 +18,9 @@ export interface ServerRequest {
   readonly onReady: (address: { readonly url: string; readonly port: number }) => void
   /** One JSON-ready object for each thing worth logging. */
   readonly onLog?: (entry: Readonly<Record<string, unknown>>) => void
-  /** Writes the audit entries of searches, gathered over a second; absent: searches are not audited. */
+  /**
+   * Writes the audit entries of searches, gathered over a second; absent: searches are not audited.
+   */
   readonly onSearches?: (batches: readonly SearchBatch[]) => Promise<void>
   /** Refuse searches while their audit entries cannot be written. */
   readonly searchesRequired?: boolean
@@ -29,9 +31,9 @@ export interface ServerRequest {
 }
 
 /**
- * Serves a store over HTTP until `signal` aborts: then it accepts nothing more, answers what it has begun (at most
- * limits.serverStopTimeoutMs), hands on what is to be audited and resolves. The store is the caller's to close, which
- * commits the write-ahead log.
+ * Serves a store over HTTP until `signal` aborts: then it accepts nothing more, answers what it has
+ * begun (at most limits.serverStopTimeoutMs), hands on what is to be audited and resolves. The
+ * store is the caller's to close, which commits the write-ahead log.
  *
  * @param store opened for writing
  * @throws LOCKED (the port is taken), AUTH, USAGE where it cannot listen

@@ -65,12 +65,27 @@ export async function importBundle(
       const collections: ImportedCollection[] = []
       for (const plan of plans) collections.push(await publish(store, act, plan))
       const done = { ...received, collections }
-      const outcome = { headDigest: received.report.headDigest, collections }
-      return { result: finish(done), outcome }
+      const { headDigest } = received.report
+      const manifests = await headsOf(store, collections)
+      return { result: finish(done), outcome: { headDigest, collections, manifests } }
     } finally {
       await pin.release().catch(() => undefined)
     }
   })
+}
+
+/** For the audit log: which bytes each collection's new head has. */
+async function headsOf(
+  store: OpenedStore,
+  collections: readonly ImportedCollection[],
+): Promise<{ collection: string; version: number; manifest: string }[]> {
+  const heads = []
+  for (const { name } of collections) {
+    const head = await store.core(name).manifests.newest()
+    if (head === undefined) continue
+    heads.push({ collection: name, version: head.commit.version, manifest: head.digest })
+  }
+  return heads
 }
 
 /** A bundle whose every byte has been checked, and whose blobs are in the store. */

@@ -28,7 +28,7 @@ describe('progress', () => {
       throw new AkidbError('NO_SPACE', 'the disk is full')
     })
     const ran = await run(['check'], { engine })
-    expect(ran.exit).toBe(27)
+    expect(ran.code).toBe(27)
     expect(ran.stderr).toMatch(/\nakidb: check: broke off at x, 7 blobs, after \d+ ms\n/)
     expect(ran.stderr).not.toContain('done')
   })

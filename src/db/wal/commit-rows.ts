@@ -17,7 +17,10 @@ export interface RowsToCommit {
   readonly ownEpoch: number
 }
 
-/** Commits log rows as one segment on exactly this head. @returns undefined where the head moved meanwhile */
+/**
+ * Commits log rows as one segment on exactly this head. @returns undefined where the head moved
+ * meanwhile
+ */
 export async function commitLogRows(
   core: CollectionCore,
   work: RowsToCommit,

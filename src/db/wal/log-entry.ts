@@ -10,8 +10,9 @@
  *   19      4      u32   components of the vector
  *   23      …      -     id (UTF-8), payload (UTF-8), vector (f32)
  *
- * A group is what one fsync made durable. Its first record has no id and no vector, and as payload the position
- * (u64) where the group before it ended. So a group that is missing or damaged shows: the next one does not follow.
+ * A group is what one fsync made durable. Its first record has no id and no vector, and as payload
+ * the position (u64) where the group before it ended. So a group that is missing or damaged shows:
+ * the next one does not follow.
  */
 import { sha256 } from '../../core/digest.ts'
 import { stringifyJson } from '../../core/json.ts'
@@ -93,8 +94,9 @@ export interface DecodedGroup {
 }
 
 /**
- * The groups of one piece of a log. A group may break off: then nothing of it was acknowledged, unless a later group
- * follows, which the caller sees from that one's `after`. What comes behind a broken group is searched for groups.
+ * The groups of one piece of a log. A group may break off: then nothing of it was acknowledged,
+ * unless a later group follows, which the caller sees from that one's `after`. What comes behind a
+ * broken group is searched for groups.
  *
  * @param start position of the piece's first byte
  * @throws INTEGRITY for an entry that checks but contradicts itself

@@ -52,8 +52,9 @@ export async function isLogOpen(state: ObjectStore, { commit }: Manifest): Promi
 }
 
 /**
- * Entries that are still in the log, with their places. A group that was never acknowledged, because its write broke
- * off or failed, is left out as far as it is missing, and wholly where another follows.
+ * Entries that are still in the log, with their places. A group that was never acknowledged,
+ * because its write broke off or failed, is left out as far as it is missing, and wholly where
+ * another follows.
  *
  * @param log.folded up to where the log's rows are in segments
  * @throws INTEGRITY where acknowledged entries are missing or damaged
@@ -80,7 +81,10 @@ export async function readLog(
   return groups.flatMap((group) => group.entries)
 }
 
-/** Of groups that all name the same predecessor only the last one was acknowledged: the others' writes failed. */
+/**
+ * Of groups that all name the same predecessor only the last one was acknowledged: the others'
+ * writes failed.
+ */
 function dropFailed(groups: DecodedGroup[], after: number): void {
   for (let last = groups.at(-1); last !== undefined; last = groups.at(-1)) {
     if (last.end === after || last.after !== after) return
@@ -91,14 +95,17 @@ function dropFailed(groups: DecodedGroup[], after: number): void {
 const damaged = (key: string, position: number): AkidbError =>
   new AkidbError(
     'INTEGRITY',
-    `the write-ahead log is damaged at or before ${key}: entries after position ${position} are gone`,
+    `the write-ahead log is damaged at or before ${key}: entries after ${position} are gone`,
     {
       hint: 'Restore the state folder, or remove its folder "wal" to go on without these rows.',
       details: { key, position },
     },
   )
 
-/** The log of one epoch as its owner writes it. Positions only grow: none is used twice, even after a failed write. */
+/**
+ * The log of one epoch as its owner writes it. Positions only grow: none is used twice, even after
+ * a failed write.
+ */
 export class LogWriter {
   readonly #state: ObjectStore
   readonly #collectionId: string
@@ -128,7 +135,8 @@ export class LogWriter {
     try {
       await this.#state.append(key, bytes, this.#bytes)
     } catch (error) {
-      // Who committed meanwhile may have taken the part that was written as seen: those positions are spent.
+      // Who committed meanwhile may have taken the part that was written as seen: those positions
+      // are spent.
       this.#start += this.#bytes + bytes.byteLength
       this.#bytes = 0
       throw error

@@ -10,8 +10,8 @@ export const OWNER_LOCK = 'owner'
 export const FOLD_INTERVAL_MS = 60_000
 
 /**
- * The one process that takes single writes of a store. It holds `owner.db` while it lives; every collection that it
- * writes to gets a new epoch first.
+ * The one process that takes single writes of a store. It holds `owner.db` while it lives; every
+ * collection that it writes to gets a new epoch first.
  */
 export class LogOwner {
   readonly #environment: Environment
@@ -48,7 +48,10 @@ export class LogOwner {
     return await this.#logs.get(collectionId)
   }
 
-  /** Commits everything that is acknowledged: one log that fails keeps no other from it. @throws the first failure */
+  /**
+   * Commits everything that is acknowledged: one log that fails keeps no other from it. @throws the
+   * first failure
+   */
   async fold(): Promise<void> {
     const failures: unknown[] = []
     for (const [id, taken] of [...this.#logs]) {

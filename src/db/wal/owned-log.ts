@@ -31,9 +31,10 @@ export type FoldResult = 'done' | 'gone' | 'replaced'
 /**
  * The write-ahead log of one collection in the hands of its owner.
  *
- * Its files are touched by one pump alone: groups in the order of their arrival, rotations between them. What is in
- * memory changes in turns, so that no replay overtakes a group: `#placed` holds every acknowledged entry that is not
- * folded, and `#rows` are those entries replayed on the head `#base`.
+ * Its files are touched by one pump alone: groups in the order of their arrival, rotations between
+ * them. What is in memory changes in turns, so that no replay overtakes a group: `#placed` holds
+ * every acknowledged entry that is not folded, and `#rows` are those entries replayed on the head
+ * `#base`.
  */
 export class OwnedLog {
   readonly #core: CollectionCore
@@ -92,8 +93,9 @@ export class OwnedLog {
   }
 
   /**
-   * The rows on top of a head; other writers' commits up to it are taken into account. 'stale' where the head is older
-   * than what this log stands on, or where it belongs to another owner: then the files tell.
+   * The rows on top of a head; other writers' commits up to it are taken into account. 'stale'
+   * where the head is older than what this log stands on, or where it belongs to another owner:
+   * then the files tell.
    */
   async rows(head: Manifest): Promise<LogView> {
     return await this.#inTurn(async () => {
@@ -112,7 +114,8 @@ export class OwnedLog {
   /**
    * Commits all entries that are acknowledged; commits nothing where there are none.
    *
-   * @returns 'gone' where the collection was dropped, 'replaced' where another process took over and committed it
+   * @returns 'gone' where the collection was dropped, 'replaced' where another process took over
+   * and committed it
    */
   async fold(): Promise<FoldResult> {
     while (this.#folding !== undefined) await this.#folding.catch(() => undefined)
@@ -126,7 +129,9 @@ export class OwnedLog {
     return this.#writer.length - this.#folded
   }
 
-  /** What was acknowledged is durable, so a fold that fails is a warning and not the writer's error. */
+  /**
+   * What was acknowledged is durable, so a fold that fails is a warning and not the writer's error.
+   */
   #foldWhereDue(): void {
     const isDue =
       this.#placed.length >= limits.logFoldEntries || this.#openBytes >= limits.logFoldBytes

@@ -28,12 +28,12 @@ const PATH_FILE = 'owner.sock.path'
 const SOCKET_PATH_BYTES_MAX = 100
 
 /**
- * Listens on the log owner's Unix socket, `owner.sock` in the state folder (mode 0600). One JSON line asks, one
- * answers: `{"ok":true}` or `{"error":{code,message,hint}}`.
+ * Listens on the log owner's Unix socket, `owner.sock` in the state folder (mode 0600). One JSON
+ * line asks, one answers: `{"ok":true}` or `{"error":{code,message,hint}}`.
  *
- * Only the holder of the owner's lock may call this: whatever socket it finds there belongs to a dead owner and is
- * replaced. Where the path is over 100 bytes, the socket lies in a private folder for temporary files and the file
- * `owner.sock.path` names it.
+ * Only the holder of the owner's lock may call this: whatever socket it finds there belongs to a
+ * dead owner and is replaced. Where the path is over 100 bytes, the socket lies in a private folder
+ * for temporary files and the file `owner.sock.path` names it.
  */
 export async function openOwnerSocket(
   stateFolder: string,
@@ -71,8 +71,10 @@ export async function openOwnerSocket(
 /**
  * Asks the log owner, and waits for its answer.
  *
- * @returns 'no-owner' where nobody listens: no single writes were accepted since, or their owner died
- * @throws what the owner failed with; TIMEOUT after `timeoutMs`; INTEGRITY for an answer that makes no sense
+ * @returns 'no-owner' where nobody listens: no single writes were accepted since, or their owner
+ * died
+ * @throws what the owner failed with; TIMEOUT after `timeoutMs`; INTEGRITY for an answer that makes
+ * no sense
  */
 export async function askOwner(
   stateFolder: string,
@@ -145,7 +147,10 @@ async function answerTo(
   }
 }
 
-/** Text up to the first line feed; undefined where the stream ends, breaks or goes over `bytesMax` before. */
+/**
+ * Text up to the first line feed; undefined where the stream ends, breaks or goes over `bytesMax`
+ * before.
+ */
 function readLine(socket: Socket, bytesMax: number): Promise<string | undefined> {
   return new Promise((done) => {
     const pieces: Buffer[] = []
@@ -203,7 +208,10 @@ const timeout = (path: string, timeoutMs: number): AkidbError =>
 const isNobody = (error: unknown): boolean =>
   ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK', 'ENOTDIR'].includes(fsCode(error) ?? '')
 
-/** Where the owner listens, if it may; a path that another user could have put there is not believed. */
+/**
+ * Where the owner listens, if it may; a path that another user could have put there is not
+ * believed.
+ */
 function socketPathOf(stateFolder: string): string | undefined {
   const named = readPath(stateFolder)
   const direct = join(stateFolder, SOCKET_FILE)

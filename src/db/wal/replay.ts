@@ -5,8 +5,9 @@ import { deadRows } from '../view.ts'
 import type { LogEntry, PlacedEntry } from './log-entry.ts'
 
 /**
- * The rows of a log on top of a head (design §4). Entries that are folded into segments are left out; of the others an
- * entry loses to every later commit that added or deleted its id and had seen it.
+ * The rows of a log on top of a head (design §4). Entries that are folded into segments are left
+ * out; of the others an entry loses to every later commit that added or deleted its id and had seen
+ * it.
  */
 export async function replayLog(
   core: CollectionCore,
@@ -42,7 +43,10 @@ interface SeenCommit {
   touched(): Promise<Iterable<string>>
 }
 
-/** Commits of this epoch after the fold that `head` stands on, oldest first, that changed rows by id. */
+/**
+ * Commits of this epoch after the fold that `head` stands on, oldest first, that changed rows by
+ * id.
+ */
 async function commitsSince(
   core: CollectionCore,
   head: Manifest,

@@ -13,8 +13,8 @@ import { replayLog } from './replay.ts'
 const ATTEMPTS_MAX = 16
 
 /**
- * Takes the log of a collection over: the next epoch's object, then a manifest that carries the epoch together with
- * whatever the former owner's log still held.
+ * Takes the log of a collection over: the next epoch's object, then a manifest that carries the
+ * epoch together with whatever the former owner's log still held.
  *
  * @returns that manifest: the new log begins on it, empty
  * @throws CONFLICT, INTEGRITY where the former log is damaged
