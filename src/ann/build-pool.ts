@@ -39,8 +39,9 @@ class BuildPool implements IndexBuilder {
   #crew: Crew | undefined
   /** Settles when the builds asked for so far have. */
   #last: Promise<unknown> = Promise.resolve()
-  /** The last build's memory, used again unless the garbage collector was faster. */
-  #memory: WeakRef<KernelMemory> | undefined
+  /** The last build's memory, used again by a build that follows soon. */
+  #memory: KernelMemory | undefined
+  #idle: NodeJS.Timeout | undefined
   #closed = false
 
   constructor(options: BuilderOptions) {
@@ -59,6 +60,8 @@ class BuildPool implements IndexBuilder {
 
   async close(): Promise<void> {
     this.#closed = true
+    clearTimeout(this.#idle)
+    this.#memory = undefined
     const crew = this.#crew
     this.#crew = undefined
     await crew?.end(closedError())
@@ -72,7 +75,8 @@ class BuildPool implements IndexBuilder {
   ): Promise<BuiltIndex> {
     signal?.throwIfAborted()
     if (this.#closed) throw closedError()
-    const memory = this.#memory?.deref()
+    clearTimeout(this.#idle)
+    const memory = this.#memory
     this.#memory = undefined
     const segment = loadForBuild(vectors, parameters, { ...this.#options, memory })
     const workers = segment.plan.contexts.length
@@ -86,7 +90,7 @@ class BuildPool implements IndexBuilder {
       const prepared = await crew.run({ ...step, kind: 'prepare', worker: 0 })
       const codes = bytesOf(prepared)
       if (prepared.wantsGraph !== true) {
-        this.#memory = new WeakRef(segment.shared.memory)
+        this.#keep(segment.shared.memory)
         return { codes }
       }
       const all = Array.from({ length: workers }, (_, worker) =>
@@ -95,7 +99,7 @@ class BuildPool implements IndexBuilder {
       await Promise.all(all)
       const graph = bytesOf(await crew.run({ ...step, kind: 'encode', worker: 0 }))
       // Only now is it sure that no worker is inside; after a failure the memory is given up.
-      this.#memory = new WeakRef(segment.shared.memory)
+      this.#keep(segment.shared.memory)
       return { codes, graph }
     } finally {
       signal?.removeEventListener('abort', abort)
@@ -103,7 +107,21 @@ class BuildPool implements IndexBuilder {
       if (crew.ended && this.#crew === crew) this.#crew = undefined
     }
   }
+
+  /** A reference that the garbage collector may break is broken while workers still hold theirs. */
+  #keep(memory: KernelMemory): void {
+    this.#memory = memory
+    this.#idle = setTimeout(() => {
+      this.#memory = undefined
+      const crew = this.#crew
+      this.#crew = undefined
+      void crew?.end(closedError())
+    }, IDLE_MS).unref()
+  }
 }
+
+/** A build that comes later than this finds neither memory nor workers waiting. */
+const IDLE_MS = 10_000
 
 type Success = Extract<StepResult, { readonly ok: true }>
 

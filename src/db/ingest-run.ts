@@ -1,6 +1,6 @@
 import { sha256Hex } from '../core/digest.ts'
 import type { Schema } from '../core/schema.ts'
-import { type AkidbError, hasCode } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { expandInputs } from '../ingest/expand-inputs.ts'
 import { openFile, stdinBytes } from '../ingest/input-bytes.ts'
@@ -89,7 +89,8 @@ class IngestRun {
       const sha256 = input.bytes === undefined ? null : await digestOf(input)
       await this.#one(path, input, sha256)
     } catch (error) {
-      if (only || !hasCode(error, ...FILE_ERRORS)) throw error
+      if (!hasCode(error, ...FILE_ERRORS)) throw error
+      if (only) throw named(path, error)
       this.#report.failed(path, error as AkidbError)
     } finally {
       await input?.close()
@@ -275,6 +276,16 @@ const FILE_ERRORS = [
   'LIMIT',
   'USAGE',
 ] as const
+
+/** Says which file it is about, where the message does not. */
+const named = (path: string, error: AkidbError): AkidbError =>
+  error.message.includes(path) || path === '-'
+    ? error
+    : new AkidbError(error.code, `${path}: ${error.message}`, {
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+        details: { file: path, ...error.details },
+        cause: error,
+      })
 
 /** The source again, from where the ledger ends. */
 async function resumed(

@@ -1,8 +1,8 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { mkdir, open, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSha256Hex } from '../core/digest.ts'
 import { AkidbError } from '../errors/errors.ts'
-import { withFsErrors } from '../storage/fs-errors.ts'
+import { fsCode, withFsErrors } from '../storage/fs-errors.ts'
 import { DEFAULT_KEY, type KeyStore } from '../trust/key-store.ts'
 import { parsePublicKey } from '../trust/public-key-file.ts'
 import type { PublicKey, Signer } from '../trust/signer.ts'
@@ -88,13 +88,28 @@ export const exportKey = (request: StoreRequest & { readonly name: string }) =>
     return { name: request.name, keyId, pem: await keys.exportPublic(request.name) }
   })
 
-/** Reads a public key for the question whether to trust it. Changes nothing. */
-export const readPublicKey = (request: StoreRequest & { readonly input: string }) =>
-  withKeys(request, undefined, async (keys): Promise<PublicKeyText> => {
-    const key = await publicKeyOf(keys, request.input)
-    const pem = isSha256Hex(request.input) ? '' : await keyText(request.input)
+/**
+ * Reads a public key for the question whether to trust it: a PEM file, which needs no store, or a
+ * key of the store by name or fingerprint. Changes nothing.
+ */
+export async function readPublicKey(
+  request: StoreRequest & { readonly input: string },
+): Promise<PublicKeyText> {
+  const { input } = request
+  if ((await stat(input).catch(() => undefined))?.isFile() === true) {
+    const pem = await keyText(input)
+    const key = parsePublicKey(Buffer.from(pem), input)
     return { name: key.name ?? null, keyId: key.keyId, pem }
+  }
+  return await withKeys(request, undefined, async (keys): Promise<PublicKeyText> => {
+    const own = (await keys.list()).find(({ name }) => name === input)
+    if (own !== undefined) {
+      return { name: own.name, keyId: own.keyId, pem: await keys.exportPublic(input) }
+    }
+    const key = await publicKeyOf(keys, input)
+    return { name: key.name ?? null, keyId: key.keyId, pem: '' }
   })
+}
 
 export const trustKey = (
   request: StoreRequest & { readonly input: string; readonly name?: string },
@@ -151,7 +166,9 @@ export const backupKeys = (
     if (request.force) await rm(path, { force: true })
     await withFsErrors('cannot write', path, async () => {
       await mkdir(dirname(path), { recursive: true })
-      const handle = await open(path, 'wx', 0o600)
+      const handle = await open(path, 'wx', 0o600).catch((error: unknown) => {
+        throw fsCode(error) === 'EEXIST' ? fileExists(path) : error
+      })
       try {
         await handle.writeFile(bytes)
         await handle.sync()
@@ -161,6 +178,12 @@ export const backupKeys = (
     })
     const own = (await keys.list()).filter((key) => key.hasPrivate)
     return { path, keys: own.map((key) => key.name) }
+  })
+
+const fileExists = (path: string): AkidbError =>
+  new AkidbError('EXISTS', `the file "${path}" exists`, {
+    hint: 'Choose another name, or replace it with --force.',
+    details: { file: path },
   })
 
 /** Brings back the keys of a backup. @throws EXISTS, AUTH (passphrase), BAD_INPUT */

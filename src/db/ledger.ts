@@ -109,7 +109,30 @@ export async function* ledgerBlobs(state: ObjectStore): AsyncGenerator<string> {
   }
 }
 
-/** How many ingests are half done: for `status`. */
+/** An ingest that was interrupted and can go on. */
+export interface HalfDoneIngest {
+  readonly collection: string
+  readonly sha256: string
+  /** Segments and rows of the file that need not be read again. */
+  readonly segments: number
+  readonly rows: number
+}
+
+/** Half-done ingests, for `status`. */
+export async function halfDoneIngests(state: ObjectStore): Promise<HalfDoneIngest[]> {
+  const found: HalfDoneIngest[] = []
+  for (const key of await openLedgers(state)) {
+    const [, collection, sha256] = /^ledger\/([^/]+)\/([0-9a-f]{64})-/.exec(key) ?? []
+    if (collection === undefined || sha256 === undefined) continue
+    const lines = (await readText(state, key)).split('\n').slice(1)
+    const entries = lines.flatMap((line) => parseLine(line) ?? [])
+    const rows = entries.at(-1)?.rowsRead ?? 0
+    if (entries.length > 0) found.push({ collection, sha256, segments: entries.length, rows })
+  }
+  return found
+}
+
+/** Keys of the ledgers in a state folder. */
 export async function openLedgers(state: ObjectStore): Promise<string[]> {
   const keys: string[] = []
   for await (const info of state.list('ledger/')) keys.push(info.key)

@@ -1,5 +1,6 @@
 import type { VectorIndex } from '../ann/vector-index.ts'
 import type { Bitset } from '../core/bitset.ts'
+import { limits } from '../core/limits.ts'
 import { exactDistance, type Metric, scoreOf } from '../core/metric.ts'
 import type { VectorSpec } from '../core/schema.ts'
 import { matchesFilter } from '../search/evaluate.ts'
@@ -112,7 +113,7 @@ async function searchSegment(
   }
   const hits = index.search({
     query: vector,
-    k: Math.min(matching, search.k + TIE_SLACK),
+    k: Math.min(matching, search.k + TIE_SLACK, limits.searchCountMax),
     ef: search.ef,
     kind: plan.kind,
     ...(allowed === undefined ? {} : { allowed }),

@@ -1,5 +1,5 @@
 import { Bitset } from '../core/bitset.ts'
-import { type JsonObject, parseJson } from '../core/json.ts'
+import { type JsonObject, type JsonValue, parseJson } from '../core/json.ts'
 import type { Schema, VectorSpec } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { CollectionState, Manifest, SegmentEntry } from '../format/manifest.ts'
@@ -115,10 +115,18 @@ export async function findPlace(view: View, id: string): Promise<Place | undefin
 
 /** A payload text as an object. @throws INTEGRITY where it is none */
 export function payloadObject(text: string): JsonObject {
-  const value = parseJson(text)
+  let value: JsonValue
+  try {
+    value = parseJson(text)
+  } catch (cause) {
+    throw damagedPayload(cause)
+  }
   if (value instanceof Map) return value
-  throw new AkidbError('INTEGRITY', 'a stored payload is not an object')
+  throw damagedPayload()
 }
+
+const damagedPayload = (cause?: unknown): AkidbError =>
+  new AkidbError('INTEGRITY', 'a stored payload is not a JSON object', { cause })
 
 export const emptyState = (schema: Schema, index: CollectionState['index']): CollectionState => ({
   format: 'akidb-state/1',

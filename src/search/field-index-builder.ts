@@ -11,7 +11,7 @@ import {
   PREFIX_BYTES,
   VALUE_BYTES_MAX,
 } from './field-index-format.ts'
-import { canonical, everyField } from './field-values.ts'
+import { canonical, forEachField } from './field-values.ts'
 
 export interface FieldIndexBuilder {
   /** Adds the next row. */
@@ -27,28 +27,31 @@ export function createFieldIndexBuilder(): FieldIndexBuilder {
   let overflow = false
   return {
     add: (payload) => {
-      for (const { key, value } of everyField(payload)) {
+      forEachField(payload, (key, value) => {
         let known = keys.get(key)
         if (known === undefined) {
           if (keys.size >= KEYS_MAX) {
             overflow = true
-            continue
+            return
           }
           known = new KeyRows()
           keys.set(key, known)
         }
         known.add(value, rows)
-      }
+      })
       rows++
     },
     encode: () => encode(keys, rows, overflow),
   }
 }
 
-/** Rows of one key by distinct value, each list ascending and without repeats. */
+/** Rows that hold one value, ascending and without repeats; most values of an id stand once. */
+type Rows = number | number[]
+
+/** Rows of one key by distinct value. */
 class KeyRows {
-  readonly strings = new Map<string, number[]>()
-  readonly numbers = new Map<number | bigint, number[]>()
+  readonly strings = new Map<string, Rows>()
+  readonly numbers = new Map<number | bigint, Rows>()
   readonly booleans: readonly [number[], number[]] = [[], []]
   readonly nulls: number[] = []
   readonly filled: number[] = []
@@ -79,19 +82,19 @@ class KeyRows {
   #string(value: string, row: number): void {
     const known = this.strings.get(value)
     if (known !== undefined) {
-      push(known, row)
+      pushInto(this.strings, value, known, row)
       return
     }
     const bytes = Buffer.byteLength(value)
     this.#distinctBytes += bytes
     if (bytes > VALUE_BYTES_MAX || this.#distinctBytes > DISTINCT_BYTES_MAX) this.#giveUp()
-    else this.strings.set(value, [row])
+    else this.strings.set(value, row)
   }
 
   #number(value: number | bigint, row: number): void {
     const known = this.numbers.get(value)
-    if (known === undefined) this.numbers.set(value, [row])
-    else push(known, row)
+    if (known === undefined) this.numbers.set(value, row)
+    else pushInto(this.numbers, value, known, row)
   }
 
   #giveUp(): void {
@@ -105,6 +108,11 @@ class KeyRows {
 
 function push(rows: number[], row: number): void {
   if (rows[rows.length - 1] !== row) rows.push(row)
+}
+
+function pushInto<T>(map: Map<T, Rows>, value: T, known: Rows, row: number): void {
+  if (typeof known !== 'number') push(known, row)
+  else if (known !== row) map.set(value, [known, row])
 }
 
 function encode(keys: ReadonlyMap<string, KeyRows>, rows: number, overflow: boolean): Uint8Array {
@@ -136,21 +144,14 @@ function encodeKey(
   rows: number,
   place: (bytes: Uint8Array) => Part,
 ): KeyEntry {
-  const strings = [...known.strings]
-    .map(([value, list]) => ({ bytes: Buffer.from(value, 'utf8'), list }))
-    .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+  const strings = sortedStrings(known.strings)
   const numbers = [...known.numbers].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-  const offsets = Buffer.alloc((strings.length + 1) * 4)
-  let length = 0
-  for (const [i, { bytes }] of strings.entries()) {
-    length += bytes.byteLength
-    offsets.writeUInt32LE(length, (i + 1) * 4)
-  }
+  const { offsets, bytes } = encodeStrings(strings)
   const tags = Buffer.alloc(numbers.length)
   const values = Buffer.alloc(numbers.length * 8)
   for (const [i, [value]] of numbers.entries()) tags[i] = writeNumber(values, i * 8, value)
   const lists = [
-    ...strings.map(({ list }) => list),
+    ...strings.map(([, list]) => list),
     ...numbers.map(([, list]) => list),
     known.booleans[0],
     known.booleans[1],
@@ -163,13 +164,36 @@ function encodeKey(
     indexed: known.indexed,
     strings: strings.length,
     numbers: numbers.length,
-    stringOffsets: place(offsets),
-    stringBytes: place(Buffer.concat(strings.map(({ bytes }) => bytes))),
+    stringOffsets: place(bytesOf(offsets)),
+    stringBytes: place(bytes),
     numberTags: place(tags),
     numberValues: place(values),
     postings: place(postings),
     words: place(words),
   }
+}
+
+/** Bytewise order of UTF-8, which is that of UTF-16 where there is no surrogate. */
+function sortedStrings(strings: ReadonlyMap<string, Rows>): [string, Rows][] {
+  const entries = [...strings]
+  if (entries.some(([value]) => /[\ud800-\uffff]/.test(value))) {
+    const bytes = new Map(entries.map(([value]) => [value, Buffer.from(value, 'utf8')]))
+    const bytesFor = (value: string): Buffer => bytes.get(value) as Buffer
+    return entries.sort(([a], [b]) => Buffer.compare(bytesFor(a), bytesFor(b)))
+  }
+  return entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+}
+
+function encodeStrings(strings: readonly (readonly [string, Rows])[]) {
+  const total = strings.reduce((sum, [value]) => sum + Buffer.byteLength(value), 0)
+  const bytes = Buffer.allocUnsafe(total)
+  const offsets = new Uint32Array(strings.length + 1)
+  let at = 0
+  for (let i = 0; i < strings.length; i++) {
+    at += bytes.write((strings[i] as readonly [string, Rows])[0], at)
+    offsets[i + 1] = at
+  }
+  return { offsets, bytes }
 }
 
 function writeNumber(bytes: Buffer, at: number, value: number | bigint): number {
@@ -186,18 +210,22 @@ function writeNumber(bytes: Buffer, at: number, value: number | bigint): number 
   return 2
 }
 
-function encodePostings(lists: readonly (readonly number[])[], rows: number) {
+function encodePostings(lists: readonly Rows[], rows: number) {
   const postings = new Uint32Array(lists.length * 2)
   let total = 0
-  for (const [i, list] of lists.entries()) {
+  for (let i = 0; i < lists.length; i++) {
+    const list = lists[i] as Rows
+    const count = typeof list === 'number' ? 1 : list.length
     postings[i * 2] = total
-    postings[i * 2 + 1] = list.length
-    total += isBitmap(list.length, rows) ? bitmapWords(rows) : list.length
+    postings[i * 2 + 1] = count
+    total += isBitmap(count, rows) ? bitmapWords(rows) : count
   }
   const words = new Uint32Array(total)
-  for (const [i, list] of lists.entries()) {
+  for (let i = 0; i < lists.length; i++) {
+    const list = lists[i] as Rows
     const at = postings[i * 2] as number
-    if (!isBitmap(list.length, rows)) words.set(list, at)
+    if (typeof list === 'number') words[at] = list
+    else if (!isBitmap(list.length, rows)) words.set(list, at)
     else for (const row of list) words[at + (row >>> 5)] = bit(words[at + (row >>> 5)], row)
   }
   return { postings: bytesOf(postings), words: bytesOf(words) }

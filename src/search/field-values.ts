@@ -58,24 +58,31 @@ function take(value: JsonValue, found: Found): void {
   if (typeof value !== 'object') found.scalars.push(value)
 }
 
-/** All keys of a payload with their values, in the sense of `fieldValues`. */
-export function* everyField(
+/** Calls back for every key of a payload with a value of it, in the sense of `fieldValues`. */
+export function forEachField(
   payload: JsonObject,
-): Iterable<{ readonly key: string; readonly value: JsonValue }> {
-  yield* fieldsBelow(payload, '', 0)
+  visit: (key: string, value: JsonValue) => void,
+): void {
+  fieldsBelow(payload, { prefix: '', depth: 0, visit })
 }
 
-function* fieldsBelow(
-  node: JsonObject,
-  prefix: string,
-  depth: number,
-): Iterable<{ readonly key: string; readonly value: JsonValue }> {
+interface Place {
+  readonly prefix: string
+  readonly depth: number
+  readonly visit: (key: string, value: JsonValue) => void
+}
+
+function fieldsBelow(node: JsonObject, { prefix, depth, visit }: Place): void {
   for (const [name, value] of node) {
-    const key = `${prefix}${name}`
-    yield { key, value }
-    if (depth >= KEY_DEPTH_MAX) continue
-    for (const item of Array.isArray(value) ? value : [value]) {
-      if (item instanceof Map) yield* fieldsBelow(item, `${key}.`, depth + 1)
+    const key = prefix === '' ? name : prefix + name
+    visit(key, value)
+    if (depth >= KEY_DEPTH_MAX || typeof value !== 'object' || value === null) continue
+    const below = { prefix: `${key}.`, depth: depth + 1, visit }
+    if (value instanceof Map) fieldsBelow(value, below)
+    else {
+      for (const item of value as readonly JsonValue[]) {
+        if (item instanceof Map) fieldsBelow(item, below)
+      }
     }
   }
 }

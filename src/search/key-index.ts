@@ -12,6 +12,8 @@ import {
 import { canonical } from './field-values.ts'
 import type { Bounds, Scalar } from './filter.ts'
 
+/** Numbers in ascending order. */
+type Numbers = Float64Array | readonly (number | bigint)[]
 type Extra = (typeof EXTRA_POSTINGS)[number]
 
 /**
@@ -27,7 +29,7 @@ export class KeyIndex {
   readonly #words: Uint32Array
   readonly #tags: Uint8Array
   readonly #values: Buffer
-  #numbers: (number | bigint)[] | undefined
+  #numbers: Numbers | undefined
   #instants: (bigint | undefined)[] | undefined
 
   /** @throws INTEGRITY where a part lies outside or has another length than its count calls for */
@@ -67,10 +69,10 @@ export class KeyIndex {
   }
 
   addRange(bounds: Bounds<number | bigint>, into: Bitset): void {
-    const numbers = this.#decodedNumbers()
-    for (let i = lowerBound(numbers, bounds); i < numbers.length; i++) {
-      if (!within(numbers[i] as number | bigint, bounds)) break
-      this.#add(this.entry.strings + i, into)
+    const [from, to] = this.#postingsWithin(bounds)
+    for (let posting = from; posting < to; posting++) {
+      if (this.#count(posting) > 1) this.#add(posting, into)
+      else this.#addRow(posting, into)
     }
   }
 
@@ -98,17 +100,22 @@ export class KeyIndex {
   }
 
   countRange(bounds: Bounds<number | bigint>): number {
-    const numbers = this.#decodedNumbers()
+    const [from, to] = this.#postingsWithin(bounds)
     let count = 0
-    for (let i = lowerBound(numbers, bounds); i < numbers.length; i++) {
-      if (!within(numbers[i] as number | bigint, bounds)) break
-      count += this.#count(this.entry.strings + i)
-    }
+    for (let posting = from; posting < to; posting++) count += this.#count(posting)
     return count
   }
 
   countExtra(extra: Extra): number {
     return this.#count(this.#extra(extra))
+  }
+
+  /** Postings of the numbers that the bounds let through: a run [from, to). */
+  #postingsWithin(bounds: Bounds<number | bigint>): readonly [number, number] {
+    const numbers = this.#decodedNumbers()
+    const from = lowerBound(numbers, bounds)
+    const to = upperBound(numbers, bounds)
+    return [this.entry.strings + from, this.entry.strings + Math.max(from, to)]
   }
 
   #extra(extra: Extra): number {
@@ -141,16 +148,27 @@ export class KeyIndex {
     return this.#stringBytes.subarray(this.#stringOffsets[i], this.#stringOffsets[i + 1])
   }
 
-  #decodedNumbers(): (number | bigint)[] {
-    this.#numbers ??= Array.from(this.#tags, (tag, i) => {
-      if (tag === 0) return this.#values.readDoubleLE(i * 8)
-      return tag === 1 ? this.#values.readBigInt64LE(i * 8) : this.#values.readBigUInt64LE(i * 8)
-    })
+  #decodedNumbers(): Numbers {
+    this.#numbers ??= this.#tags.every((tag) => tag === 0)
+      ? doubles(this.#values)
+      : Array.from(this.#tags, (tag, i) => {
+          if (tag === 0) return this.#values.readDoubleLE(i * 8)
+          if (tag === 1) return this.#values.readBigInt64LE(i * 8)
+          return this.#values.readBigUInt64LE(i * 8)
+        })
     return this.#numbers
   }
 
   #count(posting: number): number {
     return this.#postings[posting * 2 + 1] ?? 0
+  }
+
+  /** A posting of at most one row. */
+  #addRow(posting: number, into: Bitset): void {
+    if (this.#count(posting) === 0) return
+    const row = this.#words[this.#postings[posting * 2] ?? 0] ?? this.#rows
+    if (row >= this.#rows || isBitmap(1, this.#rows)) this.#add(posting, into)
+    else into.words[row >>> 5] = (into.words[row >>> 5] as number) | (1 << (row & 31))
   }
 
   #add(posting: number, into: Bitset): void {
@@ -171,10 +189,7 @@ export class KeyIndex {
 }
 
 /** First of the sorted numbers that the lower bounds let through. */
-function lowerBound(
-  numbers: readonly (number | bigint)[],
-  { gt, gte }: Bounds<number | bigint>,
-): number {
+function lowerBound(numbers: Numbers, { gt, gte }: Bounds<number | bigint>): number {
   let low = 0
   let high = numbers.length
   while (low < high) {
@@ -185,6 +200,25 @@ function lowerBound(
     else low = middle + 1
   }
   return low
+}
+
+/** First of the sorted numbers that the upper bounds keep out. */
+function upperBound(numbers: Numbers, { lt, lte }: Bounds<number | bigint>): number {
+  let low = 0
+  let high = numbers.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const value = numbers[middle] as number | bigint
+    const passes = (lt === undefined || value < lt) && (lte === undefined || value <= lte)
+    if (passes) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function doubles(bytes: Buffer): Float64Array {
+  const even = bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes)
+  return new Float64Array(even.buffer, even.byteOffset, even.byteLength >>> 3)
 }
 
 const buffer = (bytes: Uint8Array): Buffer =>

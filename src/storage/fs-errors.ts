@@ -10,7 +10,7 @@ const CODES: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
   EACCES: ['AUTH', 'permission denied', 'Check owner and mode of the folder.'],
   EPERM: ['AUTH', 'operation not permitted', 'Check owner, mode and attributes of the folder.'],
   EROFS: ['AUTH', 'the file system is read-only', 'Mount it writable, or use another --state.'],
-  ENOENT: ['NOT_FOUND', 'there is no such object', 'Check the path.'],
+  ENOENT: ['NOT_FOUND', 'there is no such file or folder', 'Check the path.'],
   ENOTDIR: ['NOT_FOUND', 'a part of the path is not a folder', 'Check the path.'],
   EISDIR: ['INTEGRITY', 'a folder stands where a file belongs', 'Run "akidb check".'],
   ELOOP: ['INTEGRITY', 'a symbolic link stands in the store', 'Links in a store are not followed.'],

@@ -6,6 +6,7 @@ import { runAct } from '../db/acts.ts'
 import type { OnProgress } from '../db/api.ts'
 import { isIntact } from '../db/blob-store.ts'
 import { closureOf } from '../db/closure.ts'
+import { countOf } from '../db/history.ts'
 import { createWriterPin, type WriterPin } from '../db/pins.ts'
 import type { OpenedStore } from '../db/store.ts'
 import { blobKey } from '../format/blob.ts'
@@ -13,7 +14,13 @@ import type { BlobRef } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
 import { bundleProgress } from './export.ts'
 import { rebuildMissing } from './missing.ts'
-import { type ImportedCollection, type ImportPlan, planImport, publish } from './publish.ts'
+import {
+  type ImportedCollection,
+  type ImportPlan,
+  planImport,
+  publish,
+  severalCollections,
+} from './publish.ts'
 
 export interface ImportOptions {
   /** For messages and the audit log: base name of the bundle. */
@@ -105,7 +112,7 @@ interface Taken extends Pick<Received, 'report' | 'present' | 'copied'> {
 /** Verifies a bundle and copies its blobs, which nothing names yet. */
 export async function receiveBundle(
   store: OpenedStore,
-  options: Pick<ImportOptions, 'read' | 'name' | 'onProgress' | 'signal'>,
+  options: Pick<ImportOptions, 'read' | 'name' | 'as' | 'onProgress' | 'signal'>,
   pin: WriterPin,
 ): Promise<Received> {
   const { environment } = store
@@ -115,6 +122,7 @@ export async function receiveBundle(
     keyOf: blobKey,
     onState: async (root, bytes) => {
       states.set(root, Uint8Array.from(bytes))
+      refuseSecondName(states.size, options.as)
       // Pinned before the presence of any of them is tested (design §5).
       await pin.add([...closureOf(decodeState(bytes, `state ${root}`)).keys()])
     },
@@ -125,6 +133,11 @@ export async function receiveBundle(
   const missing = await report.missing((digest) => isIntact(environment.store, digest))
   if (missing.length > 0) await rebuildMissing(store, { states, missing, pin, head })
   return { report, head, states, present: sink.present, copied: sink.copied }
+}
+
+/** Said before the blobs are copied; where two collections have one state, planImport says it. */
+function refuseSecondName(states: number, as: string | undefined): void {
+  if (as !== undefined && states > 1) throw severalCollections('more than one collection')
 }
 
 /** A blob that is there but damaged is replaced by the bundle's. */
@@ -167,7 +180,10 @@ async function tryImport(store: OpenedStore, options: ImportOptions): Promise<Ta
   const states = new Map<string, Uint8Array>()
   const counts = { present: 0, copied: 0 }
   const report = await verify(store, options, {
-    state: async (root, bytes) => void states.set(root, Uint8Array.from(bytes)),
+    state: async (root, bytes) => {
+      states.set(root, Uint8Array.from(bytes))
+      refuseSecondName(states.size, options.as)
+    },
     begin: async (ref) => {
       if (await store.environment.store.head(blobKey(ref.digest))) counts.present++
       else counts.copied++
@@ -179,12 +195,26 @@ async function tryImport(store: OpenedStore, options: ImportOptions): Promise<Ta
   })
   const head = checkedHead(report, options.name)
   const plans: readonly ImportPlan[] = await planImport(store, head, states, options)
-  const collections = plans.map(({ entry, name, before }) => ({
+  const collections: ImportedCollection[] = []
+  for (const plan of plans) collections.push(await expected(store, plan))
+  return { report, ...counts, collections }
+}
+
+/**
+ * Rows that an import of this collection adds or takes at least: the new state's blobs are not
+ * here to compare with.
+ */
+async function expected(
+  store: OpenedStore,
+  { entry, name, before, done }: ImportPlan,
+): Promise<ImportedCollection> {
+  const here = before === undefined ? 0 : await countOf(store.core(name), before)
+  const more = done ? 0 : entry.rows - here
+  return {
     name,
     before: before?.commit.stateRoot ?? null,
     after: entry.stateRoot,
-    inserted: 0,
-    deleted: 0,
-  }))
-  return { report, ...counts, collections }
+    inserted: Math.max(0, more),
+    deleted: Math.max(0, -more),
+  }
 }

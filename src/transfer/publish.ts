@@ -49,9 +49,7 @@ export async function planImport(
   options: { readonly as?: string; readonly diverge?: boolean },
 ): Promise<ImportPlan[]> {
   if (options.as !== undefined && head.collections.length !== 1) {
-    throw new AkidbError('USAGE', `the bundle holds ${head.collections.length} collections`, {
-      hint: '--as renames the one collection of a bundle.',
-    })
+    throw severalCollections(`${head.collections.length} collections`)
   }
   const plans: ImportPlan[] = []
   for (const entry of head.collections) {
@@ -63,6 +61,12 @@ export async function planImport(
   }
   return plans
 }
+
+/** `--as` gives one name. */
+export const severalCollections = (what: string): AkidbError =>
+  new AkidbError('USAGE', `the bundle holds ${what}, and --as gives but one name`, {
+    hint: 'Leave --as out.',
+  })
 
 function originOf(head: BundleHead, entry: HeadCollection, diverge: boolean): OriginEntry {
   return {

@@ -5,9 +5,9 @@ import { manifestKeyIn } from '../db/manifest-store.ts'
 import { createWriterPin } from '../db/pins.ts'
 import { parseReplayName, replayAddress, replayFolder } from '../db/replays.ts'
 import type { OpenedStore } from '../db/store.ts'
-import { AkidbError } from '../errors/errors.ts'
 import { encodeManifest } from '../format/manifest-codec.ts'
 import { type Received, receiveBundle } from './import.ts'
+import { severalCollections } from './publish.ts'
 
 export interface ReplayOptions {
   readonly name: string
@@ -41,7 +41,7 @@ export async function replayBundle(
       const received = await receiveBundle(store, options, pin)
       const { collections } = received.head
       if (options.as !== undefined && collections.length !== 1) {
-        throw new AkidbError('USAGE', `the bundle holds ${collections.length} collections`)
+        throw severalCollections(`${collections.length} collections`)
       }
       const replays: { name: string; stateRoot: string }[] = []
       for (const entry of collections) {

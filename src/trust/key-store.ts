@@ -78,7 +78,8 @@ export interface KeyStore {
   publicKey(name: string): Promise<PublicKey>
   /**
    * Trusts the key of somebody else; nothing changes where it is trusted already.
-   * @param options.name default: the key's own name, or the first 16 digits of its fingerprint
+   * @param options.name default: the key's own name (`<name>-<8 digits>` where that is taken), or
+   *   the first 16 digits of its fingerprint
    * @throws EXISTS where the name belongs to another key
    */
   trust(key: PublicKey, options?: { readonly name?: string }): Promise<PublicKey>
@@ -93,8 +94,10 @@ export interface KeyStore {
    */
   backup(options?: { readonly passphrase?: string }): Promise<Uint8Array>
   /**
-   * Brings back the keys of a backup, all or none of them checked. @returns their names @throws
-   * EXISTS
+   * Brings back the keys of a backup, all or none of them checked. Where this store has a log of
+   * its own, the backup's key `log` is left out: one log has one key for ever.
+   *
+   * @returns their names @throws EXISTS
    */
   restore(bytes: Uint8Array, options?: RestoreOptions): Promise<readonly string[]>
 }
@@ -180,12 +183,18 @@ class FileKeyStore implements KeyStore {
     const known = (await this.trusted()).find((trusted) => trusted.keyId === key.keyId)
     if (known !== undefined) return known
     const own = key.name !== undefined && isKeyName(key.name) ? key.name : undefined
-    const name = options.name ?? own ?? key.keyId.slice(0, 16)
+    const name = options.name ?? (await this.#freeName(own, key))
     checkKeyName(name)
     const named: PublicKey = { keyId: key.keyId, raw: key.raw, name }
     if (await this.#isTaken(name)) throw existsError(name)
     if ((await this.#writePublic(named, false)) === 'exists') throw existsError(name)
     return named
+  }
+
+  /** Every site calls its key "default": a name that is taken gets the key's first digits. */
+  async #freeName(own: string | undefined, key: PublicKey): Promise<string> {
+    if (own === undefined) return key.keyId.slice(0, 16)
+    return (await this.#isTaken(own)) ? `${own.slice(0, 55)}-${key.keyId.slice(0, 8)}` : own
   }
 
   async trusted(): Promise<readonly PublicKey[]> {
@@ -226,8 +235,10 @@ class FileKeyStore implements KeyStore {
   }
 
   async restore(bytes: Uint8Array, options: RestoreOptions = {}): Promise<readonly string[]> {
-    const entries = await decodeBackup(bytes, options.passphrase)
     const replace = options.replace ?? false
+    const all = await decodeBackup(bytes, options.passphrase)
+    const ownLog = !replace && (await this.#isTaken(LOG_KEY))
+    const entries = all.filter(({ name }) => !ownLog || keyNameOf(name) !== LOG_KEY)
     for (const entry of entries) await this.#checkRestored(entry, replace)
     for (const entry of entries) {
       const mode = entry.name.endsWith(PRIVATE) ? PRIVATE_MODE : PUBLIC_MODE

@@ -121,7 +121,8 @@ function newStore(clock: TestClock): ObjectStore {
   return store
 }
 
-function startProcess(machine: TestMachine, options: ProcessOptions, number: string): TestProcess {
+/** Starts a process on any machine, also on one made by spreading another. */
+export function startProcess(machine: TestMachine, options: ProcessOptions, number: string): TestProcess {
   const name = options.name ?? number
   const warnings: Warning[] = []
   let dead = false

@@ -3,6 +3,7 @@ import type { Manifest } from '../../format/manifest.ts'
 import type { LockHandle } from '../../storage/locks.ts'
 import type { CollectionCore } from '../collection-core.ts'
 import type { Environment } from '../environment.ts'
+import { logLength } from './log-file.ts'
 import { OwnedLog } from './owned-log.ts'
 
 export const OWNER_LOCK = 'owner'
@@ -45,7 +46,8 @@ export class LogOwner {
 
   /** The log of a collection that this process writes to, if it does. */
   async open(collectionId: string): Promise<OwnedLog | undefined> {
-    return await this.#logs.get(collectionId)
+    // Who wrote is told where a takeover failed; who reads has the files.
+    return await this.#logs.get(collectionId)?.catch(() => undefined)
   }
 
   /**
@@ -62,6 +64,29 @@ export class LogOwner {
       }
     }
     if (failures.length > 0) throw failures[0]
+  }
+
+  /** Commits what the log of one collection holds, be it a former owner's. */
+  async flush(core: CollectionCore): Promise<void> {
+    const head = await core.head()
+    const known = await this.open(head.commit.collection)
+    if (known === undefined && !(await hasOpenLog(core, head))) return
+    await (known ?? (await this.log(core, head))).fold()
+  }
+
+  /**
+   * Commits what a log without a live owner holds: this process owns it for as long as that takes.
+   *
+   * @throws LOCKED where another process became the owner meanwhile
+   */
+  static async flushOrphan(core: CollectionCore): Promise<void> {
+    if (!(await hasOpenLog(core, await core.head()))) return
+    const owner = await LogOwner.start(core.environment, { timer: false })
+    try {
+      await owner.flush(core)
+    } finally {
+      await owner.close()
+    }
   }
 
   /** Rows that are in logs only. */
@@ -92,4 +117,10 @@ export class LogOwner {
     this.#timer = setInterval(fold, FOLD_INTERVAL_MS)
     this.#timer.unref()
   }
+}
+
+/** Whether the log of the head's epoch goes beyond what is in segments. */
+async function hasOpenLog({ environment }: CollectionCore, { commit }: Manifest): Promise<boolean> {
+  const length = await logLength(environment.state, commit.collection, commit.epoch)
+  return length > (commit.log?.folded ?? 0)
 }

@@ -196,9 +196,18 @@ export class OwnedLog {
   async #writeGroup(group: readonly Waiting[]): Promise<void> {
     if (this.#replacedBy !== undefined) throw replaced(this.#core.name, this.#replacedBy)
     const base = this.#base
-    const first = await this.#writer.append(group.flatMap((waiting) => waiting.encoded))
-    await this.#inTurn(() => this.#apply(group, { first, base }))
-    noteChange()
+    try {
+      const encoded = group.flatMap((waiting) => waiting.encoded)
+      const first = await this.#writer.append(encoded)
+      await this.#inTurn(() => this.#apply(group, { first, base }))
+    } finally {
+      noteChange()
+      // A write may also fail because the new owner removed this log.
+      await this.#confirm()
+    }
+  }
+
+  async #confirm(): Promise<void> {
     const newest = await newestEpoch(this.#core)
     if (newest <= this.#epoch) return
     this.#replacedBy = newest

@@ -1,0 +1,82 @@
+import { verifyAuditLog } from '../../src/audit/verify.ts'
+import { collectGarbage } from '../../src/db/gc.ts'
+import { namedPositions } from '../../src/db/open-environment.ts'
+import { checkOutcomes, recoverActs } from '../../src/db/recover.ts'
+import { LogOwner } from '../../src/db/wal/log-owner.ts'
+import { Violation } from './history.ts'
+import { contentOf, expectClosure, expectContent } from './observer.ts'
+import { type SimProcess, startObserver } from './sim-process.ts'
+import { IDS, type Site } from './site.ts'
+
+/** Everybody is gone: opens the store anew and checks all that was promised. @throws Violation */
+export async function checkEnd(site: Site): Promise<void> {
+  const process = startObserver(site.machine, 'last')
+  if (site.mutation.withoutRecovery !== true) await recoverActs(process.environment)
+  await checkOutcomes(process.environment)
+  await checkManifests(site, process)
+  const content = await contentOf(process.core)
+  site.history.checkRead('the last reader', IDS, content, site.scheduler.steps + 1)
+  await LogOwner.flushOrphan(process.core)
+  expectContent('the head, after its log was committed,', await contentOf(process.core), content)
+  await collectGarbage(process.environment, { keepMs: 0 })
+  expectContent('the head, after garbage was collected,', await contentOf(process.core), content)
+  await expectClosure(site.machine, await process.core.head())
+  await checkAudit(site, process)
+}
+
+/** Every state that is there is whole and what it was when it was committed. */
+async function checkManifests(site: Site, { core }: SimProcess): Promise<void> {
+  const { commits, newest } = site.observer
+  const found = new Set<number>()
+  for await (const manifest of core.manifests.history()) {
+    const { version } = manifest.commit
+    found.add(version)
+    const seen = commits.get(version)
+    if (seen?.digest !== manifest.digest) throw new Violation(`version ${version} changed`)
+    await expectClosure(site.machine, manifest)
+    expectContent(`version ${version}`, await contentOf(core, String(version)), seen.content)
+  }
+  if (!found.has(newest)) throw new Violation(`the head, version ${newest}, is gone`)
+  const missing = [...commits.keys()].filter((version) => !found.has(version))
+  if (missing.length > 0 && site.gcRuns === 0) {
+    throw new Violation(`versions ${missing} are gone without a collection of garbage`)
+  }
+}
+
+/** Every intent has one outcome, which says what became of it. */
+async function checkAudit(site: Site, { environment }: SimProcess): Promise<void> {
+  const { machine, observer } = site
+  const audit = await environment.audit()
+  await audit.checkpoint()
+  const verified = await verifyAuditLog({
+    store: machine.store,
+    prefix: `audit/${machine.logKey.keyId}`,
+    keys: [machine.logKey],
+    namedPositions: await namedPositions(environment, machine.logKey.keyId),
+  })
+  if (!verified.ok) throw new Violation(`the audit log: ${JSON.stringify(verified.problems)}`)
+  const intents = new Set<string>()
+  const outcomes = new Map<string, Readonly<Record<string, unknown>>>()
+  for await (const { phase, actId = '', act, details = {} } of audit.read()) {
+    if (phase === 'intent') intents.add(actId)
+    if (phase !== 'outcome') continue
+    if (outcomes.has(actId)) throw new Violation(`act ${actId} (${act}) has two outcomes`)
+    if (!intents.has(actId)) throw new Violation(`act ${actId} (${act}) has no intent`)
+    outcomes.set(actId, details)
+  }
+  for (const id of intents) {
+    const outcome = outcomes.get(id)
+    if (outcome === undefined) throw new Violation(`act ${id} has no outcome`)
+    const commit = observer.byAct.get(id)
+    const says = outcome['version']
+    const done = outcome['result'] !== 'aborted'
+    if (commit !== undefined && !(done && says === commit.version)) {
+      throw new Violation(
+        `act ${id} made version ${commit.version}; its outcome: ${JSON.stringify(outcome)}`,
+      )
+    }
+  }
+  for (const id of observer.byAct.keys()) {
+    if (!intents.has(id)) throw new Violation(`a manifest of act ${id}, which has no intent`)
+  }
+}

@@ -1,0 +1,108 @@
+/** What an operation does to ids: a value, or undefined for gone. */
+export type Writes = ReadonlyMap<string, number | undefined>
+
+export type OpKind = 'ingest' | 'delete' | 'revert' | 'log'
+
+/** One changing operation as its client sees it; times are steps of the scheduler. */
+export interface Op {
+  readonly kind: OpKind
+  readonly process: string
+  readonly writes: Writes
+  readonly startStep: number
+  /** When the client was told that it is done. */
+  ackStep?: number
+  /** When the client was told that it failed, or when its process died. */
+  failStep?: number
+  /** When its manifest was created; the log's writes have none. */
+  commitStep?: number
+}
+
+/** Content of a state: id → value. */
+export type Content = ReadonlyMap<string, number>
+
+/** A promise that was not kept. */
+export class Violation extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'Violation'
+  }
+}
+
+/**
+ * What clients did and were told, and whether what somebody reads can follow from it. Of every id on
+ * its own: a value may be read where its write may have happened, and no write that began after that
+ * one ended was done before the read began.
+ */
+export class History {
+  readonly ops: Op[] = []
+  readonly #step: () => number
+
+  constructor(step: () => number) {
+    this.#step = step
+  }
+
+  begin(kind: OpKind, process: string, writes: Writes): Op {
+    const op: Op = { kind, process, writes, startStep: this.#step() }
+    this.ops.push(op)
+    return op
+  }
+
+  ack(op: Op): void {
+    op.ackStep = this.#step()
+  }
+
+  fail(op: Op): void {
+    op.failStep ??= this.#step()
+  }
+
+  committed(op: Op): void {
+    op.commitStep = this.#step()
+  }
+
+  /**
+   * @param content what was read
+   * @param startStep when the read began
+   * @throws Violation
+   */
+  checkRead(who: string, ids: readonly string[], content: Content, startStep: number): void {
+    for (const id of content.keys()) {
+      if (!ids.includes(id)) throw new Violation(`${who} read "${id}", which nobody wrote`)
+    }
+    for (const id of ids) this.#checkId(who, id, content.get(id), startStep)
+  }
+
+  #checkId(who: string, id: string, value: number | undefined, startStep: number): void {
+    const writes = this.ops.filter((op) => op.writes.has(id))
+    const done = writes.filter((op) => doneStep(op) < startStep)
+    const superseded = (endStep: number): boolean => done.some((op) => op.startStep > endStep)
+    if (value === undefined && !superseded(-1) && done.length === 0) return
+    const from = writes.filter((op) => op.writes.get(id) === value && mayHaveHappened(op))
+    if (from.some((op) => !superseded(endStep(op)))) return
+    const lines = writes.map((op) => `  ${describe(op, id)}`)
+    const reason = from.length === 0 ? 'nobody wrote that' : 'that was overwritten before'
+    throw new Violation(
+      `${who}, reading from step ${startStep}, found "${id}" = ${value}: ${reason}\n${lines.join('\n')}`,
+    )
+  }
+}
+
+/** From when on every reader must see it, or what came after it. */
+const doneStep = (op: Op): number => op.commitStep ?? op.ackStep ?? Number.POSITIVE_INFINITY
+
+/** After which it changes nothing any more. */
+const endStep = (op: Op): number =>
+  op.commitStep ?? op.ackStep ?? op.failStep ?? Number.POSITIVE_INFINITY
+
+/** A commit happened where its manifest is there, or where it had nothing to change. */
+const mayHaveHappened = (op: Op): boolean => op.kind === 'log' || Number.isFinite(doneStep(op))
+
+const describe = (op: Op, id: string): string => {
+  const { kind, process, startStep, commitStep, ackStep, failStep } = op
+  const times = [
+    ['start', startStep],
+    ['commit', commitStep],
+    ['ack', ackStep],
+    ['fail', failStep],
+  ].filter(([, step]) => step !== undefined)
+  return `${kind} by ${process} "${id}" = ${op.writes.get(id)}, ${times.map(([name, step]) => `${name} ${step}`).join(', ')}`
+}

@@ -1,0 +1,101 @@
+import { limits } from '../../src/core/limits.ts'
+import { collectGarbage } from '../../src/db/gc.ts'
+import { payloadObject, type View } from '../../src/db/view.ts'
+import { hasCode } from '../../src/errors/errors.ts'
+import { type Content, Violation } from './history.ts'
+import { contentOf, expectContent } from './observer.ts'
+import type { SimProcess } from './sim-process.ts'
+import { IDS, type Role, type Site } from './site.ts'
+
+const HOUR_MS = 3_600_000
+
+/** Reads the head again and again, and now and then an older state. */
+export function reader(site: Site, name: string, reads: number): Role {
+  let left = reads
+  return {
+    name,
+    restarts: 2,
+    work: async (process) => {
+      while (left-- > 0) {
+        if (site.dice.chance(0.75)) await readOnce(site, process)
+        else await readOld(site, process)
+        await process.environment.clock.sleep(1 + site.dice.below(100))
+      }
+    },
+  }
+}
+
+/** Pins a view, lets others work, then reads it, as a slow search does. */
+export async function readOnce(site: Site, process: SimProcess): Promise<void> {
+  const { clock } = process.environment
+  const startMs = clock.nowMs()
+  const startStep = site.scheduler.steps
+  try {
+    const view = await process.core.view()
+    await clock.sleep(site.dice.below(60))
+    const content = await contentOfView(view)
+    const { version } = view.manifest.commit
+    const show = JSON.stringify([...content])
+    site.scheduler.note(`${process.name} read version ${version} from step ${startStep}: ${show}`)
+    site.history.checkRead(process.name, IDS, content, startStep)
+  } catch (error) {
+    // A pin holds for so long and no longer.
+    const lapsed = clock.nowMs() - startMs >= limits.pinLifeMs
+    if (lapsed && hasCode(error, 'INTEGRITY', 'NOT_FOUND')) return
+    if (!hasCode(error, 'CONFLICT')) throw error
+    // A log owner that was replaced says so instead of answering.
+    if (process.owner === undefined) throw error
+  }
+}
+
+/** A state of a number is always the same. */
+async function readOld(site: Site, process: SimProcess): Promise<void> {
+  const { commits, newest } = site.observer
+  const version = 1 + site.dice.below(newest)
+  try {
+    const content = await contentOf(process.core, String(version))
+    const expected = commits.get(version)?.content ?? new Map()
+    expectContent(`version ${version}, read by ${process.name},`, content, expected)
+  } catch (error) {
+    // Older states are not pinned by reading them.
+    if (site.gcRuns === 0 || !hasCode(error, 'NOT_FOUND', 'INTEGRITY')) throw error
+  }
+}
+
+async function contentOfView(view: View): Promise<Content> {
+  const content = new Map<string, number>()
+  const take = (id: string, value: unknown): void => {
+    if (content.has(id)) throw new Violation(`"${id}" is there twice in a view`)
+    content.set(id, Number(value))
+  }
+  for (const { reader: segment, alive } of view.segments) {
+    const ids = await segment.ids()
+    for (const row of alive) {
+      take(ids.id(row), payloadObject(await segment.payload(row)).get('v'))
+    }
+  }
+  for (const { id, payload } of view.log?.rows() ?? []) take(id, payload.get('v'))
+  return content
+}
+
+/** Collects garbage now and then. */
+export function collector(site: Site, name: string, runs: number): Role {
+  let left = runs
+  return {
+    name,
+    restarts: 3,
+    work: async (process) => {
+      while (left-- > 0) {
+        await process.environment.clock.sleep(site.dice.below(400))
+        site.gcRuns++
+        const keepMs = site.dice.pick([0, 0, HOUR_MS, 7 * 24 * HOUR_MS])
+        const batchBlobs = site.dice.pick([1, 2, 512])
+        try {
+          await collectGarbage(process.environment, { keepMs, batchBlobs })
+        } catch (error) {
+          if (!hasCode(error, 'LOCKED')) throw error
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,138 @@
+import { CollectionCore } from '../../src/db/collection-core.ts'
+import type { Environment } from '../../src/db/environment.ts'
+import { RESERVE_FILE } from '../../src/db/init.ts'
+import { createCollection } from '../../src/db/lifecycle.ts'
+import { logSource } from '../../src/db/log-view.ts'
+import type { LogOwner } from '../../src/db/wal/log-owner.ts'
+import type { LockManager } from '../../src/storage/locks.ts'
+import { createMemoryLocks } from '../../src/storage/memory-locks.ts'
+import { createMemoryStore } from '../../src/storage/memory-store.ts'
+import type { ObjectStore } from '../../src/storage/object-store.ts'
+import { type StepHook, SimulatedCrash } from '../support/fault-store.ts'
+import {
+  contentsOf,
+  createTestMachine,
+  seededRandom,
+  startProcess,
+  type TestClock,
+  type TestMachine,
+} from '../support/memory-environment.ts'
+import type { Scheduler } from './scheduler.ts'
+
+export const COLLECTION = 'docs'
+
+/** A disk with one empty collection, made once: making keys is slow. */
+export interface Template {
+  readonly machine: TestMachine
+  readonly store: ReadonlyMap<string, Uint8Array>
+  readonly state: ReadonlyMap<string, Uint8Array>
+}
+
+export async function createTemplate(dimension: number | undefined): Promise<Template> {
+  const machine = createTestMachine({ seed: 7 })
+  // The real one is 16 MiB, and gc makes it where it is missing.
+  await machine.state.put(RESERVE_FILE, new Uint8Array(1))
+  const { core } = machine.start()
+  await createCollection(core(COLLECTION), dimension === undefined ? {} : { dimension })
+  return {
+    machine,
+    store: await contentsOf(machine.store),
+    state: await contentsOf(machine.state),
+  }
+}
+
+/** A machine of its own with a template's disk. */
+export async function machineOf(
+  template: Template,
+  seed: number,
+  clock: TestClock,
+): Promise<TestMachine> {
+  const store = createMemoryStore({ clock })
+  const state = createMemoryStore({ clock })
+  for (const [key, body] of template.store) await store.put(key, body)
+  for (const [key, body] of template.state) await state.put(key, body)
+  const locks = createMemoryLocks({ clock })
+  return { ...template.machine, store, state, locks, clock, random: seededRandom(seed) }
+}
+
+/** One process of a schedule: every look at the store, its state folder or a lock is a step. */
+export interface SimProcess {
+  readonly name: string
+  readonly environment: Environment
+  readonly core: CollectionCore
+  /** The log owner in this process. */
+  owner: LogOwner | undefined
+  kill(): void
+}
+
+export interface StartOptions {
+  readonly name: string
+  /** Sees each step when the process is let go on, before anything else runs. */
+  readonly observe: StepHook
+  /** Breaks a promise on purpose. */
+  readonly mutate?: (store: ObjectStore) => ObjectStore
+}
+
+export function startSimProcess(
+  machine: TestMachine,
+  scheduler: Scheduler,
+  options: StartOptions,
+): SimProcess {
+  const { name, observe } = options
+  const hook: StepHook = async (step) => {
+    if (step.phase === 'after') await observe(step)
+    if (step.phase === 'before' || step.changing) await scheduler.step(name, step)
+    if (step.phase === 'before') await observe(step)
+  }
+  const { environment: plain, kill } = startProcess(machine, { name, hook }, name)
+  const environment: Environment = {
+    ...plain,
+    store: options.mutate?.(plain.store) ?? plain.store,
+    locks: steppingLocks(plain.locks, (what) => scheduler.turn(name, what)),
+    clock: scheduler.clockOf(name),
+  }
+  const core: CollectionCore = new CollectionCore({
+    environment,
+    name: COLLECTION,
+    log: logSource(
+      () => core,
+      () => process.owner,
+    ),
+  })
+  const process: SimProcess = { name, environment, core, owner: undefined, kill }
+  return process
+}
+
+/** A process that no scheduler holds up and nobody kills: what the checks look through. */
+export function startObserver(machine: TestMachine, name: string): SimProcess {
+  const { environment, core, kill } = startProcess(machine, { name }, name)
+  return { name, environment, core: core(COLLECTION), owner: undefined, kill }
+}
+
+function steppingLocks(locks: LockManager, turn: (what: string) => Promise<void>): LockManager {
+  return {
+    acquire: async (name, waitMs) => {
+      await turn(`acquire ${name}`)
+      return await locks.acquire(name, waitMs)
+    },
+    isHeld: async (name) => {
+      await turn(`is held ${name}`)
+      return await locks.isHeld(name)
+    },
+    holder: (name) => locks.holder(name),
+    list: async (prefix) => {
+      await turn(`list locks ${prefix}`)
+      return await locks.list(prefix)
+    },
+    remove: async (name) => {
+      await turn(`remove lock ${name}`)
+      await locks.remove(name)
+    },
+    close: () => locks.close(),
+  }
+}
+
+/** Whether an error only says that the process is gone. */
+export const isDeath = (error: unknown): boolean =>
+  error instanceof SimulatedCrash ||
+  (error instanceof Error && /^the process "[^"]*" is dead$/.test(error.message))

@@ -1,0 +1,113 @@
+import { hasCode } from '../../src/errors/errors.ts'
+import type { ErrorCode } from '../../src/errors/exit-codes.ts'
+import { checkOutcomes, recoverActs } from '../../src/db/recover.ts'
+import type { ObjectStore } from '../../src/storage/object-store.ts'
+import type { TestMachine } from '../support/memory-environment.ts'
+import type { Dice } from './dice.ts'
+import type { History, Op, OpKind, Writes } from './history.ts'
+import type { Observer } from './observer.ts'
+import type { Scheduler } from './scheduler.ts'
+import { isDeath, type SimProcess, startSimProcess } from './sim-process.ts'
+
+export const IDS: readonly string[] = ['a', 'b', 'c', 'd', 'e', 'f']
+
+/** A promise that the engine makes, broken on purpose, to see that the checks notice. */
+export interface Mutation {
+  readonly store?: (store: ObjectStore) => ObjectStore
+  /** Clients of the log owner are told before anything is durable. */
+  readonly ackEarly?: boolean
+  readonly withoutRecovery?: boolean
+}
+
+/** One schedule's machine with everybody who works on it. */
+export interface Site {
+  readonly machine: TestMachine
+  readonly scheduler: Scheduler
+  readonly dice: Dice
+  readonly history: History
+  readonly observer: Observer
+  readonly mutation: Mutation
+  readonly dimension: number | undefined
+  /** How to end each process. */
+  readonly kills: Map<string, () => void>
+  /** Collections of garbage that have begun. */
+  gcRuns: number
+  /** The process that holds the write-ahead log. */
+  ownerProcess: SimProcess | undefined
+  nextValue: number
+}
+
+/** What a process works through; it may be interrupted anywhere, and goes on in its successor. */
+export interface Role {
+  readonly name: string
+  readonly work: (process: SimProcess) => Promise<void>
+  /** How often it is started again after a crash. */
+  readonly restarts: number
+}
+
+/** Runs a role in a process of its own, and in another one each time that it dies. */
+export function runRole(site: Site, role: Role): void {
+  site.scheduler.spawn(async () => {
+    for (let life = 0; life <= role.restarts; life++) {
+      const process = startProcess(site, `${role.name}${life}`)
+      try {
+        await open(site, process)
+        await role.work(process)
+        await process.core.close()
+        return
+      } catch (error) {
+        if (!isDeath(error) || !site.scheduler.isDead(process.name)) throw error
+        if (site.ownerProcess === process) site.ownerProcess = undefined
+        if (site.scheduler.powerCut) return
+      }
+    }
+  })
+}
+
+function startProcess(site: Site, name: string): SimProcess {
+  const { machine, scheduler, observer, mutation, kills } = site
+  const mutate = mutation.store === undefined ? {} : { mutate: mutation.store }
+  const options = { name, observe: observer.hookOf(name), ...mutate }
+  const process = startSimProcess(machine, scheduler, options)
+  kills.set(name, process.kill)
+  return process
+}
+
+/** As opening a store for writing does. */
+async function open(site: Site, { environment }: SimProcess): Promise<void> {
+  if (site.mutation.withoutRecovery === true) return
+  await recoverActs(environment)
+  await checkOutcomes(environment)
+}
+
+/** Runs one changing operation of a client and keeps book of it. */
+export async function act(
+  site: Site,
+  process: SimProcess,
+  input: { kind: OpKind; writes: Writes; mayFailWith: readonly ErrorCode[] },
+  work: (op: Op) => Promise<void>,
+): Promise<'done' | 'failed'> {
+  const { history, scheduler, observer } = site
+  const op = history.begin(input.kind, process.name, input.writes)
+  const show = JSON.stringify([...input.writes])
+  scheduler.note(`${process.name} begins ${input.kind} ${show}`)
+  if (input.kind !== 'log') observer.current.set(process.name, op)
+  try {
+    await work(op)
+    history.ack(op)
+    scheduler.note(`${process.name} was told that ${input.kind} ${show} is done`)
+    return 'done'
+  } catch (error) {
+    history.fail(op)
+    if (!hasCode(error, ...input.mayFailWith)) throw error
+    scheduler.note(`${process.name} was told that ${input.kind} ${show} failed: ${error.code}`)
+    return 'failed'
+  }
+}
+
+export const newValue = (site: Site): number => site.nextValue++
+
+export const vectorOf = (site: Site, value: number): Float32Array | undefined =>
+  site.dimension === undefined
+    ? undefined
+    : Float32Array.from({ length: site.dimension }, (_, i) => value + i + 1)
