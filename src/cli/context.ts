@@ -102,7 +102,7 @@ const storeRequestOf = (
     )
   }
   const [state, reason] = [settings.text('state'), settings.text('reason')]
-  const sudoUser = session.io.env['SUDO_USER']
+  const sudoUser = session.io.env.SUDO_USER
   const [threads, memoryBytes] = [settings.number('threads'), settings.number('memory')]
   return {
     url,

@@ -54,8 +54,7 @@ export interface BackupKeysResult {
 
 /** Where private keys come from. */
 export interface ImportKeysRequest extends StoreRequest {
-  /** A backup, or one private key as PEM. */
+  /** What `keys backup` wrote. */
   readonly path: string
-  readonly name?: string
   readonly passphrase: AskPassphrase
 }

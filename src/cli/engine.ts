@@ -358,7 +358,22 @@ export interface BundleVerifyResult {
 export interface BundleInspectResult extends ExportResult {
   readonly kind: 'full' | 'delta'
   readonly signers: readonly BundleSigner[]
-  readonly [detail: string]: unknown
+  readonly trusted: boolean
+  readonly collections: readonly {
+    readonly name: string
+    readonly version: number
+    readonly rows: number
+    readonly committedAt: string
+    readonly stateRoot: string
+  }[]
+  readonly totals: { readonly blobs: number; readonly carriedBlobs: number }
+  /** Where the origin's audit log was when the bundle was written. */
+  readonly log: { readonly logId: string; readonly size: number; readonly root: string }
+  /** The site that it is for. */
+  readonly to?: string
+  readonly previousHead: string | null
+  readonly minimumReader: string
+  readonly problems: readonly { readonly code: string; readonly message: string }[]
 }
 
 /** Where to listen, and whom to tell. */
@@ -370,6 +385,10 @@ export interface ServeRequest extends StoreRequest {
   readonly onReady: (address: { readonly url: string; readonly port: number }) => void
   /** One JSON-ready object for each thing worth logging. */
   readonly onLog?: (entry: Readonly<Record<string, unknown>>) => void
+  /** What the audit log keeps of searches; default 'digest'. */
+  readonly auditQueries?: 'off' | 'digest' | 'full'
+  /** Refuse searches while their entries cannot be written. */
+  readonly auditRequired?: boolean
 }
 
 /** What a server did until it was stopped. */

@@ -38,23 +38,19 @@ const defineBackup = (command: Command, app: App): void => {
 
 const defineImport = (command: Command, app: App): void => {
   describe(command, {
-    summary: 'take private keys from a backup or a PEM file',
-    examples: [
-      ['akidb keys import keys.backup', 'take all keys of a backup'],
-      ['akidb keys import site.pem --name site', 'take one private key'],
-    ],
+    summary: 'take the keys of a backup',
+    examples: [['akidb keys import keys.backup', 'take all keys of a backup']],
+    details: 'All or none. A store with an audit log keeps the key of that log.',
     exits: [21, 22, 23, 26],
   })
-  command.argument('<file>', 'a backup, or one private key as PEM')
-  command.option('--name <name>', 'what to call a single key here')
-  command.action((path: string, flags: { readonly name?: string }) =>
+  command.argument('<file>', 'what akidb keys backup wrote')
+  command.action((path: string) =>
     app.run(command, async (context) => {
       const engine = await context.engine()
       const result = await engine.importKeys({
         ...context.storeRequest(),
         path,
         passphrase: context.passphrases.ask,
-        ...(flags.name === undefined ? {} : { name: flags.name }),
       })
       const lines = result.keys.map(
         ({ name, keyId }) => `took the key ${escapeLine(name)}: ${keyId}`,

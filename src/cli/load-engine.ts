@@ -1,7 +1,8 @@
+import { stat } from 'node:fs/promises'
 import type { AuditEntry } from '../audit/entry.ts'
 import type { OpenedStore } from '../db/store.ts'
 import type { Engine } from './engine.ts'
-import type { AuditEntryView } from './engine-audit.ts'
+import type { AuditEntryView, AuditVerifyRequest, AuditVerifyResult } from './engine-audit.ts'
 
 /** Loads the library. Called by the first command that needs it, never at the start. */
 export async function loadEngine(): Promise<Engine> {
@@ -13,12 +14,49 @@ export async function loadEngine(): Promise<Engine> {
     ingest: (store, name, request) => opened(store).prospect(name).ingest(request),
     previewIngest: (store, name, request) => opened(store).prospect(name).preview(request),
     auditSearch: (store, search) => library.auditSearch(opened(store), search),
+    verifyAudit: async (request) =>
+      (await isFile(request.target))
+        ? await verifyBundleLog(library, request)
+        : await library.verifyAudit(request),
     auditLog: (request) =>
       library.auditEntries(request) as AsyncIterable<AuditEntryView & AuditEntry>,
     serve: async (request) => {
       const { serveStore } = await import('../server/serve-store.ts')
       return await serveStore(request)
     },
+  }
+}
+
+const isFile = async (path: string | undefined): Promise<boolean> =>
+  path !== undefined && (await stat(path).catch(() => undefined))?.isFile() === true
+
+/**
+ * A bundle carries the proof that its export stands in its origin's log; it is checked with all
+ * the rest of the bundle.
+ */
+async function verifyBundleLog(
+  library: Pick<Engine, 'inspectBundle' | 'verifyBundle'>,
+  { target = '', keyFiles, store, onProgress, signal }: AuditVerifyRequest,
+): Promise<AuditVerifyResult> {
+  const request = {
+    input: { path: target },
+    keyFiles,
+    ...(store === undefined ? {} : { store }),
+    ...(signal === undefined ? {} : { signal }),
+  }
+  const { log } = await library.inspectBundle(request)
+  const progress = onProgress === undefined ? {} : { onProgress }
+  const { ok, problems } = await library.verifyBundle({ ...request, ...progress })
+  return {
+    ok,
+    entries: log.size,
+    root: log.root,
+    checkpoints: ok ? 1 : 0,
+    problems: problems.map(({ code, member, message }) => ({
+      code,
+      seq: null,
+      message: `${member}: ${message}`,
+    })),
   }
 }
 

@@ -1,3 +1,4 @@
+import { AkidbError } from '../errors/errors.ts'
 import { Option } from './commander.ts'
 import { parseChoice, parseCount } from './values.ts'
 
@@ -8,14 +9,21 @@ export const repeated = (flags: string, description: string): Option =>
     value,
   ])
 
-/** A whole number. */
+/** A whole number; one over the maximum of a named limit is LIMIT, else USAGE. */
 export const counted = (
   flags: string,
   description: string,
-  range: { readonly min: number; readonly max: number },
+  range: { readonly min: number; readonly max: number; readonly limit?: string },
 ): Option => {
   const option = new Option(flags, description)
-  return option.argParser((value: string) => parseCount(value, nameOf(option), range))
+  return option.argParser((value: string) => {
+    if (range.limit !== undefined && /^\d{1,16}$/.test(value) && Number(value) > range.max) {
+      const message = `${nameOf(option)}: ${value} is over the limit of ${range.max}`
+      const details = { limit: range.limit, max: range.max }
+      throw new AkidbError('LIMIT', message, { hint: 'See docs/limits.md.', details })
+    }
+    return parseCount(value, nameOf(option), range)
+  })
 }
 
 /** One of a few words. */
@@ -29,4 +37,4 @@ export const dryRun = (what: string): Option =>
 
 export const yes = (): Option => new Option('--yes', 'do not ask')
 
-const nameOf = (option: Option): string => option.long ?? option.flags
+const nameOf = (option: Option): string => option.long ?? option.short ?? option.flags

@@ -2,6 +2,12 @@ import { AkidbError } from '../errors/errors.ts'
 import { type ErrorCode, EXIT_CODES } from '../errors/exit-codes.ts'
 import { plural } from './human.ts'
 
+const HINTS: Partial<Readonly<Record<ErrorCode, string>>> = {
+  UNTRUSTED:
+    'Get the public key another way, compare its fingerprint, then give it with --key <file>, ' +
+    'or keep it with akidb keys trust <file>.',
+}
+
 /**
  * The failure of a verification that found problems: exit 24. Its code is the first problem's where
  * that is an error code with exit 24, else INTEGRITY (logs have finer codes of their own, such as
@@ -22,6 +28,7 @@ export function problemFailure(
     first === undefined ? message : `${message}, first: ${first}`,
     {
       details: { problems: problems.length },
+      ...(HINTS[known ?? fallback] === undefined ? {} : { hint: HINTS[known ?? fallback] }),
     },
   )
 }

@@ -103,6 +103,8 @@ export function createProgress(options: ProgressOptions): ProgressDisplay {
     finish(succeeded) {
       clearInterval(timer)
       clear()
+      // Work that was refused before it began has nothing to sum up: the error says it all.
+      if (!succeeded && (latest === undefined || latest.done === 0)) return
       if (mode === 'plain' || mode === 'json') emit(succeeded ? 'finish' : 'stop', asJson)
     },
   }

@@ -99,7 +99,8 @@ const fileError = (path: string, error: unknown): unknown => {
     return new AkidbError('NO_SPACE', `cannot write "${path}": the disk is full`, options)
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'EISDIR') {
-    return new AkidbError('AUTH', `cannot write "${path}" (${code})`, options)
+    const hint = 'Choose a file in a folder that you may write.'
+    return new AkidbError('AUTH', `cannot write "${path}" (${code})`, { ...options, hint })
   }
   return error
 }

@@ -1,4 +1,4 @@
-import { AkidbError } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { AuditPosition, Manifest } from '../format/manifest.ts'
 import type { LockHandle } from '../storage/locks.ts'
 import { type Environment, randomHex } from './environment.ts'
@@ -16,7 +16,12 @@ export interface Act {
   readonly id: string
   /** Log position that includes the intent: manifests of this act name it. */
   readonly point: AuditPosition
-  /** Writes the outcome and lets go of the act's lock. */
+  /**
+   * Says that its manifest may be there although writing it failed: then no outcome is written here, and the next
+   * opening looks.
+   */
+  doubt(): void
+  /** Writes the outcome and lets go of the act's lock. Where that fails, the next opening does it. */
   finish(outcome: Readonly<Record<string, unknown>>): Promise<void>
 }
 
@@ -33,14 +38,12 @@ export async function runAct<T>(
   work: (act: Act) => Promise<{ result: T; outcome: Readonly<Record<string, unknown>> }>,
 ): Promise<T> {
   const act = await beginAct(environment, input)
-  try {
-    const { result, outcome } = await work(act)
-    await act.finish({ result: 'done', ...outcome })
-    return result
-  } catch (error) {
+  const { result, outcome } = await work(act).catch(async (error: unknown) => {
     await abortAct(act, error)
     throw error
-  }
+  })
+  await act.finish({ result: 'done', ...outcome })
+  return result
 }
 
 /**
@@ -59,7 +62,6 @@ export async function abortAct(act: Act, error: unknown): Promise<void> {
 export async function beginAct(environment: Environment, input: ActInput): Promise<Act> {
   const id = randomHex(environment, 8)
   const lock = await environment.locks.acquire(actLockName(id), environment.lockWaitMs)
-  const audit = await environment.audit()
   const base = {
     act: input.act,
     actId: id,
@@ -67,6 +69,7 @@ export async function beginAct(environment: Environment, input: ActInput): Promi
     ...(input.collection === undefined ? {} : { collection: input.collection }),
   }
   try {
+    const audit = await environment.audit()
     const { size, root } = await audit.append([
       {
         ...base,
@@ -78,21 +81,37 @@ export async function beginAct(environment: Environment, input: ActInput): Promi
         },
       },
     ])
+    let inDoubt = false
     return {
       id,
       point: { logId: audit.logId, size, root },
+      doubt: () => {
+        inDoubt = true
+      },
       finish: async (details) => {
-        await audit.append([{ ...base, phase: 'outcome', details }])
-        await endLock(environment, lock)
+        try {
+          if (inDoubt) return
+          await audit.append([{ ...base, phase: 'outcome', details }])
+          await endActLock(environment, lock)
+        } finally {
+          await lock.release()
+        }
       },
     }
   } catch (error) {
-    await endLock(environment, lock)
+    // Its file stays: the intent may be in the log all the same.
+    await lock.release()
     throw error
   }
 }
 
-async function endLock(environment: Environment, lock: LockHandle): Promise<void> {
+/** Removes the lock of an act that has its outcome. */
+export async function endActLock(environment: Environment, lock: LockHandle): Promise<void> {
   await lock.release()
-  await environment.locks.remove(lock.name)
+  try {
+    await environment.locks.remove(lock.name)
+  } catch (error) {
+    // Somebody who recovers acts holds it for a moment, and removes it.
+    if (!hasCode(error, 'LOCKED')) throw error
+  }
 }

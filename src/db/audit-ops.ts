@@ -1,8 +1,9 @@
 import { readFile, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { AuditEntry } from '../audit/entry.ts'
+import { verifyProof } from '../audit/proof.ts'
 import { type AuditVerification, verifyAuditLog } from '../audit/verify.ts'
-import { sha256Hex } from '../core/digest.ts'
+import { isSha256Hex, sha256Hex } from '../core/digest.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import { withFsErrors } from '../storage/fs-errors.ts'
 import { openFsStore } from '../storage/fs-store.ts'
@@ -15,7 +16,6 @@ import { certificateKey } from './init.ts'
 import { readKeyFiles } from './key-ops.ts'
 import { namedPositions, openEnvironment, openKeys, stateFolderOf } from './open-environment.ts'
 import type { OpenedStore } from './store.ts'
-import { STORE_FILE } from './store-file.ts'
 import type { StoreRequest } from './store-request.ts'
 
 /** Entries of this state folder's log, oldest first. */
@@ -70,17 +70,21 @@ export async function verifyAudit(request: AuditTarget): Promise<AuditVerificati
             onProgress({ stage: 'audit', done: entries, unit: 'rows' }),
         }),
   }
-  const folder = resolve(request.target ?? request.store?.url ?? '.')
+  const { folder, ids, bare } = await logsAt(request)
+  // Keys that were given need no store beside them, readable or not.
+  const own = ownKeys(request).catch((error: unknown) => {
+    if (keys.length > 0 && hasCode(error, 'AUTH')) return []
+    throw error
+  })
+  const trusted = [...keys, ...(await own)]
+  if (ids.length === 0 && proof !== undefined) return provedAlone(proof, trusted)
   const store = openFsStore(folder, { mode: 'read' })
-  if ((await store.head(STORE_FILE)) === undefined) {
-    if (request.target === undefined) throw noLog(folder)
-    return await verifyAuditLog({ store, prefix: '', keys, ...(await bareLog(store)), ...options })
+  if (bare) {
+    const log = await bareLog(store)
+    return await verifyAuditLog({ store, prefix: '', keys: trusted, ...log, ...options })
   }
-  const state = stateFolderOf(folder, request.store?.state)
-  const own = await ownKeys(state)
   const all = await Promise.all(
-    (await logIds(store)).map(async (logId) => {
-      const trusted = [...keys, ...own]
+    ids.map(async (logId) => {
       const certified = await certifiedKey(store, logId, trusted)
       return await verifyAuditLog({
         store,
@@ -91,8 +95,41 @@ export async function verifyAudit(request: AuditTarget): Promise<AuditVerificati
       })
     }),
   )
-  if (all.length === 0) throw noLog(folder)
+  if (all.length === 0) throw noLog(resolve(request.target ?? folder))
   return merged(all)
+}
+
+/** The logs that a target names. */
+interface Logs {
+  /** Folder above `audit/`, or the folder of a bare log. */
+  readonly folder: string
+  readonly ids: readonly string[]
+  /** The folder is itself a log, without a store around it. */
+  readonly bare: boolean
+}
+
+/** A store, its folder `audit`, one log of that, or a log that was copied elsewhere. */
+async function logsAt(request: AuditTarget): Promise<Logs> {
+  const folder = resolve(request.target ?? request.store?.url ?? '.')
+  const above = dirname(folder)
+  const idsIn = async (root: string) => await logIds(openFsStore(root, { mode: 'read' }))
+  if (basename(folder) === 'audit') return { folder: above, ids: await idsIn(above), bare: false }
+  if (isSha256Hex(basename(folder)) && basename(above) === 'audit') {
+    const root = dirname(above)
+    const ids = (await idsIn(root)).filter((id) => id === basename(folder))
+    return { folder: root, ids, bare: false }
+  }
+  const ids = await idsIn(folder)
+  if (ids.length > 0 || request.target === undefined) return { folder, ids, bare: false }
+  const store = openFsStore(folder, { mode: 'read' })
+  const parts = await Promise.all(['checkpoint', 'key.pem'].map((key) => store.head(key)))
+  return { folder, ids, bare: parts.some((part) => part !== undefined) }
+}
+
+/** A proof says all that is needed: the entry, its place, and a signed checkpoint. */
+function provedAlone(proof: Uint8Array, keys: readonly PublicKey[]): AuditVerification {
+  const { size, root } = verifyProof(proof, keys)
+  return { ok: true, entries: size, root, checkpoints: 1, problems: [], problemsLeft: 0 }
 }
 
 const noLog = (folder: string): AkidbError =>
@@ -110,7 +147,10 @@ async function bareLog(store: ObjectStore): Promise<{ logId?: string }> {
   }
 }
 
-async function ownKeys(stateFolder: string): Promise<readonly PublicKey[]> {
+/** Keys of the operator's own store; a folder that is checked does not bring its own trust. */
+async function ownKeys({ store }: AuditTarget): Promise<readonly PublicKey[]> {
+  if (store === undefined) return []
+  const stateFolder = stateFolderOf(store.url, store.state)
   const there = await stat(join(stateFolder, 'keys')).catch(() => undefined)
   return there === undefined ? [] : await openKeys(stateFolder).trusted()
 }
@@ -192,6 +232,7 @@ export interface SearchToAudit {
   readonly required: boolean
   /** The search as asked, JSON text. */
   readonly query: string
+  /** 0: a file of queries, which are not counted before the first answer. */
   readonly queries: number
   readonly stateRoot: string
   readonly reason?: string
@@ -237,7 +278,8 @@ export async function logSearches(
       const bytes = Buffer.from(query, 'utf8')
       const whole = policy === 'full' && bytes.byteLength <= QUERY_BYTES_MAX
       const text = whole ? { text: query } : {}
-      const details = { query: sha256Hex(bytes), ...text, queries, stateRoot }
+      const count = queries === 0 ? {} : { queries }
+      const details = { query: sha256Hex(bytes), ...text, ...count, stateRoot }
       const why = reason === undefined ? {} : { reason }
       return { act: 'search', phase: 'event', actor, collection, ...why, details }
     }),

@@ -8,7 +8,8 @@ import type { ManifestFindings } from './check-manifests.ts'
 import type { CheckProblems } from './check-problems.ts'
 import type { Environment } from './environment.ts'
 import { certificateKey } from './init.ts'
-import { manifestKey, versionOfKey } from './manifest-store.ts'
+import { manifestKey, manifestKeyIn, versionOfKey } from './manifest-store.ts'
+import { parseReplayName, replayFolder } from './replays.ts'
 
 /** An environment with the keys that its store trusts. */
 export interface CheckEnvironment extends Environment {
@@ -70,13 +71,14 @@ async function checkOutcomes(environment: Environment, check: OutcomeCheck): Pro
   try {
     for await (const { phase, collection, details, seq } of entries) {
       if (phase !== 'outcome') continue
-      for (const named of namedManifests(collection, details)) {
-        const key = manifestKey(named.collection, named.version)
+      for (const { key, manifest } of namedManifests(collection, details)) {
         const digest = findings.digests.get(key)
-        if (digest === undefined && named.version > (newest.get(named.collection) ?? 0)) {
+        // A replay that is gone was dropped.
+        const isNewest = isCollection(key) && versionOfKey(key) > (newest.get(folderOf(key)) ?? 0)
+        if (digest === undefined && isNewest) {
           const message = `audit entry ${seq} says that it was committed, but it is not there`
           problems.add('AUDIT_BROKEN', key, message)
-        } else if (digest !== undefined && digest !== named.manifest) {
+        } else if (digest !== undefined && digest !== manifest) {
           problems.add('INTEGRITY', key, `audit entry ${seq} says that its bytes were others`)
         }
       }
@@ -88,38 +90,48 @@ async function checkOutcomes(environment: Environment, check: OutcomeCheck): Pro
 }
 
 interface NamedManifest {
-  readonly collection: string
-  readonly version: number
+  readonly key: string
   readonly manifest: string
 }
 
-/** One where an act commits to one collection, a list where to several. */
+/** One where an act commits to one collection, a list where to several; replays by their address. */
 function namedManifests(
   collection: string | undefined,
   details: Readonly<Record<string, unknown>> | undefined,
 ): NamedManifest[] {
-  const { manifests } = (details ?? {}) as { readonly manifests?: unknown }
-  const list: unknown[] = Array.isArray(manifests) ? manifests : []
-  const all: unknown[] = [{ collection, ...details }, ...list]
-  return all.filter(isNamedManifest)
+  const all: unknown[] = [{ collection, ...details }]
+  const { manifests, replays } = (details ?? {}) as { manifests?: unknown; replays?: unknown }
+  for (const list of [manifests, replays]) if (Array.isArray(list)) all.push(...list)
+  return all.flatMap((value) => {
+    const { manifest } = (value ?? {}) as { manifest?: unknown }
+    const key = keyOf((value ?? {}) as OutcomeNames)
+    return typeof manifest === 'string' && key !== undefined ? [{ key, manifest }] : []
+  })
 }
 
-function isNamedManifest(value: unknown): value is NamedManifest {
-  const { collection, version, manifest } = (value ?? {}) as Partial<NamedManifest>
-  return (
-    typeof collection === 'string' &&
-    Number.isSafeInteger(version) &&
-    (version ?? 0) > 0 &&
-    typeof manifest === 'string'
-  )
+interface OutcomeNames {
+  readonly collection?: unknown
+  readonly version?: unknown
+  readonly name?: unknown
 }
 
+function keyOf({ collection, version, name }: OutcomeNames): string | undefined {
+  if (typeof collection === 'string' && Number.isSafeInteger(version)) {
+    return manifestKey(collection, version as number)
+  }
+  const replay = typeof name === 'string' ? parseReplayName(name) : undefined
+  return replay === undefined ? undefined : manifestKeyIn(replayFolder(replay), 1)
+}
+
+const isCollection = (key: string): boolean => key.startsWith('collections/')
+const folderOf = (key: string): string => key.slice(0, key.lastIndexOf('/'))
+
+/** Newest version of each collection. */
 function newestVersions(keys: Iterable<string>): Map<string, number> {
   const newest = new Map<string, number>()
   for (const key of keys) {
-    const [top, name = ''] = key.split('/')
-    if (top !== 'collections') continue
-    newest.set(name, Math.max(newest.get(name) ?? 0, versionOfKey(key)))
+    if (!isCollection(key)) continue
+    newest.set(folderOf(key), Math.max(newest.get(folderOf(key)) ?? 0, versionOfKey(key)))
   }
   return newest
 }

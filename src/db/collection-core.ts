@@ -88,7 +88,10 @@ export class CollectionCore {
     const kept = this.#headView
     if (kept?.head === head.digest && kept.log === log) {
       if (kept.changes === changes) return kept.view
-      const next = log === undefined ? undefined : await laterView(kept.view, snapshot, log.changedSince(kept.changes))
+      const next =
+        log === undefined
+          ? undefined
+          : await laterView(kept.view, snapshot, log.changedSince(kept.changes))
       if (next !== undefined) {
         this.#headView = { ...kept, changes, view: next }
         return next

@@ -68,7 +68,10 @@ export async function commitManifest(
       const encoded = encode(next)
       const commit = commitLine(environment, request, { head, next, encoded })
       const file = encodeManifest(commit, encoded.bytes)
-      const put = await request.manifests.put(commit.version, file)
+      const put = await request.manifests.put(commit.version, file).catch((error: unknown) => {
+        request.act.doubt()
+        throw error
+      })
       noteChange()
       if (put === 'created') {
         return decodeManifest(file, manifestKey(request.name, commit.version))

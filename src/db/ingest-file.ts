@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
 import { AkidbError, DimensionMismatchError } from '../errors/errors.ts'
 import type { IngestBatch, IngestRecord, InputBytes, RecordSource } from '../ingest/records.ts'
 import type { IngestRequest } from './api.ts'
@@ -14,6 +15,7 @@ const SMALL_FILE_BYTES = 16 * 1024 * 1024
 
 /** One input being read into a group. */
 export interface FileJob {
+  readonly collection: string
   readonly path: string
   readonly sha256: string | null
   readonly source: RecordSource
@@ -22,8 +24,12 @@ export interface FileJob {
   readonly request: IngestRequest
   /** Segments that an earlier run finished; absent where the file cannot be resumed. */
   readonly ledger: Ledger | undefined
-  readonly onReject: ((line: string) => void) | undefined
+  /** Commits a full segment of a pipe, and opens a group for the next; absent: all at the end. */
+  readonly commitPiece: CommitPiece | undefined
 }
+
+/** @param counts of the rows in the group, or rejected, since the piece before */
+export type CommitPiece = (group: IngestGroup, counts: FileOutcome) => Promise<IngestGroup>
 
 export interface FileOutcome {
   readonly accepted: number
@@ -67,6 +73,10 @@ class FileReader {
   #accepted = 0
   #rejected = 0
   #dimensionRejects = 0
+  /** Components of the first vector of another dimension. */
+  #otherDimension = 0
+  /** What went into commits of pieces. */
+  #committed: FileOutcome = { accepted: 0, rejected: 0 }
   #resumable = true
   /** Accepted rows that an earlier run has in its segments already. */
   #toDrop = 0
@@ -90,17 +100,18 @@ class FileReader {
     this.#accepted -= last.drop
     this.#toDrop = last.drop
     this.#rejected = last.rejected
-    this.#mark = { ...last, drop: 0 }
+    const { rowsRead, rejected, rejectBytes } = last
+    this.#mark = { rowsRead, drop: 0, rejected, rejectBytes }
   }
 
   async take(batch: IngestBatch): Promise<void> {
-    const { request, rejects, onReject, path } = this.#job
+    const { request, rejects, path } = this.#job
     if (batch.rejects.length > 0 && request.onBadRow === 'stop') throw stopped(path, batch)
     const rejectBytes = rejects.bytes
     await rejects.add(batch.rejects)
-    for (const reject of batch.rejects) {
-      onReject?.(JSON.stringify({ file: path, sha256: this.#job.sha256, ...reject }))
-      if (reject.code === 'DIMENSION') this.#dimensionRejects++
+    for (const { code, found = 0 } of batch.rejects) {
+      if (code !== 'DIMENSION') continue
+      if (this.#dimensionRejects++ === 0) this.#otherDimension = found
     }
     this.#mark = { ...this.#mark, drop: 0, rejected: this.#rejected, rejectBytes }
     for (const record of batch.records) await this.#add(record)
@@ -119,7 +130,7 @@ class FileReader {
   async finish(): Promise<FileOutcome & { group: IngestGroup; own: boolean }> {
     this.#checkDimension()
     const { sha256, input } = this.#job
-    if (sha256 !== null && sha256 !== (await digestOf(input))) throw changedFile(this.#job.path)
+    if (sha256 !== null && (await isChanged(input, sha256))) throw changedFile(this.#job.path)
     if (!this.own) {
       this.group.announce(sha256)
       const number = this.group.files
@@ -128,8 +139,7 @@ class FileReader {
         this.group.add(record, number)
       }
     }
-    const counts = { accepted: this.#accepted, rejected: this.#rejected }
-    return { ...counts, group: this.group, own: this.own }
+    return { ...this.#uncommitted(), group: this.group, own: this.own }
   }
 
   async #add(record: IngestRecord): Promise<void> {
@@ -161,6 +171,7 @@ class FileReader {
 
   async #addStreaming(record: IngestRecord): Promise<void> {
     if (this.group.segmentFull) {
+      if (this.#job.commitPiece !== undefined) return await this.#nextPiece(record)
       // The row at hand is the first of the next segment: a later run must not drop it.
       const mark = { ...this.#mark, drop: Math.max(0, this.#mark.drop - 1) }
       const ledger = this.#resumable ? this.#job.ledger : undefined
@@ -169,12 +180,26 @@ class FileReader {
     this.group.add(record, 0)
   }
 
+  async #nextPiece(record: IngestRecord): Promise<void> {
+    const accepted = this.group.openRows
+    const rejected = this.#rejected - this.#committed.rejected
+    this.group = (await this.#job.commitPiece?.(this.group, { accepted, rejected })) ?? this.group
+    this.#committed = { accepted: this.#committed.accepted + accepted, rejected: this.#rejected }
+    this.group.announce(null)
+    this.group.add(record, 0)
+  }
+
+  #uncommitted(): FileOutcome {
+    const { accepted, rejected } = this.#committed
+    return { accepted: this.#accepted - accepted, rejected: this.#rejected - rejected }
+  }
+
+  /** A file all of whose rows are of another dimension is the wrong file. */
   #checkDimension(): void {
-    const { request, path, source } = this.#job
+    const { collection, source } = this.#job
     if (this.#accepted > 0 || this.#dimensionRejects === 0) return
     if (this.#dimensionRejects !== this.#rejected) return
-    const found = source.plan.dimension ?? 0
-    throw new DimensionMismatchError(path, request.dimension ?? 0, found)
+    throw new DimensionMismatchError(collection, source.plan.dimension ?? 0, this.#otherDimension)
   }
 
   #progress(batch: IngestBatch): void {
@@ -205,6 +230,12 @@ export async function digestOf(input: InputBytes): Promise<string> {
   const hash = createHash('sha256')
   for await (const piece of input.stream()) hash.update(piece)
   return hash.digest('hex')
+}
+
+/** Whether a file holds other bytes than when it was hashed, or more of them. */
+async function isChanged(input: InputBytes, sha256: string): Promise<boolean> {
+  const now = await stat(input.name).catch(() => undefined)
+  return now?.size !== input.bytes || sha256 !== (await digestOf(input))
 }
 
 function stopped(path: string, batch: IngestBatch): AkidbError {

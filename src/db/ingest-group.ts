@@ -70,8 +70,9 @@ export class IngestGroup {
     return this.#segments.length
   }
 
+  /** Whether it holds what one commit takes of small files: so many files, or a segment of rows. */
   get full(): boolean {
-    return this.files >= limits.commitFilesMax
+    return this.files >= limits.commitFilesMax || this.finishedSegments > 0 || this.segmentFull
   }
 
   /** Whether the open segment is complete: call `seal` before the next `add`. */
@@ -133,8 +134,15 @@ export class IngestGroup {
     this.#sources.push(source)
   }
 
-  /** Waits for the segments and commits them in one manifest. */
-  async commit(collection: string): Promise<GroupCommit> {
+  /**
+   * Waits for the segments and commits them in one manifest.
+   *
+   * @param fields types of the payload fields of all files in it
+   */
+  async commit(
+    collection: string,
+    fields: Schema['fields'] = this.#plan.schema.fields,
+  ): Promise<GroupCommit> {
     await this.seal()
     await this.#sealing
     const act = await this.#begin()
@@ -142,7 +150,7 @@ export class IngestGroup {
     const manifest = await commitAppend(this.#core, act, this.pin, {
       kind: 'ingest',
       collection,
-      schema: this.#plan.schema,
+      schema: { ...this.#plan.schema, fields },
       segments: this.#segments,
       sources: this.#sources,
       onUpdated: (bySource) => {

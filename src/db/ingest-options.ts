@@ -8,11 +8,21 @@ import type { IngestRequest } from './api.ts'
 import { indexOf } from './lifecycle.ts'
 import { vectorSpecOf } from './view.ts'
 
-/** What of a request decides how a file is read, given the collection where it exists. */
-export function readOptionsOf(request: IngestRequest, head: Manifest | undefined): ReadOptions {
-  const spec = head === undefined ? undefined : vectorSpecOf(head.state.schema)
+/** What a collection holds: one that exists, or that the first files of a run call for. */
+export interface KnownSchema {
+  readonly name: string
+  readonly schema: Schema
+}
+
+/**
+ * What of a request decides how a file is read, given the collection where it is known.
+ *
+ * @throws SCHEMA_MISMATCH, USAGE
+ */
+export function readOptionsOf(request: IngestRequest, known: KnownSchema | undefined): ReadOptions {
+  const spec = known === undefined ? undefined : vectorSpecOf(known.schema)
   const dimension = spec?.dimension ?? request.dimension
-  const textColumns = request.textColumns ?? head?.state.schema.text.fields
+  const textColumns = request.textColumns ?? known?.schema.text.fields
   const types = request.types === undefined ? undefined : checkedTypes(request.types)
   return definedOnly({
     format: request.format,
@@ -24,9 +34,9 @@ export function readOptionsOf(request: IngestRequest, head: Manifest | undefined
     types,
     separator: request.separator,
     dimension,
-    vectors: head === undefined ? undefined : spec !== undefined,
-    metric: metricOf(request, head),
-    fields: head?.state.schema.fields,
+    vectors: known === undefined ? undefined : spec !== undefined,
+    metric: metricOf(request, known),
+    fields: known?.schema.fields,
   })
 }
 
@@ -34,11 +44,10 @@ export function readOptionsOf(request: IngestRequest, head: Manifest | undefined
  * @throws SCHEMA_MISMATCH where the collection has another metric, text fields or dimension than
  *   was asked for
  */
-function metricOf(request: IngestRequest, head: Manifest | undefined): Metric {
-  if (head === undefined) return request.metric ?? 'cosine'
-  const { schema } = head.state
+function metricOf(request: IngestRequest, known: KnownSchema | undefined): Metric {
+  if (known === undefined) return request.metric ?? 'cosine'
+  const { name, schema } = known
   const spec = vectorSpecOf(schema)
-  const name = head.commit.name
   if (request.metric !== undefined && spec !== undefined && request.metric !== spec.metric) {
     throw mismatch(name, `measures by ${spec.metric}, not ${request.metric}`)
   }
@@ -89,11 +98,15 @@ export function optionsDigest(request: IngestRequest): string {
   return sha256Hex(Buffer.from(JSON.stringify(chosen)))
 }
 
-/** Schema of the rows of a file: the collection's, or the one that the first file calls for. */
-export function schemaFor(plan: SourcePlan, head: Manifest | undefined, metric: Metric): Schema {
+/**
+ * Schema with the fields of a file: the known one, whose fields keep their types, or the one that
+ * the first file calls for.
+ */
+export function schemaFor(plan: SourcePlan, known: Schema | undefined, metric: Metric): Schema {
   const fields: Record<string, FieldType> = Object.create(null)
-  Object.assign(fields, plan.fields)
-  if (head !== undefined) return { ...head.state.schema, fields }
+  Object.assign(fields, known?.fields)
+  for (const [name, type] of Object.entries(plan.fields)) fields[name] ??= type
+  if (known !== undefined) return { ...known, fields }
   const { dimension } = plan
   return {
     vectors: dimension === undefined ? {} : { '': { kind: 'dense', dimension, metric } },

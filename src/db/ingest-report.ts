@@ -56,10 +56,32 @@ export class IngestReport {
   committed(updated: readonly number[]): void {
     for (const [i, file] of this.#pending.entries()) {
       const count = updated[i] ?? 0
-      this.#files.push({ ...file, inserted: file.rows - count, updated: count, skipped: false })
+      this.#add({ ...file, inserted: file.rows - count, updated: count, skipped: false })
       this.committedRows += file.rows
     }
     this.#pending = []
+  }
+
+  /** A pipe comes in several commits, but is one input. */
+  #add(file: IngestFileResult): void {
+    const last = this.#files.at(-1)
+    if (file.sha256 !== null || last?.sha256 !== null || last.path !== file.path) {
+      this.#files.push(file)
+      return
+    }
+    this.#files[this.#files.length - 1] = {
+      ...last,
+      rows: last.rows + file.rows,
+      inserted: last.inserted + file.inserted,
+      updated: last.updated + file.updated,
+      rejected: last.rejected + file.rejected,
+    }
+  }
+
+  /** A file of which no row was taken: it needs no commit. */
+  untaken(file: PendingFile): void {
+    this.rejected += file.rejected
+    this.#files.push({ ...file, inserted: 0, updated: 0, skipped: false })
   }
 
   result(end: {
@@ -70,8 +92,6 @@ export class IngestReport {
     overLimit: boolean
     nowMs: number
   }): IngestResult {
-    // A file without rows makes no collection; it is reported all the same.
-    this.committed([])
     const sum = (pick: (file: IngestFileResult) => number): number =>
       this.#files.reduce((total, file) => total + pick(file), 0)
     return {

@@ -9,7 +9,7 @@ import type { InputBytes, ReadOptions, RecordSource } from '../ingest/records.ts
 import type { IngestRequest, IngestResult } from './api.ts'
 import { checkFollowing } from './append.ts'
 import type { CollectionCore } from './collection-core.ts'
-import { digestOf, type FileOutcome, readFile } from './ingest-file.ts'
+import { type CommitPiece, digestOf, type FileOutcome, readFile } from './ingest-file.ts'
 import { IngestGroup } from './ingest-group.ts'
 import {
   indexFor,
@@ -22,22 +22,23 @@ import { IngestReport } from './ingest-report.ts'
 import { type Ledger, openLedger } from './ledger.ts'
 import { createCollection } from './lifecycle.ts'
 import { mergeSegments } from './merge.ts'
-import { openRejects, type RejectsFile } from './rejects.ts'
+import {
+  openRejects,
+  openRejectsCopy,
+  type RejectsCopy,
+  type RejectsFile,
+  rejectsFolder,
+} from './rejects.ts'
 import { allSources } from './sources.ts'
 import { vectorSpecOf } from './view.ts'
-
-export interface IngestHooks {
-  /** One JSON line a reject, for a file of the operator's. */
-  readonly onReject?: (line: string) => void
-}
 
 /** Ingests files into one collection, which is made at the first commit where it does not exist. */
 export async function runIngest(
   core: CollectionCore,
   request: IngestRequest,
-  hooks: IngestHooks = {},
 ): Promise<IngestResult> {
-  const run = new IngestRun(core, request, hooks)
+  rejectsAllowed(request.maxRejects, 0)
+  const run = new IngestRun(core, request)
   const paths = request.stdin === undefined ? await expandInputs(request.inputs) : ['-']
   try {
     await run.start()
@@ -46,25 +47,27 @@ export async function runIngest(
   } catch (error) {
     await run.abandon(error)
     throw error
+  } finally {
+    await run.close()
   }
 }
 
 class IngestRun {
   readonly #core: CollectionCore
   readonly #request: IngestRequest
-  readonly #hooks: IngestHooks
   readonly #options: string
   readonly #report: IngestReport
   readonly #taken = new Set<string>()
+  readonly #rejectKeys: string[] = []
+  #copy: RejectsCopy | undefined
   #head: Manifest | undefined
   #group: IngestGroup | undefined
+  /** The collection's, with what the files taken so far add; undefined before the first. */
   #schema: Schema | undefined
-  #rejectsKey: string | undefined
 
-  constructor(core: CollectionCore, request: IngestRequest, hooks: IngestHooks) {
+  constructor(core: CollectionCore, request: IngestRequest) {
     this.#core = core
     this.#request = request
-    this.#hooks = hooks
     this.#options = optionsDigest(request)
     this.#report = new IngestReport(core.environment.clock.nowMs())
   }
@@ -72,11 +75,15 @@ class IngestRun {
   async start(): Promise<void> {
     const head = await this.#core.manifests.newest()
     this.#head = head?.state.dropped === true ? undefined : head
-    if (this.#head === undefined) return
-    checkFollowing(this.#core.name, this.#head, 'ingest')
-    for (const source of await allSources(this.#core.environment.store, this.#head.state)) {
-      this.#taken.add(`${source.sha256}:${source.options}`)
+    this.#schema = this.#head?.state.schema
+    if (this.#head !== undefined) {
+      checkFollowing(this.#core.name, this.#head, 'ingest')
+      for (const source of await allSources(this.#core.environment.store, this.#head.state)) {
+        this.#taken.add(`${source.sha256}:${source.options}`)
+      }
     }
+    const { rejectsFile } = this.#request
+    if (rejectsFile !== undefined) this.#copy = await openRejectsCopy(rejectsFile)
   }
 
   /** Takes one input; where it is one of several, a bad one is reported and the others go on. */
@@ -92,6 +99,7 @@ class IngestRun {
       if (!hasCode(error, ...FILE_ERRORS)) throw error
       if (only) throw named(path, error)
       this.#report.failed(path, error as AkidbError)
+      await this.#forgetEmptyGroup()
     } finally {
       await input?.close()
     }
@@ -105,47 +113,57 @@ class IngestRun {
         return
       }
     }
-    const options = readOptionsOf(this.#request, this.#head)
+    const known = this.#schema
+    const name = this.#core.name
+    const options = readOptionsOf(
+      this.#request,
+      known === undefined ? undefined : { name, schema: known },
+    )
     const planned = await openSource(input, options)
-    const schema = this.#schemaOf(planned)
     for (const note of planned.plan.notes) this.#request.onNote?.(note)
+    if (sha256 === null) this.#request.onNote?.(pipeNote(path, this.#commitsPieces))
+    const schema = schemaFor(planned.plan, known, this.#request.metric ?? 'cosine')
     const shared = await this.#sharedGroup(schema)
     const ledger = sha256 === null ? undefined : await this.#ledger(sha256, schema, shared)
     const source = await resumed(planned, input, options, ledger)
     const rejects = await this.#rejects(path, sha256, ledger)
     const request = this.#request
-    const job = { path, sha256, source, input, rejects, request, ledger }
+    const commitPiece: CommitPiece = async (group, counts) => {
+      this.#schema = schema
+      this.#add({ path, sha256, group }, counts)
+      this.#group = group
+      await this.#commit()
+      return this.#newGroup(schema)
+    }
+    const pieces = sha256 === null && this.#commitsPieces ? commitPiece : undefined
+    const job = { collection: name, path, sha256, source, input, rejects, request, ledger }
     try {
-      const outcome = await readFile(
-        { ...job, onReject: this.#hooks.onReject },
-        shared,
-        async () => {
-          await this.#commit()
-          return this.#newGroup(schema)
-        },
-      )
+      const outcome = await readFile({ ...job, commitPiece: pieces }, shared, async () => {
+        await this.#commit()
+        return this.#newGroup(schema)
+      })
       this.#report.warned(source.warnings)
-      await this.#took(path, sha256, outcome)
+      await this.#took({ path, sha256, schema }, outcome)
       await ledger?.remove()
     } finally {
+      if (rejects.bytes > 0) this.#rejectKeys.push(rejects.key)
       await source.close()
     }
   }
 
-  #schemaOf(source: RecordSource): Schema {
-    const metric = this.#request.metric ?? 'cosine'
-    const schema = schemaFor(source.plan, this.#head, metric)
-    this.#schema = schema
-    return schema
+  /** A pipe is committed by segment, but not where one bad row is to undo it all. */
+  get #commitsPieces(): boolean {
+    return this.#request.onBadRow !== 'stop'
   }
 
   async #ledger(sha256: string, schema: Schema, group: IngestGroup): Promise<Ledger> {
     const { state, store } = this.#core.environment
+    const index = indexFor(this.#request, this.#head)
     const key = {
       collection: this.#core.name,
       sha256,
       options: this.#options,
-      schema: sha256Hex(Buffer.from(JSON.stringify(schema))),
+      schema: sha256Hex(Buffer.from(JSON.stringify({ schema, index }))),
     }
     const ledger = await openLedger(state, store, key, group.pin)
     if (ledger.entries.length > 0) {
@@ -156,15 +174,14 @@ class IngestRun {
     return ledger
   }
 
-  async #rejects(path: string, sha256: string | null, ledger?: Ledger): Promise<RejectsFile> {
-    const rejects = await openRejects(this.#core.environment.state, {
+  #rejects(path: string, sha256: string | null, ledger?: Ledger): Promise<RejectsFile> {
+    return openRejects(this.#core.environment.state, {
       collection: this.#core.name,
       file: path,
       sha256,
       keepBytes: ledger?.entries.at(-1)?.rejectBytes ?? 0,
+      copy: this.#copy,
     })
-    this.#rejectsKey = rejects.key
-    return rejects
   }
 
   /** Small files share a group; a full one is committed first. */
@@ -180,35 +197,54 @@ class IngestRun {
     return new IngestGroup(this.#core, { schema, index, withGraph }, this.#request.signal)
   }
 
+  /** A group that was opened for a file that was then refused was made for that file's schema. */
+  async #forgetEmptyGroup(): Promise<void> {
+    if (this.#group === undefined || this.#group.files > 0) return
+    await this.#group.abandon(undefined)
+    this.#group = undefined
+  }
+
   async #took(
-    path: string,
-    sha256: string | null,
+    file: { path: string; sha256: string | null; schema: Schema },
     outcome: FileOutcome & { group: IngestGroup; own: boolean },
   ): Promise<void> {
-    const { accepted, rejected } = outcome
-    outcome.group.addSource({
-      name: baseName(path),
-      sha256: sha256 ?? '',
-      options: this.#options,
-      rows: accepted,
-      rejected,
-    })
-    this.#report.pending({ path, sha256, rows: accepted, rejected })
+    const { path, sha256 } = file
+    const { accepted: rows, rejected } = outcome
+    if (rows === 0) {
+      this.#report.untaken({ path, sha256, rows, rejected })
+      if (outcome.own) await outcome.group.abandon(undefined)
+      else await this.#forgetEmptyGroup()
+      return
+    }
+    this.#schema = file.schema
+    if (sha256 !== null) this.#taken.add(`${sha256}:${this.#options}`)
+    this.#add({ path, sha256, group: outcome.group }, outcome)
     if (!outcome.own) return
     this.#group = outcome.group
     await this.#commit()
   }
 
+  #add(
+    { path, sha256, group }: { path: string; sha256: string | null; group: IngestGroup },
+    { accepted: rows, rejected }: FileOutcome,
+  ): void {
+    const name = baseName(path)
+    group.addSource({ name, sha256: sha256 ?? '', options: this.#options, rows, rejected })
+    this.#report.pending({ path, sha256, rows, rejected })
+  }
+
   /** Makes the collection where it is new, then commits what has been read. */
   async #commit(): Promise<void> {
     const group = this.#group
+    const schema = this.#schema
     this.#group = undefined
     if (group === undefined) return
-    if (group.files === 0) return await group.abandon(undefined)
+    if (group.files === 0 || schema === undefined) return await group.abandon(undefined)
     try {
-      const collection = await this.#collection()
-      if (collection === undefined) return await group.abandon(undefined)
-      const { manifest, updated } = await group.commit(collection)
+      const { manifest, updated } = await group.commit(
+        await this.#collection(schema),
+        schema.fields,
+      )
       this.#head = manifest
       this.#report.committed(updated)
     } catch (error) {
@@ -217,12 +253,10 @@ class IngestRun {
     }
   }
 
-  async #collection(): Promise<string | undefined> {
+  /** Id of the collection. */
+  async #collection(schema: Schema): Promise<string> {
     if (this.#head !== undefined) return this.#head.commit.collection
-    const schema = this.#schema
-    if (schema === undefined) return undefined
     const spec = vectorSpecOf(schema)
-    if (spec === undefined && schema.text.fields.length === 0) return undefined
     const created = await createCollection(this.#core, {
       ...(spec === undefined ? {} : { dimension: spec.dimension, metric: spec.metric }),
       textFields: schema.text.fields,
@@ -246,25 +280,39 @@ class IngestRun {
       this.#head = await this.#core.head()
     }
     const { rejected, rows } = this.#report
-    const allowed = rejectsAllowed(this.#request.maxRejects, rows + rejected)
-    const rejectsPath =
-      rejected > 0 && this.#rejectsKey !== undefined
-        ? (environment.state.localPath(this.#rejectsKey) ?? this.#rejectsKey)
-        : undefined
     return this.#report.result({
       collection: this.#core.name,
       store: environment.store.url,
       head: this.#head,
-      rejectsFile: this.#request.rejectsFile ?? rejectsPath,
-      overLimit: rejected > allowed,
+      rejectsFile: rejected > 0 ? this.#rejectsPlace() : undefined,
+      overLimit: rejected > rejectsAllowed(this.#request.maxRejects, rows + rejected),
       nowMs: environment.clock.nowMs(),
     })
+  }
+
+  /** The file with the rejects, or the folder where there are several. */
+  #rejectsPlace(): string | undefined {
+    const [first, second] = this.#rejectKeys
+    if (this.#request.rejectsFile !== undefined || first === undefined) {
+      return this.#request.rejectsFile
+    }
+    const key = second === undefined ? first : rejectsFolder(this.#core.name)
+    return this.#core.environment.state.localPath(key) ?? key
   }
 
   async abandon(error: unknown): Promise<void> {
     await this.#group?.abandon(error)
   }
+
+  async close(): Promise<void> {
+    await this.#copy?.close()
+  }
 }
+
+const pipeNote = (path: string, inPieces: boolean): string =>
+  inPieces
+    ? `${path} is a pipe: each full segment is committed, and a stopped ingest does not resume`
+    : `${path} is a pipe: a stopped ingest does not resume`
 
 /** What refuses one file of several; everything else ends the run. */
 const FILE_ERRORS = [

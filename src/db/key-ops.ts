@@ -190,7 +190,6 @@ const fileExists = (path: string): AkidbError =>
 export const importKeys = (
   request: StoreRequest & {
     readonly path: string
-    readonly name?: string
     readonly passphrase: AskPassphrase
   },
 ): Promise<{ readonly keys: readonly KeyEntry[] }> =>

@@ -48,13 +48,10 @@ export async function openLedger(
   const path = `${ledgerPrefix(key.collection)}${key.sha256}-${key.options.slice(0, 16)}.jsonl`
   const text = await readText(state, path)
   const header = `${JSON.stringify({ options: key.options, schema: key.schema })}\n`
-  if (!text.startsWith(header)) {
-    await state.delete(path)
-    await state.append(path, Buffer.from(header), 0)
-  }
-  let length = Buffer.byteLength(header)
+  const goesOn = text.startsWith(header)
+  let length = goesOn ? Buffer.byteLength(header) : 0
   const entries: LedgerEntry[] = []
-  for (const line of text.startsWith(header) ? text.slice(header.length).split('\n') : []) {
+  for (const line of goesOn ? text.slice(header.length).split('\n') : []) {
     const entry = parseLine(line)
     if (entry === undefined) break
     await pin.add(entry.segment.blobs.map((blob) => blob.digest))
@@ -62,15 +59,17 @@ export async function openLedger(
     entries.push(entry)
     length += Buffer.byteLength(line) + 1
   }
-  await state.truncate(path, length)
+  if (goesOn) await state.truncate(path, length)
+  else if (text !== '') await state.delete(path)
   return {
     entries,
     record: async (entry) => {
-      const line = Buffer.from(`${JSON.stringify(entry)}\n`)
+      const start = length === 0 ? header : ''
+      const line = Buffer.from(`${start}${JSON.stringify(entry)}\n`)
       await state.append(path, line, length)
       length += line.byteLength
     },
-    remove: async () => void (await state.delete(path)),
+    remove: async () => void (length > 0 && (await state.delete(path))),
   }
 }
 

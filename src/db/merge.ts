@@ -19,6 +19,10 @@ const MERGES_MAX = 10_000
 export interface MergeOptions {
   /** 'policy': what the pure rule calls for; 'compact': as few segments as fit. */
   readonly kind: 'policy' | 'compact'
+  /** Merges to do at most. */
+  readonly mergesMax?: number
+  /** A merge of more input is left for another time. */
+  readonly inputBytesMax?: number
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
 }
@@ -29,12 +33,15 @@ export interface MergeOptions {
  */
 export async function mergeSegments(core: CollectionCore, options: MergeOptions): Promise<number> {
   const rule = options.kind === 'policy' ? nextMerge : nextCompaction
-  for (let done = 0; done < MERGES_MAX; done++) {
+  const mergesMax = options.mergesMax ?? MERGES_MAX
+  for (let done = 0; done < mergesMax; done++) {
     options.signal?.throwIfAborted()
     const head = await core.head()
     const rowsMax = segmentRowsOf(vectorSpecOf(head.state.schema)?.dimension ?? 0)
     const plan = rule(head.state.segments, rowsMax)
-    if (plan === undefined) return done
+    if (plan === undefined || inputBytes(head, plan) > (options.inputBytesMax ?? Infinity)) {
+      return done
+    }
     try {
       await mergeOnce(core, head, plan, options)
     } catch (error) {
@@ -42,8 +49,14 @@ export async function mergeSegments(core: CollectionCore, options: MergeOptions)
       throw error
     }
   }
-  return MERGES_MAX
+  return mergesMax
 }
+
+const inputBytes = ({ state }: Manifest, { from, to }: MergePlan): number =>
+  state.segments
+    .slice(from, to)
+    .flatMap((segment) => segment.blobs)
+    .reduce((sum, blob) => sum + blob.bytes, 0)
 
 /** Where the rows of one input went: old row → merged row, −1 where it was dead. */
 type RowMap = Int32Array
@@ -167,20 +180,16 @@ async function replace(
 ): Promise<NextState> {
   const now = head?.state.segments ?? []
   const first = now.findIndex((entry) => entry.key === inputs[0]?.key)
-  const same = inputs.every((input, i) => {
-    const entry = now[first + i]
-    return entry?.key === input.key && segmentIdentity(entry.blobs) === segmentIdentity(input.blobs)
-  })
+  const same = inputs.every((input, i) => isSameSegment(input, now[first + i]))
   if (
     head === undefined ||
     first < 0 ||
     !same ||
     head.commit.collection !== before.commit.collection
   ) {
-    throw new AkidbError('CONFLICT', `segments of "${core.name}" changed during the merge`, {
-      hint: 'Run it again.',
-    })
+    throw inputsChanged(core.name)
   }
+  const died = await diedSince(core, now.slice(first, first + inputs.length), merged.maps)
   const { state } = head
   const base = { changed: { inserted: 0, updated: 0, deleted: 0 } }
   const rest = [now.slice(0, first), now.slice(first + inputs.length)] as const
@@ -195,16 +204,46 @@ async function replace(
     payloadBytes: merged.segment.payloadBytes,
   }
   const dead = new DeadRows(core.environment.store)
-  for (const [i, map] of merged.maps.entries()) {
-    const later = await deadRows(core.environment.store, now[first + i] as SegmentEntry)
-    for (const row of later) {
-      const target = map[row] as number
-      if (target >= 0) await dead.kill(entry, target)
-    }
-  }
+  for (const row of died) await dead.kill(entry, row)
   const segments = await dead.apply([...rest[0], entry, ...rest[1]], pin)
   return {
     ...base,
     state: { ...withSegments(state, segments), nextSegment: state.nextSegment + 1 },
   }
 }
+
+/** A revert sets the numbers of segments and sources back: an equal key alone says nothing. */
+const isSameSegment = (a: SegmentEntry, b: SegmentEntry | undefined): boolean =>
+  a.key === b?.key &&
+  segmentIdentity(a.blobs) === segmentIdentity(b.blobs) &&
+  a.sources.length === b.sources.length &&
+  a.sources.every((ordinal, i) => ordinal === b.sources[i])
+
+/**
+ * Merged rows whose inputs died since the merge began.
+ *
+ * @throws CONFLICT where a revert brought rows back that were dead when it began: they are not in the merge
+ */
+async function diedSince(
+  core: CollectionCore,
+  now: readonly SegmentEntry[],
+  maps: readonly RowMap[],
+): Promise<number[]> {
+  const died: number[] = []
+  for (const [i, map] of maps.entries()) {
+    let stillDead = 0
+    for (const row of await deadRows(core.environment.store, now[i] as SegmentEntry)) {
+      const target = map[row] as number
+      if (target < 0) stillDead++
+      else died.push(target)
+    }
+    const deadBefore = map.reduce((count, target) => count + (target < 0 ? 1 : 0), 0)
+    if (stillDead < deadBefore) throw inputsChanged(core.name)
+  }
+  return died
+}
+
+const inputsChanged = (name: string): AkidbError =>
+  new AkidbError('CONFLICT', `segments of "${name}" changed during the merge`, {
+    hint: 'Run it again.',
+  })

@@ -94,7 +94,11 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     stateFolder,
     keys,
     audit: () => {
-      audit ??= openLog(environment)
+      audit ??= openLog(environment).catch((error: unknown) => {
+        // On a full disk it is tried again, when gc has given up its reserve.
+        audit = undefined
+        throw error
+      })
       return audit
     },
     auditOpened: () => audit !== undefined,

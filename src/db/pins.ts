@@ -35,6 +35,7 @@ const gcShape: Check<GcRecord> = object({ condemned: list(digest) })
 export interface WriterPin {
   readonly id: string
   add(digests: readonly string[]): Promise<void>
+  /** Never throws: what stays lapses by itself. */
   release(): Promise<void>
 }
 
@@ -63,7 +64,7 @@ export function createWriterPin(environment: Environment): WriterPin {
       await waitForCollections(environment, digests)
     },
     release: async () => {
-      for (const file of files.splice(0)) await store.delete(pinKey(file.id))
+      for (const file of files.splice(0)) await store.delete(pinKey(file.id)).catch(() => false)
     },
   }
 }

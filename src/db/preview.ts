@@ -16,7 +16,8 @@ export async function previewIngest(
 ): Promise<IngestPreview[]> {
   const newest = await core.manifests.newest()
   const head = newest?.state.dropped === true ? undefined : newest
-  const options = readOptionsOf(request, head)
+  const known = head === undefined ? undefined : { name: core.name, schema: head.state.schema }
+  const options = readOptionsOf(request, known)
   const previews: IngestPreview[] = []
   const paths = request.stdin === undefined ? await expandInputs(request.inputs) : ['-']
   for (const path of paths) {

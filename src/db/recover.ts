@@ -1,7 +1,8 @@
 import type { ActEntries } from '../audit/read.ts'
-import { AkidbError } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
-import { actLockName } from './acts.ts'
+import type { LockHandle } from '../storage/locks.ts'
+import { endActLock } from './acts.ts'
 import type { Environment } from './environment.ts'
 import { collectionNames } from './lifecycle.ts'
 import { ManifestStore } from './manifest-store.ts'
@@ -15,24 +16,47 @@ const ACT_LOCK = /^act-([0-9a-f]{16})$/
  * @returns how many outcomes were written
  */
 export async function recoverActs(environment: Environment): Promise<number> {
-  const open: string[] = []
-  for (const name of await environment.locks.list('act-')) {
-    const id = ACT_LOCK.exec(name)?.[1]
-    if (id !== undefined && !(await environment.locks.isHeld(name))) open.push(id)
-  }
-  if (open.length === 0) return 0
-  const audit = await environment.audit()
-  const found = await audit.findActs(open)
+  const held = await lockFreeActs(environment)
+  if (held.size === 0) return 0
   let written = 0
-  for (const id of open) {
-    const entries = found.get(id)
-    if (entries?.intent !== undefined && entries.outcome === undefined) {
-      await writeOutcome(environment, id, entries)
-      written++
+  try {
+    const audit = await environment.audit()
+    // Whoever held these locks may have written to the log since it was opened here.
+    await audit.refresh()
+    const found = await audit.findActs(held.keys())
+    for (const [id, lock] of held) {
+      const entries = found.get(id)
+      if (entries?.intent !== undefined && entries.outcome === undefined) {
+        await writeOutcome(environment, id, entries)
+        written++
+      }
+      await endActLock(environment, lock)
     }
-    await environment.locks.remove(actLockName(id))
+  } finally {
+    for (const lock of held.values()) await lock.release()
   }
   return written
+}
+
+/** Locks of acts that ended without an outcome, taken: of two that open the store one ends an act. */
+async function lockFreeActs(environment: Environment): Promise<ReadonlyMap<string, LockHandle>> {
+  const held = new Map<string, LockHandle>()
+  for (const name of await environment.locks.list('act-')) {
+    const id = ACT_LOCK.exec(name)?.[1]
+    if (id === undefined || (await environment.locks.isHeld(name))) continue
+    const lock = await lockIfFree(environment, name)
+    if (lock !== undefined) held.set(id, lock)
+  }
+  return held
+}
+
+async function lockIfFree(environment: Environment, name: string): Promise<LockHandle | undefined> {
+  try {
+    return await environment.locks.acquire(name, 0)
+  } catch (error) {
+    if (hasCode(error, 'LOCKED')) return undefined
+    throw error
+  }
 }
 
 async function writeOutcome(

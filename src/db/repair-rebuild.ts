@@ -1,6 +1,6 @@
 import type { IndexBuilder } from '../ann/vector-index.ts'
-import { hasCode } from '../errors/errors.ts'
-import { blobKey, decodeBlob } from '../format/blob.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import { blobKey, decodeBlobHead } from '../format/blob.ts'
 import { decodeIds } from '../format/ids-section.ts'
 import type { BlobRef, Manifest, SegmentEntry } from '../format/manifest.ts'
 import { decodeOrigin, NO_SOURCE } from '../format/origin-section.ts'
@@ -56,9 +56,15 @@ async function readSections(store: ObjectStore, entry: SegmentEntry): Promise<Se
   return sections
 }
 
+/** By the header alone: the chunk list and the tail are made anew too. */
 async function sectionsOf(store: ObjectStore, ref: BlobRef): Promise<Sections> {
   try {
-    return decodeBlob(await store.get(blobKey(ref.digest)), ref).sections
+    const bytes = await store.get(blobKey(ref.digest))
+    const sections = new Map<string, Uint8Array>()
+    for (const [name, range] of decodeBlobHead(bytes, ref).sections) {
+      sections.set(name, bytes.subarray(range.offset, range.offset + range.bytes))
+    }
+    return sections
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND', 'INTEGRITY', 'FORMAT_VERSION')) return new Map()
     throw error
@@ -71,6 +77,9 @@ function builderOf(entry: SegmentEntry, manifest: Manifest, sections: Sections):
   const builder = new SegmentBuilder({ schema, index, withGraph })
   const dimension = vectorSpecOf(schema)?.dimension ?? 0
   const vectors = dimension === 0 ? undefined : asFloat32(sections.get('vec') ?? NOTHING)
+  if (vectors !== undefined && vectors.length !== entry.rows * dimension) {
+    throw new AkidbError('INTEGRITY', 'the vectors of a segment are lost')
+  }
   const ids = decodeIds(sections, entry.rows)
   const origin = decodeOrigin(sections, entry.rows)
   let row = 0

@@ -70,6 +70,7 @@ export class BatchBuilder {
       ...(flaw.column === undefined ? {} : { column: flaw.column }),
       code: flaw.code,
       reason: flaw.reason,
+      ...(flaw.found === undefined ? {} : { found: flaw.found }),
       ...(place.raw === undefined ? {} : { raw: place.raw.slice(0, RAW_CHARACTERS_MAX) }),
     })
     this.#bytes += REJECT_BYTES

@@ -5,11 +5,18 @@ export class Flaw {
   readonly column: string | undefined
   /** Offset from the start of the row, where it is known better. */
   readonly byte: number | undefined
+  /** Components of a vector of another dimension. */
+  readonly found: number | undefined
 
-  constructor(code: string, reason: string, place: { column?: string; byte?: number } = {}) {
+  constructor(
+    code: string,
+    reason: string,
+    place: { column?: string; byte?: number; found?: number } = {},
+  ) {
     this.code = code
     this.reason = reason
     this.column = place.column
     this.byte = place.byte
+    this.found = place.found
   }
 }

@@ -34,6 +34,8 @@ export interface Reject {
    */
   readonly code: string
   readonly reason: string
+  /** With DIMENSION: components that the vector has. */
+  readonly found?: number
   /** At most 1,024 characters of the offending cell or line. */
   readonly raw?: string
 }

@@ -24,7 +24,7 @@ export function checkVector(values: ArrayLike<number>, rule: VectorRule): Float3
   if (found === 0) return new Flaw('NO_VECTOR', 'The vector is empty.', { column })
   if (rule.dimension !== undefined && found !== rule.dimension) {
     const reason = `The vector has ${found} components, wanted are ${rule.dimension}.`
-    return new Flaw('DIMENSION', reason, { column })
+    return new Flaw('DIMENSION', reason, { column, found })
   }
   if (found > limits.dimensionMax) {
     const reason = `The vector has ${found} components; at most ${limits.dimensionMax} are stored.`

@@ -22,8 +22,9 @@ export interface TextIndexBuilder {
  * Builds the BM25 postings of these payload fields: for each field the rows and counts of its terms
  * and the number of tokens of each row.
  *
- * A value that is text counts as it is, an array of texts as these joined by spaces, and every
- * other value as empty. Memory: about 4 bytes a posting, and the distinct terms.
+ * A value that is text counts as it is, a number or boolean as its JSON text, an array as its
+ * elements joined by spaces, and null, an object or nothing as empty. Memory: about 4 bytes a
+ * posting, and the distinct terms.
  */
 export function createTextIndexBuilder(fields: readonly string[]): TextIndexBuilder {
   const builders = fields.map(() => new FieldTextBuilder())

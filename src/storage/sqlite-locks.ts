@@ -33,6 +33,7 @@ const SQLITE_PERM = 3
 const SQLITE_READONLY = 8
 const SQLITE_IOERR = 10
 const SQLITE_CORRUPT = 11
+const SQLITE_FULL = 13
 const SQLITE_CANTOPEN = 14
 const SQLITE_NOTADB = 26
 
@@ -139,7 +140,8 @@ class SqliteLocks implements LockManager {
     assertWritable(path)
     const database = openDatabase(path)
     try {
-      database.exec('BEGIN EXCLUSIVE')
+      // The journal of an empty database would be written to a disk that may be full.
+      database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
       // `remove` may have come between: then this is a lock on a file that nobody can find.
       if (before !== undefined && inodeOf(path) === before) return database
     } catch (error) {
@@ -222,6 +224,7 @@ const resultOf = (error: unknown): number =>
 const REASONS: ReadonlyMap<number, readonly [ErrorCode, string]> = new Map([
   [SQLITE_PERM, ['AUTH', 'Check owner and mode of the state folder.']],
   [SQLITE_READONLY, ['AUTH', 'Check owner and mode of the state folder.']],
+  [SQLITE_FULL, ['NO_SPACE', 'Free some space; "akidb gc" works on a full disk.']],
   [SQLITE_CANTOPEN, ['AUTH', 'Check owner and mode of the state folder.']],
   [SQLITE_IOERR, ['UNREACHABLE', 'File locks do not work here; put --state on a local disk.']],
   [SQLITE_CORRUPT, ['INTEGRITY', 'Somebody wrote into the lock file; remove it.']],

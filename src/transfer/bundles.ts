@@ -109,7 +109,8 @@ async function trustedKeys(request: BundleCheckRequest): Promise<PublicKey[]> {
     const folder = stateFolderOf(request.store.url, request.store.state)
     return [...keys, ...(await openKeys(folder).trusted())]
   } catch (error) {
-    if (hasCode(error, 'NOT_FOUND')) return keys
+    // Keys that were given need no store beside them, readable or not.
+    if (hasCode(error, 'NOT_FOUND') || (keys.length > 0 && hasCode(error, 'AUTH'))) return keys
     throw error
   }
 }
@@ -154,6 +155,7 @@ export async function describeBundle(request: BundleCheckRequest) {
     signers,
     trusted,
     origin: head.origin,
+    log: head.log,
     collections: head.collections,
     totals: head.totals,
     ...(head.to === undefined ? {} : { to: head.to }),

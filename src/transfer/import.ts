@@ -14,13 +14,7 @@ import type { BlobRef } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
 import { bundleProgress } from './export.ts'
 import { rebuildMissing } from './missing.ts'
-import {
-  type ImportedCollection,
-  type ImportPlan,
-  planImport,
-  publish,
-  severalCollections,
-} from './publish.ts'
+import { type ImportedCollection, type ImportPlan, planImport, publish } from './publish.ts'
 
 export interface ImportOptions {
   /** For messages and the audit log: base name of the bundle. */
@@ -112,7 +106,7 @@ interface Taken extends Pick<Received, 'report' | 'present' | 'copied'> {
 /** Verifies a bundle and copies its blobs, which nothing names yet. */
 export async function receiveBundle(
   store: OpenedStore,
-  options: Pick<ImportOptions, 'read' | 'name' | 'as' | 'onProgress' | 'signal'>,
+  options: Pick<ImportOptions, 'read' | 'name' | 'onProgress' | 'signal'>,
   pin: WriterPin,
 ): Promise<Received> {
   const { environment } = store
@@ -122,7 +116,6 @@ export async function receiveBundle(
     keyOf: blobKey,
     onState: async (root, bytes) => {
       states.set(root, Uint8Array.from(bytes))
-      refuseSecondName(states.size, options.as)
       // Pinned before the presence of any of them is tested (design §5).
       await pin.add([...closureOf(decodeState(bytes, `state ${root}`)).keys()])
     },
@@ -133,11 +126,6 @@ export async function receiveBundle(
   const missing = await report.missing((digest) => isIntact(environment.store, digest))
   if (missing.length > 0) await rebuildMissing(store, { states, missing, pin, head })
   return { report, head, states, present: sink.present, copied: sink.copied }
-}
-
-/** Said before the blobs are copied; where two collections have one state, planImport says it. */
-function refuseSecondName(states: number, as: string | undefined): void {
-  if (as !== undefined && states > 1) throw severalCollections('more than one collection')
 }
 
 /** A blob that is there but damaged is replaced by the bundle's. */
@@ -180,10 +168,7 @@ async function tryImport(store: OpenedStore, options: ImportOptions): Promise<Ta
   const states = new Map<string, Uint8Array>()
   const counts = { present: 0, copied: 0 }
   const report = await verify(store, options, {
-    state: async (root, bytes) => {
-      states.set(root, Uint8Array.from(bytes))
-      refuseSecondName(states.size, options.as)
-    },
+    state: async (root, bytes) => void states.set(root, Uint8Array.from(bytes)),
     begin: async (ref) => {
       if (await store.environment.store.head(blobKey(ref.digest))) counts.present++
       else counts.copied++

@@ -49,7 +49,7 @@ export async function planImport(
   options: { readonly as?: string; readonly diverge?: boolean },
 ): Promise<ImportPlan[]> {
   if (options.as !== undefined && head.collections.length !== 1) {
-    throw severalCollections(`${head.collections.length} collections`)
+    throw severalCollections(head.collections.length)
   }
   const plans: ImportPlan[] = []
   for (const entry of head.collections) {
@@ -63,8 +63,8 @@ export async function planImport(
 }
 
 /** `--as` gives one name. */
-export const severalCollections = (what: string): AkidbError =>
-  new AkidbError('USAGE', `the bundle holds ${what}, and --as gives but one name`, {
+export const severalCollections = (count: number): AkidbError =>
+  new AkidbError('USAGE', `the bundle holds ${count} collections, and --as gives one name`, {
     hint: 'Leave --as out.',
   })
 

@@ -1,4 +1,5 @@
 import type { HeadCollection } from '../bundle/head.ts'
+import { sha256Hex } from '../core/digest.ts'
 import { runAct } from '../db/acts.ts'
 import type { OnProgress } from '../db/api.ts'
 import { manifestKeyIn } from '../db/manifest-store.ts'
@@ -41,17 +42,27 @@ export async function replayBundle(
       const received = await receiveBundle(store, options, pin)
       const { collections } = received.head
       if (options.as !== undefined && collections.length !== 1) {
-        throw severalCollections(`${collections.length} collections`)
+        throw severalCollections(collections.length)
       }
-      const replays: { name: string; stateRoot: string }[] = []
+      const replays: Opened[] = []
       for (const entry of collections) {
         replays.push(await open(store, received, entry, { actId: running.id, as: options.as }))
       }
-      return { result: { replays }, outcome: { headDigest: received.report.headDigest } }
+      const { headDigest } = received.report
+      const result = { replays: replays.map(({ name, stateRoot }) => ({ name, stateRoot })) }
+      return { result, outcome: { headDigest, replays } }
     } finally {
       await pin.release().catch(() => undefined)
     }
   })
+}
+
+interface Opened {
+  /** Address. */
+  readonly name: string
+  readonly stateRoot: string
+  /** SHA-256 of its manifest, for the audit log. */
+  readonly manifest: string
 }
 
 async function open(
@@ -59,7 +70,7 @@ async function open(
   received: Received,
   entry: HeadCollection,
   { actId, as }: { actId: string; as: string | undefined },
-): Promise<{ name: string; stateRoot: string }> {
+): Promise<Opened> {
   const { head, report, states } = received
   const address = replayAddress(as ?? entry.name, report.headDigest ?? '')
   const replay = parseReplayName(address)
@@ -85,5 +96,5 @@ async function open(
     stateBytes,
   )
   await store.environment.store.put(manifestKeyIn(replayFolder(replay), 1), file)
-  return { name: address, stateRoot: entry.stateRoot }
+  return { name: address, stateRoot: entry.stateRoot, manifest: sha256Hex(file) }
 }

@@ -94,8 +94,8 @@ export interface KeyStore {
    */
   backup(options?: { readonly passphrase?: string }): Promise<Uint8Array>
   /**
-   * Brings back the keys of a backup, all or none of them checked. Where this store has a log of
-   * its own, the backup's key `log` is left out: one log has one key for ever.
+   * Brings back the keys of a backup, all or none of them checked. A store that has another key
+   * `log` keeps it, and the backup's is left out: one log has one key for ever.
    *
    * @returns their names @throws EXISTS
    */
@@ -237,8 +237,7 @@ class FileKeyStore implements KeyStore {
   async restore(bytes: Uint8Array, options: RestoreOptions = {}): Promise<readonly string[]> {
     const replace = options.replace ?? false
     const all = await decodeBackup(bytes, options.passphrase)
-    const ownLog = !replace && (await this.#isTaken(LOG_KEY))
-    const entries = all.filter(({ name }) => !ownLog || keyNameOf(name) !== LOG_KEY)
+    const entries = replace || !(await this.#hasOtherLog(all)) ? all : withoutLog(all)
     for (const entry of entries) await this.#checkRestored(entry, replace)
     for (const entry of entries) {
       const mode = entry.name.endsWith(PRIVATE) ? PRIVATE_MODE : PUBLIC_MODE
@@ -247,11 +246,14 @@ class FileKeyStore implements KeyStore {
     return [...new Set(entries.map((entry) => keyNameOf(entry.name)))]
   }
 
+  async #hasOtherLog(entries: readonly BackedUp[]): Promise<boolean> {
+    const log = entries.find(({ name }) => name === LOG_KEY + PRIVATE)
+    const own = await this.#files.read(LOG_KEY + PRIVATE, { secret: false })
+    return log !== undefined && own !== undefined && !Buffer.from(own).equals(log.bytes)
+  }
+
   /** A backup is a file from outside: each key in it must make sense before any is written. */
-  async #checkRestored(
-    { name, bytes }: { readonly name: string; readonly bytes: Uint8Array },
-    replace: boolean,
-  ): Promise<void> {
+  async #checkRestored({ name, bytes }: BackedUp, replace: boolean): Promise<void> {
     const where = `"${name.slice(0, 100)}" in the backup`
     if (!isKeyFile(name)) throw new AkidbError('BAD_INPUT', `${where} is no key`)
     if (name.endsWith(PUBLIC)) parsePublicKey(bytes, where)
@@ -308,6 +310,15 @@ class FileKeyStore implements KeyStore {
     return new Date(this.#clock.nowMs()).toISOString()
   }
 }
+
+/** A file of a backup. */
+interface BackedUp {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+const withoutLog = (entries: readonly BackedUp[]): BackedUp[] =>
+  entries.filter(({ name }) => keyNameOf(name) !== LOG_KEY)
 
 const keyNameOf = (file: string): string =>
   file.endsWith(PRIVATE) ? file.slice(0, -PRIVATE.length) : file.slice(0, -PUBLIC.length)

@@ -14,14 +14,12 @@ describe('called wrongly', () => {
     ['search', 'docs'],
     ['search', 'docs', '--text', 'a', '--id', 'b'],
     ['search', 'docs', '--text', 'a', '-k', '0'],
-    ['search', 'docs', '--text', 'a', '-k', '10001'],
     ['search', 'docs', '--text', 'a', '-k', 'ten'],
     ['search', 'docs', '--text', 'a', '--use', 'text'],
     ['search', 'docs', '--text', 'a', '--filter', '{'],
     ['search', 'docs', '--vector', '[1,"2"]'],
     ['search', 'docs', '--vector', '[]'],
     ['search', 'docs', '--vector', '[1e39]'],
-    ['create', 'docs', '--dimension', '16385'],
     ['create', 'docs', '--metric', 'cosine'],
     ['create', 'docs', '--dimension', '2', '--metric', 'manhattan'],
     ['adopt'],
@@ -45,6 +43,21 @@ describe('called wrongly', () => {
     ['ingest', 'docs', 'a.csv', '--types', 'zip'],
     ['ingest', 'docs', 'a.csv', '--on-bad-row', 'ask'],
   ]
+  it('is exit 27 over a named limit, naming it', async () => {
+    const over = [
+      ['search', 'docs', '--text', 'a', '-k', '10001'],
+      ['create', 'docs', '--dimension', '16385'],
+    ]
+    for (const argv of over) {
+      const ran = await run([...argv, '--json'], { engine: fakeEngine().engine })
+      expect(ran).toMatchObject({ code: 27, stdout: '' })
+      expect(JSON.parse(ran.stderr)).toMatchObject({
+        code: 'LIMIT',
+        details: { max: expect.any(Number) },
+      })
+    }
+  })
+
   for (const argv of wrong) {
     it(`is exit 2 for "${argv.join(' ')}"`, async () => {
       const ran = await run(argv, { engine: fakeEngine().engine })

@@ -104,6 +104,23 @@ describe('a log owner', () => {
     expect((await owner.core.head()).commit.epoch).toBe(2)
   })
 
+  it('merges the small segments that its commits leave behind', async () => {
+    const machine = await newMachine()
+    const owner = await startOwner(machine)
+    for (let i = 0; i < 20; i++) {
+      await owner.put([`r${i}`, 'same'], i)
+      await owner.owner.fold()
+    }
+    const before = await seenBy(owner)
+    expect((await owner.core.head()).state.segments).toHaveLength(20)
+    await owner.put(['r3'], 33)
+    await owner.owner.maintain()
+    expect((await owner.core.head()).state.segments.length).toBeLessThan(8)
+    const after = before.map((one) => (one.startsWith('r3=') ? 'r3=33' : one))
+    expect(await seenBy(owner)).toEqual(after)
+    expect(await seenBy(machine.start())).toEqual(after)
+  })
+
   it('goes on where a collection was dropped with rows in its log', async () => {
     const machine = await newMachine()
     const owner = await startOwner(machine)

@@ -56,7 +56,7 @@ async function ingest(site: Site, process: SimProcess): Promise<void> {
       }
       const source = { name: 'rows', sha256: SHA, options: SHA, rows: rows.length, rejected: 0 }
       group.addSource(source)
-      await group.commit(head.commit.collection)
+      await group.commit(head.commit.collection, schema.fields)
     } catch (error) {
       await group.abandon(error)
       throw error

@@ -33,12 +33,14 @@ export class Observer {
   readonly #machine: TestMachine
   readonly #core: CollectionCore
   readonly #history: History
+  readonly #onViolation: (error: unknown) => void
   readonly #absent = new Set<string>()
 
-  constructor(machine: TestMachine, history: History) {
+  constructor(machine: TestMachine, history: History, onViolation: (error: unknown) => void) {
     this.#machine = machine
     this.#core = startObserver(machine, 'observer').core
     this.#history = history
+    this.#onViolation = onViolation
   }
 
   get newest(): number {
@@ -51,7 +53,7 @@ export class Observer {
   }
 
   hookOf(process: string): StepHook {
-    return async ({ phase, operation, key }) => {
+    const watch: StepHook = async ({ phase, operation, key }) => {
       if (operation !== 'put' || !key.startsWith(MANIFESTS)) return
       if (phase === 'before') {
         if ((await this.#machine.store.head(key)) === undefined) this.#absent.add(key)
@@ -63,6 +65,15 @@ export class Observer {
       const expected = manifestKey(COLLECTION, manifest.commit.version)
       if (key !== expected) throw new Violation(`${process} wrote ${key} beside head ${expected}`)
       await this.#check(process, manifest)
+    }
+    return async (step) => {
+      try {
+        await watch(step)
+      } catch (error) {
+        // The engine must not get to handle it.
+        this.#onViolation(error)
+        throw error
+      }
     }
   }
 

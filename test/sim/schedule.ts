@@ -45,7 +45,7 @@ export async function runSchedule(seed: number, mutation: Mutation = {}): Promis
   })
   const machine = await machineOf(await templateOf(dimension), seed, scheduler.machineClock())
   const history = new History(() => scheduler.steps)
-  const observer = new Observer(machine, history)
+  const observer = new Observer(machine, history, (error) => scheduler.fail(error))
   const site: Site = {
     machine,
     scheduler,

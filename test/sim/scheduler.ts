@@ -7,7 +7,7 @@ import type { Dice } from './dice.ts'
 /** Steps of one schedule; more mean that somebody waits for ever. */
 const STEPS_MAX = 60_000
 /** Trace lines kept for the message of a failure. */
-const TRACE_LINES = 160
+const TRACE_LINES = Number(process.env.SIM_TRACE_LINES ?? 160)
 const STEP_MS = 1
 /** Longer than a look at the clock, a wait for a lock, a pin's life, the history that gc keeps. */
 const PAUSES_MS = [40, 40, 40, 12_000, 12_000, 25 * 3_600_000, 8 * 24 * 3_600_000]
@@ -131,6 +131,12 @@ export class Scheduler {
     const { phase, operation, key, bytes } = step
     const torn = phase === 'before' && operation === 'append' ? bytes : 0
     return this.turn(process, `${phase} ${operation} ${key}`, torn)
+  }
+
+  /** Ends a process that is done, between two steps of whatever else it still does. */
+  async exit(process: string): Promise<void> {
+    await this.turn(process, 'exits')
+    this.#crash(process)
   }
 
   /** Runs work of a process beside all the others. What it throws ends the schedule. */

@@ -29,7 +29,7 @@ export interface Template {
 }
 
 export async function createTemplate(dimension: number | undefined): Promise<Template> {
-  const machine = createTestMachine({ seed: 7 })
+  const machine = createTestMachine({ seed: 0xfeed_0000 })
   // The real one is 16 MiB, and gc makes it where it is missing.
   await machine.state.put(RESERVE_FILE, new Uint8Array(1))
   const { core } = machine.start()

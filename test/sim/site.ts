@@ -9,6 +9,10 @@ import type { Observer } from './observer.ts'
 import type { Scheduler } from './scheduler.ts'
 import { isDeath, type SimProcess, startSimProcess } from './sim-process.ts'
 
+/** Together longer than the longest pauses of everybody. */
+const OPEN_TRIES_MAX = 100
+const OPEN_AGAIN_MS = 12 * 3_600_000
+
 export const IDS: readonly string[] = ['a', 'b', 'c', 'd', 'e', 'f']
 
 /** A promise that the engine makes, broken on purpose, to see that the checks notice. */
@@ -54,11 +58,13 @@ export function runRole(site: Site, role: Role): void {
         await open(site, process)
         await role.work(process)
         await process.core.close()
+        await site.scheduler.exit(process.name)
         return
       } catch (error) {
         if (!isDeath(error) || !site.scheduler.isDead(process.name)) throw error
-        if (site.ownerProcess === process) site.ownerProcess = undefined
         if (site.scheduler.powerCut) return
+      } finally {
+        if (site.ownerProcess === process) site.ownerProcess = undefined
       }
     }
   })
@@ -76,8 +82,17 @@ function startProcess(site: Site, name: string): SimProcess {
 /** As opening a store for writing does. */
 async function open(site: Site, { environment }: SimProcess): Promise<void> {
   if (site.mutation.withoutRecovery === true) return
-  await recoverActs(environment)
-  await checkOutcomes(environment)
+  // An operator runs a command again that found a lock held.
+  for (let tries = 1; ; tries++) {
+    try {
+      await recoverActs(environment)
+      await checkOutcomes(environment)
+      return
+    } catch (error) {
+      if (!hasCode(error, 'LOCKED') || tries === OPEN_TRIES_MAX) throw error
+    }
+    await environment.clock.sleep(OPEN_AGAIN_MS)
+  }
 }
 
 /** Runs one changing operation of a client and keeps book of it. */

@@ -122,7 +122,11 @@ function newStore(clock: TestClock): ObjectStore {
 }
 
 /** Starts a process on any machine, also on one made by spreading another. */
-export function startProcess(machine: TestMachine, options: ProcessOptions, number: string): TestProcess {
+export function startProcess(
+  machine: TestMachine,
+  options: ProcessOptions,
+  number: string,
+): TestProcess {
   const name = options.name ?? number
   const warnings: Warning[] = []
   let dead = false
@@ -205,7 +209,10 @@ function environmentOf(machine: TestMachine, parts: Parts): Environment {
     lockWaitMs: 10_000,
     warn: (warning) => void warnings.push(warning),
     audit: () => {
-      audit ??= openLog()
+      audit ??= openLog().catch((error: unknown) => {
+        audit = undefined
+        throw error
+      })
       return audit
     },
     // In the calling thread: the bytes are those that a pool of workers would make.
@@ -223,8 +230,11 @@ export async function contentsOf(store: ObjectStore): Promise<Map<string, Uint8A
   return contents
 }
 
-/** A machine with the same disk content, clock and key: to run the same thing again from there. */
-export async function cloneMachine(machine: TestMachine, seed = 1): Promise<TestMachine> {
+/**
+ * A machine with the same disk content, clock and key: to run the same thing again from there. Its
+ * seed is another than the first one's, or it would give out the same ids again.
+ */
+export async function cloneMachine(machine: TestMachine, seed = 1_000): Promise<TestMachine> {
   const clock = createTestClock(machine.clock.nowMs())
   const copy = { ...createTestMachine({ seed, clock }), signer: machine.signer }
   for (const [from, to] of [

@@ -1,11 +1,11 @@
 import type { App } from '../app.ts'
+import { entryText } from '../audit-entry-text.ts'
 import { defineCheckpoint, defineProve } from '../audit-proofs.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import type { AuditEntryView, AuditVerifyResult } from '../engine-audit.ts'
+import type { AuditVerifyResult } from '../engine-audit.ts'
 import { escapeLine } from '../escape.ts'
 import { plural } from '../human.ts'
-import { jsonLine } from '../json-document.ts'
 import { repeated } from '../option-kinds.ts'
 import { problemFailure } from '../problems.ts'
 import { parseTimeMs } from '../values.ts'
@@ -71,11 +71,6 @@ const defineLog = (command: Command, app: App): void => {
   )
 }
 
-const entryText = ({ seq, time, act, ...details }: AuditEntryView): string => {
-  const { prev: _prev, ...shown } = details
-  return escapeLine(`${seq}  ${time}  ${act}  ${jsonLine(shown).trim()}`)
-}
-
 interface VerifyFlags {
   readonly proof?: string
   readonly key?: readonly string[]
@@ -119,7 +114,8 @@ const defineVerify = (command: Command, app: App): void => {
 
 const verifyText = (result: AuditVerifyResult): string => {
   const lines = result.problems.map(
-    ({ code, seq, message }) => `${code}  entry ${seq}: ${escapeLine(message)}`,
+    ({ code, seq, message }) =>
+      `${code}  ${seq === null ? '' : `entry ${seq}: `}${escapeLine(message)}`,
   )
   const { entries, root } = result
   const counts = `${entries} entries, ${plural(result.checkpoints, 'checkpoint')}, root ${root}`

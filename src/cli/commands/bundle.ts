@@ -11,7 +11,6 @@ import type {
 } from '../engine.ts'
 import { escapeLine } from '../escape.ts'
 import { humanBytes, humanDuration, plural } from '../human.ts'
-import { jsonLine } from '../json-document.ts'
 import { repeated } from '../option-kinds.ts'
 import { problemFailure } from '../problems.ts'
 import { fields } from '../table.ts'
@@ -110,35 +109,28 @@ const signerRows = (signers: readonly BundleSigner[]): [string, string][] =>
 const stateRows = (roots: Readonly<Record<string, string>>, word: string): [string, string][] =>
   Object.entries(roots).map(([name, root]) => [`${word} of ${name}`, root])
 
-const KNOWN = [
-  'kind',
-  'signers',
-  'path',
-  'bytes',
-  'headDigest',
-  'sequence',
-  'keyId',
-  'stateRoots',
-  'baseStateRoots',
-]
-
-const inspectText = (file: string, result: BundleInspectResult): string =>
-  fields([
+const inspectText = (file: string, result: BundleInspectResult): string => {
+  const { totals, previousHead, to, minimumReader } = result
+  return fields([
     ['bundle', file],
     ['kind', result.kind],
     ['size', humanBytes(result.bytes)],
     ['head', result.headDigest],
     ['sequence', result.sequence],
+    ['after head', previousHead],
+    ['for', to],
+    ['needs akidb', minimumReader],
     ...signerRows(result.signers),
     ...stateRows(result.stateRoots, 'state'),
     ...stateRows(result.baseStateRoots ?? {}, 'base'),
-    ...Object.entries(result)
-      .filter(([name]) => !KNOWN.includes(name))
-      .map(([name, value]): [string, string] => [
-        name,
-        typeof value === 'string' ? value : jsonLine(value).trim(),
-      ]),
+    ...result.collections.map(({ name, version, rows, committedAt }): [string, string] => [
+      name,
+      `${plural(rows, 'record')}, version ${version} of ${committedAt}`,
+    ]),
+    ['blobs', `${totals.carriedBlobs} of ${totals.blobs} carried`],
+    ...result.problems.map(({ code, message }): [string, string] => [code, message]),
   ])
+}
 
 const verifyText = (file: string, result: BundleVerifyResult): string => {
   const verdict = result.ok ? 'ok' : plural(result.problems.length, 'problem')

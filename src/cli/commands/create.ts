@@ -24,7 +24,7 @@ export const defineCreate = (command: Command, app: App): void => {
     exits: [21, 22, 23, 24, 27],
   })
   command.argument('<collection>', 'its name')
-  const range = { min: 1, max: limits.dimensionMax }
+  const range = { min: 1, max: limits.dimensionMax, limit: 'dimensionMax' }
   command.addOption(counted('--dimension <n>', 'components of a vector; none: text only', range))
   command.addOption(chosen('--metric <metric>', 'how nearness is measured', METRICS))
   command.addOption(repeated('--text-column <column>', 'payload field to search by words'))

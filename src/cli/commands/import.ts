@@ -58,10 +58,11 @@ export const defineImport = (command: Command, app: App): void => {
 const importText = (result: ImportResult, dry: boolean): string => {
   const lines = result.collections.map(({ name, before, after, inserted, deleted }) => {
     const from = before === null ? 'new' : shortDigest(before)
+    const least = dry && before !== null ? 'at least ' : ''
     const change =
       before === after
         ? 'no change'
-        : `${humanCount(inserted)} inserted, ${humanCount(deleted)} deleted`
+        : `${least}${humanCount(inserted)} inserted, ${least}${humanCount(deleted)} deleted`
     return `${name}: ${from} to ${shortDigest(after)}, ${change}`
   })
   const { present, copied } = result.blobs

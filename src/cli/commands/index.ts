@@ -106,7 +106,11 @@ const defineRecall = (command: Command, app: App): void => {
   })
   command.argument('<collection>', 'its name')
   command.addOption(
-    counted('-k <n>', 'results (default: 10)', { min: 1, max: limits.searchCountMax }),
+    counted('-k <n>', 'results (default: 10)', {
+      min: 1,
+      max: limits.searchCountMax,
+      limit: 'searchCountMax',
+    }),
   )
   command.addOption(counted('--ef <n>', 'candidates of the walk', { min: 1, max: 100_000 }))
   command.addOption(

@@ -25,9 +25,12 @@ export const defineRevert = (command: Command, app: App): void => {
         const result = await collection.revert(to, { dryRun: flags.dryRun === true })
         const verb = flags.dryRun ? 'would go' : 'went'
         const { inserted, deleted, updated, manifestVersion, stateRoot } = result
+        const state = `version ${manifestVersion}, state ${shortDigest(stateRoot)}`
         const text =
-          `${name} ${verb} back to ${to}: ${inserted} inserted, ${deleted} deleted, ` +
-          `${updated} updated; version ${manifestVersion}, state ${shortDigest(stateRoot)}`
+          inserted + deleted + updated === 0
+            ? `${name} holds the records of ${to} already; ${state}`
+            : `${name} ${verb} back to ${to}: ${inserted} inserted, ${deleted} deleted, ` +
+              `${updated} updated; ${state}`
         const dry = flags.dryRun ? { dryRun: true } : {}
         return { result: { collection: name, ...result, ...dry }, text, work: true }
       }),

@@ -53,7 +53,11 @@ export const defineSearch = (command: Command, app: App): void => {
   command.option('--queries <file>', 'a Parquet, JSONL or CSV file of queries')
   addQueryOptions(command)
   command.addOption(
-    counted('-k <n>', 'results (default: 10)', { min: 1, max: limits.searchCountMax }),
+    counted('-k <n>', 'results (default: 10)', {
+      min: 1,
+      max: limits.searchCountMax,
+      limit: 'searchCountMax',
+    }),
   )
   command.addOption(counted('--ef <n>', 'candidates of the walk', { min: 1, max: 100_000 }))
   command.option('--exact', 'compare with every vector')
@@ -122,6 +126,7 @@ const checkWays = (flags: SearchFlags): void => {
       hint: 'One of --vector, --id, --text, --queries, or both --vector and --text.',
     })
   }
+  if (flags.text?.trim() === '') throw new AkidbError('USAGE', '--text holds no words')
   const onlyMany = [
     'use',
     'idColumn',

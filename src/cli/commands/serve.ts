@@ -32,12 +32,19 @@ export const defineServe = (command: Command, app: App): void => {
           void context.item(address, `listening on ${address.url}`)
         },
         onLog: (entry) => context.session.log.write('info', 'serve', entry),
+        auditQueries: auditQueries(context),
+        auditRequired: context.settings.flag('audit.required'),
       })
       const text = `${plural(result.requests, 'request')} in ${humanDuration(result.elapsedMs)}`
       context.note(`stopped after ${text}`)
       return { result, text: '', toStderr: true, graceful: true }
     }),
   )
+}
+
+const auditQueries = (context: Context): 'off' | 'digest' | 'full' => {
+  const policy = context.settings.text('audit.queries')
+  return policy === 'off' || policy === 'full' ? policy : 'digest'
 }
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/

@@ -18,7 +18,9 @@ export class LogOwner {
   readonly #environment: Environment
   readonly #logs = new Map<string, Promise<OwnedLog>>()
   readonly #lock: LockHandle
+  readonly #stopping = new AbortController()
   #timer: NodeJS.Timeout | undefined
+  #maintaining: Promise<void> | undefined
 
   private constructor(environment: Environment, lock: LockHandle) {
     this.#environment = environment
@@ -96,10 +98,18 @@ export class LogOwner {
     return rows
   }
 
+  /** Does what is due in the background: commits, then merges of small segments. */
+  async maintain(): Promise<void> {
+    await this.fold()
+    for (const log of this.#logs.values()) await (await log).merge(this.#stopping.signal)
+  }
+
   /** Folds, then lets go of the lock. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
+    this.#stopping.abort()
     try {
+      await this.#maintaining
       await this.fold()
     } finally {
       await this.#lock.release()
@@ -107,20 +117,21 @@ export class LogOwner {
   }
 
   #startTimer(): void {
-    const fold = () => {
-      this.fold().catch((error: unknown) => {
-        const message = error instanceof Error ? error.message : String(error)
-        const code = error instanceof AkidbError ? error.code : 'INTERNAL'
-        this.#environment.warn({ code, message: `cannot commit the write-ahead log: ${message}` })
-      })
-    }
-    this.#timer = setInterval(fold, FOLD_INTERVAL_MS)
+    this.#timer = setInterval(() => {
+      // A round that takes longer than the interval is not overtaken by the next.
+      this.#maintaining ??= this.maintain()
+        .catch((error: unknown) => this.#warn(error))
+        .finally(() => {
+          this.#maintaining = undefined
+        })
+    }, FOLD_INTERVAL_MS)
     this.#timer.unref()
   }
-}
 
-/** Whether the log of the head's epoch goes beyond what is in segments. */
-async function hasOpenLog({ environment }: CollectionCore, { commit }: Manifest): Promise<boolean> {
-  const length = await logLength(environment.state, commit.collection, commit.epoch)
-  return length > (commit.log?.folded ?? 0)
+  #warn(error: unknown): void {
+    if (this.#stopping.signal.aborted) return
+    const message = error instanceof Error ? error.message : String(error)
+    const code = error instanceof AkidbError ? error.code : 'INTERNAL'
+    this.#environment.warn({ code, message: `cannot commit the write-ahead log: ${message}` })
+  }
 }

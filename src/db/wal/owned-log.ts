@@ -5,6 +5,7 @@ import type { CollectionCore } from '../collection-core.ts'
 import { noteChange } from '../freshness.ts'
 import { LogRows } from '../log-rows.ts'
 import type { LogView } from '../log-source.ts'
+import { mergeSegments } from '../merge.ts'
 import { commitLogRows } from './commit-rows.ts'
 import { encodeLogEntry, type LogEntry, type PlacedEntry } from './log-entry.ts'
 import { LogWriter } from './log-file.ts'
@@ -123,6 +124,12 @@ export class OwnedLog {
       this.#folding = undefined
     })
     return await this.#folding
+  }
+
+  /** Does the merges that are due, within the limits for a server. */
+  async merge(signal: AbortSignal): Promise<void> {
+    const { ownerMergesMax: mergesMax, ownerMergeBytesMax: inputBytesMax } = limits
+    await mergeSegments(this.#core, { kind: 'policy', mergesMax, inputBytesMax, signal })
   }
 
   get #openBytes(): number {

@@ -1,6 +1,7 @@
 import type { Manifest, SegmentEntry } from '../../format/manifest.ts'
 import type { CollectionCore } from '../collection-core.ts'
 import { LogRows } from '../log-rows.ts'
+import { segmentIdentity } from '../segment-reader.ts'
 import { deadRows } from '../view.ts'
 import type { LogEntry, PlacedEntry } from './log-entry.ts'
 
@@ -70,30 +71,37 @@ async function commitsSince(
   return found.reverse()
 }
 
-/** Ids that `after` has in segments that `before` lacks, and ids of rows that died between them. */
+/**
+ * Ids of rows that live in one of two states and not in the other. A row that was dead already in a
+ * segment that is gone says nothing about its id: its newer row may be in the log.
+ */
 export async function touchedIds(
   core: CollectionCore,
   before: Manifest,
   after: Manifest,
 ): Promise<Set<string>> {
   const ids = new Set<string>()
-  const former = new Map(before.state.segments.map((entry) => [entry.key, entry]))
+  const former = new Map(before.state.segments.map((entry) => [identityOf(entry), entry]))
   for (const entry of after.state.segments) {
-    const known = former.get(entry.key)
-    former.delete(entry.key)
-    if (known === undefined) await addAll(core, entry, ids)
-    else await addDead(core, known, entry, ids)
+    const known = former.get(identityOf(entry))
+    former.delete(identityOf(entry))
+    if (known === undefined) await addLive(core, entry, ids)
+    else await addChanged(core, known, entry, ids)
   }
-  for (const gone of former.values()) await addAll(core, gone, ids)
+  for (const gone of former.values()) await addLive(core, gone, ids)
   return ids
 }
 
-async function addAll(core: CollectionCore, entry: SegmentEntry, ids: Set<string>): Promise<void> {
+/** A revert sets the numbers of segments back, so that another one may get the same number. */
+const identityOf = ({ key, blobs }: SegmentEntry): string => `${key} ${segmentIdentity(blobs)}`
+
+async function addLive(core: CollectionCore, entry: SegmentEntry, ids: Set<string>): Promise<void> {
+  const dead = new Set(await deadRows(core.environment.store, entry))
   const table = await core.reader(entry).ids()
-  for (let row = 0; row < table.count; row++) ids.add(table.id(row))
+  for (let row = 0; row < table.count; row++) if (!dead.has(row)) ids.add(table.id(row))
 }
 
-async function addDead(
+async function addChanged(
   core: CollectionCore,
   before: SegmentEntry,
   after: SegmentEntry,
@@ -101,8 +109,7 @@ async function addDead(
 ): Promise<void> {
   if (before.tombstones?.digest === after.tombstones?.digest) return
   const former = new Set(await deadRows(core.environment.store, before))
+  const later = new Set(await deadRows(core.environment.store, after))
   const table = await core.reader(after).ids()
-  for (const row of await deadRows(core.environment.store, after)) {
-    if (!former.has(row)) ids.add(table.id(row))
-  }
+  for (const row of former.symmetricDifference(later)) ids.add(table.id(row))
 }

@@ -1,0 +1,264 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { OpenedStore } from '../../src/db/store.ts'
+import { appOn, makeStoreFolder, openForWriting, removeFolder, send } from './support.ts'
+
+let made = 0
+let folder: string
+let store: OpenedStore
+
+beforeAll(async () => {
+  folder = await makeStoreFolder()
+  store = await openForWriting(folder)
+})
+
+afterAll(async () => {
+  await store.close()
+  await removeFolder(folder)
+})
+
+const post = (path: string, body: unknown, headers?: Record<string, string>) =>
+  send(appOn(store).fetch, ['POST', path], body, headers)
+const get = (path: string) => send(appOn(store).fetch, ['GET', path])
+
+/** A collection of 2-d vectors with two records. */
+async function filled(): Promise<string> {
+  const name = `filled${made++}`
+  await post('/collections', { name, vector_dim: 2, distance: 'cosine', text_fields: ['title'] })
+  const vectors = [
+    { id: 'a', vector: [1, 0], payload: { title: 'red fox', year: 1962 } },
+    { id: 'b', vector: [0, 1], payload: { title: 'blue whale', year: 2024 } },
+  ]
+  expect((await post(`/collections/${name}/vectors`, { vectors })).json).toEqual({ upserted: 2 })
+  return name
+}
+
+describe('POST /collections', () => {
+  it.each([
+    ['cosine', 'cosine'],
+    ['Cosine', 'cosine'],
+    ['DOT', 'dot'],
+    ['L2', 'l2'],
+    ['Euclid', 'l2'],
+    ['EUCLIDEAN', 'l2'],
+  ])('takes the distance "%s" as %s', async (distance, metric) => {
+    const name = `distance${made++}`
+    const { status, json } = await post('/collections', { name, vector_dim: 3, distance })
+    expect(status).toBe(201)
+    expect(json).toMatchObject({ name, vector_dim: 3, distance: metric, count: 0, version: 1 })
+  })
+
+  it('makes a collection of text alone where no dimension is given', async () => {
+    const body = { name: 'texts', text_fields: ['t'] }
+    expect((await post('/collections', body)).json).toMatchObject({
+      vector_dim: null,
+      distance: null,
+      text_fields: ['t'],
+    })
+  })
+
+  it('refuses a name that is taken, in any case', async () => {
+    await post('/collections', { name: 'taken', vector_dim: 2 })
+    for (const name of ['taken', 'TAKEN']) {
+      const { status, json } = await post('/collections', { name, vector_dim: 2 })
+      expect(status).toBe(409)
+      expect(json.error).toMatchObject({ code: 'EXISTS' })
+    }
+  })
+
+  it.each([
+    [{ vector_dim: 2 }, 400, /\$\.name/],
+    [{ name: 'x', vector_dim: 2, distance: 'hamming' }, 400, /\$\.distance.*cosine/],
+    [{ name: 'x', vector_dim: 0 }, 400, /\$\.vector_dim/],
+    [{ name: 'x', vector_dim: 2.5 }, 400, /\$\.vector_dim/],
+    [{ name: 'x', vector_dim: 16_385 }, 413, /dimensionMax/],
+    [{ name: 'x', size: 2 }, 400, /\$\.size.*no such field/],
+    [{ name: '../x', vector_dim: 2 }, 400, /no collection name/],
+    [[], 400, /an object/],
+  ])('refuses %j', async (body, status, message) => {
+    const reply = await post('/collections', body)
+    expect(reply.status).toBe(status)
+    expect(reply.json.error?.['message']).toMatch(message)
+  })
+})
+
+describe('GET and DELETE /collections', () => {
+  it('list, show and drop', async () => {
+    const name = await filled()
+    const { json } = await get('/collections')
+    const listed = json['collections'] as Record<string, unknown>[]
+    expect(listed.find((one) => one['name'] === name)).toMatchObject({ vector_dim: 2, count: 2 })
+    expect((await get(`/collections/${name}`)).json).toMatchObject({ name, count: 2 })
+    const dropped = await send(appOn(store).fetch, ['DELETE', `/collections/${name}`])
+    expect(dropped.json).toEqual({ name, rows: 2 })
+    for (const path of [`/collections/${name}`, '/collections/never']) {
+      const reply = await get(path)
+      expect(reply.status).toBe(404)
+      expect(reply.json.error).toMatchObject({ code: 'NOT_FOUND' })
+    }
+  })
+
+  it('keep nothing of names that are none', async () => {
+    for (const name of ['..%2f..%2flocal', '%00', 'a%2fb', '%ff']) {
+      const { status } = await get(`/collections/${name}`)
+      expect([400, 404]).toContain(status)
+    }
+  })
+})
+
+describe('POST /collections/:c/vectors', () => {
+  it('replaces by id, and takes an integer for the text of its digits', async () => {
+    const name = await filled()
+    const vectors = [
+      { id: 7, vector: [1, 1] },
+      { id: '7', vector: [1, 2] },
+      { id: 'a', vector: [-1, 0] },
+    ]
+    await post(`/collections/${name}/vectors`, { vectors })
+    const { json } = await post(`/collections/${name}/search`, {
+      vector: [1, 0],
+      with_vector: true,
+    })
+    const hits = json['hits'] as Record<string, unknown>[]
+    expect(hits.map((hit) => hit['id'])).toEqual(['7', 'b', 'a'])
+    expect(hits[0]).toMatchObject({ vector: [1, 2], payload: {} })
+  })
+
+  it('gives back a payload as it came: order of keys, wide integers, __proto__', async () => {
+    const name = await filled()
+    const payload =
+      '{"z":1,"10":2,"2":3,"wide":18446744073709551615,"__proto__":{"x":null},"f":1.5}'
+    const body = `{"vectors":[{"id":"p","vector":[5,1],"payload":${payload}}]}`
+    expect((await post(`/collections/${name}/vectors`, body)).status).toBe(200)
+    const { text } = await post(`/collections/${name}/search`, { vector: [5, 1], top_k: 1 })
+    expect(text).toContain(`"payload":${payload}`)
+  })
+
+  it('answers another dimension with both numbers, and takes nothing of that request', async () => {
+    const name = await filled()
+    const vectors = [
+      { id: 'c', vector: [1, 1] },
+      { id: 'd', vector: [1, 2, 3] },
+    ]
+    const { status, json } = await post(`/collections/${name}/vectors`, { vectors })
+    expect(status).toBe(422)
+    expect(json.error).toMatchObject({ code: 'DIMENSION_MISMATCH' })
+    expect(json.error?.['message']).toMatch(/2-d.*3-d/)
+    expect((await get(`/collections/${name}`)).json).toMatchObject({ count: 2 })
+  })
+
+  it.each([
+    ['{"vectors":[{"vector":[1,2]}]}', /vectors\[0\]\.id/],
+    ['{"vectors":[{"id":1.5,"vector":[1,2]}]}', /1\.5/],
+    ['{"vectors":[{"id":"","vector":[1,2]}]}', /empty/],
+    ['{"vectors":[{"id":"x"}]}', /no vector/],
+    ['{"vectors":[{"id":"x","vector":[1,"2"]}]}', /vector\[1\].*a number/],
+    ['{"vectors":[{"id":"x","vector":[1,1e39]}]}', /vector\[1\].*float32/],
+    ['{"vectors":[{"id":"x","vector":[1,1e999]}]}', /vector\[1\].*a number/],
+    ['{"vectors":[{"id":"x","vector":[0,0]}]}', /zero/],
+    ['{"vectors":[{"id":"x","vector":[1,2],"payload":[]}]}', /payload.*an object/],
+    ['{"vectors":{}}', /a list/],
+    ['{"vectors":[],"vectors":[]}', /twice|duplicate/i],
+    ['{"vectors":[', /JSON/],
+    ['', /no body/],
+  ])('refuses %s', async (body, message) => {
+    const name = await filled()
+    const reply = await post(`/collections/${name}/vectors`, body)
+    expect(reply.status).toBe(400)
+    expect(reply.json.error).toMatchObject({ code: 'BAD_INPUT' })
+    expect(reply.json.error?.['message']).toMatch(message)
+  })
+
+  it('takes no records for no change', async () => {
+    const name = await filled()
+    expect((await post(`/collections/${name}/vectors`, { vectors: [] })).json).toEqual({
+      upserted: 0,
+    })
+  })
+
+  it('refuses more records than one request may hold', async () => {
+    const name = await filled()
+    const vectors = Array.from({ length: 10_001 }, (_, i) => ({ id: i, vector: [1, 1] }))
+    expect((await post(`/collections/${name}/vectors`, { vectors })).status).toBe(400)
+  })
+})
+
+describe('POST /collections/:c/search', () => {
+  const ids = (json: Record<string, unknown>): unknown[] =>
+    (json['hits'] as Record<string, unknown>[]).map((hit) => hit['id'])
+
+  it('finds by vector, by text and by both', async () => {
+    const path = `/collections/${await filled()}/search`
+    const near = await post(path, { vector: [1, 0.1], top_k: 1 })
+    expect(near.json).toMatchObject({ hits: [{ id: 'a', payload: { year: 1962 } }] })
+    expect(near.json['state_root']).toMatch(/^[0-9a-f]{64}$/)
+    expect(ids((await post(path, { text: 'whale' })).json)).toEqual(['b'])
+    expect(ids((await post(path, { vector: [1, 0.1], text: 'whale' })).json)).toHaveLength(2)
+  })
+
+  it('filters', async () => {
+    const path = `/collections/${await filled()}/search`
+    const filter = { must: [{ key: 'year', range: { gt: 2000 } }] }
+    expect(ids((await post(path, { vector: [1, 0], filter })).json)).toEqual(['b'])
+    expect(ids((await post(path, { vector: [1, 0], filter: { year: 1962 } })).json)).toEqual(['a'])
+  })
+
+  it('sees an older state', async () => {
+    const name = await filled()
+    const path = `/collections/${name}/search`
+    await store.flush(name)
+    const { version } = (await get(`/collections/${name}`)).json
+    await post(`/collections/${name}/vectors`, { vectors: [{ id: 'c', vector: [1, 1] }] })
+    expect(ids((await post(path, { vector: [1, 0] })).json)).toHaveLength(3)
+    for (const asOf of [version, String(version)]) {
+      expect(ids((await post(path, { vector: [1, 0], as_of: asOf })).json)).toHaveLength(2)
+    }
+    expect((await post(path, { vector: [1, 0], as_of: 'never' })).status).toBe(404)
+  })
+
+  it('leaves out payloads and adds vectors where it is told to', async () => {
+    const path = `/collections/${await filled()}/search`
+    const { json } = await post(path, {
+      vector: [1, 0],
+      top_k: 1,
+      with_payload: false,
+      with_vector: true,
+      exact: true,
+      ef: 10,
+    })
+    expect(json['hits']).toEqual([{ id: 'a', score: 1, distance: 0, vector: [1, 0] }])
+  })
+
+  it('takes null for "not given"', async () => {
+    const path = `/collections/${await filled()}/search`
+    const body = { vector: [1, 0], text: null, filter: null, as_of: null, top_k: null }
+    expect((await post(path, body)).status).toBe(200)
+  })
+
+  it.each([
+    [{}, 400, /needs a vector/],
+    [{ vector: [1, 0, 0] }, 422, /2-d.*3-d/],
+    [{ vector: [1, 0], top_k: 0 }, 400, /top_k/],
+    [{ vector: [1, 0], top_k: 10_001 }, 413, /searchCountMax/],
+    [{ vector: [1, 0], filter: [] }, 400, /filter/],
+    [{ vector: [1, 0], filter: { must: [{ key: 'a', geo_radius: {} }] } }, 400, /geo_radius/],
+    [{ vector: [1, 0], limit: 3 }, 400, /limit.*no such field/],
+  ])('refuses %j', async (body, status, message) => {
+    const reply = await post(`/collections/${await filled()}/search`, body)
+    expect(reply.status).toBe(status)
+    expect(reply.json.error?.['message']).toMatch(message)
+  })
+
+  it('sees what another process committed at once', async () => {
+    const name = await filled()
+    const other = await store.collection(name)
+    await other.ingest({
+      inputs: ['-'],
+      stdin: (async function* () {
+        yield Buffer.from('{"id":"i","vector":[9,1],"title":"new"}\n')
+      })(),
+      format: 'jsonl',
+    })
+    const { json } = await post(`/collections/${name}/search`, { vector: [9, 1], top_k: 1 })
+    expect(ids(json)).toEqual(['i'])
+  })
+})
