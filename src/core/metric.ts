@@ -12,24 +12,44 @@ export const isMetric = (value: unknown): value is Metric =>
  * Additions run in index order, so the result is the same bits on every machine (IEEE 754 basic
  * operations only). A zero vector has cosine similarity 0 with everything.
  */
-export function exactDistance(metric: Metric, a: Float32Array, b: Float32Array): number {
+export const exactDistance = (metric: Metric, a: Float32Array, b: Float32Array): number =>
+  distanceFrom(metric, a)(b)
+
+/** The same from one query to many vectors: what depends on the query alone is computed once. */
+export function distanceFrom(
+  metric: Metric,
+  query: Float32Array,
+): (vector: Float32Array) => number {
+  if (metric === 'l2') return (vector) => squaredDistance(query, vector)
+  if (metric === 'dot') return (vector) => -dotProduct(query, vector)
+  const norm = Math.sqrt(dotProduct(query, query))
+  return (vector) => cosineDistance(query, norm, vector)
+}
+
+function cosineDistance(query: Float32Array, norm: number, vector: Float32Array): number {
   let dot = 0
-  let aa = 0
-  let bb = 0
-  for (let i = 0; i < a.length; i++) {
-    const x = a[i] as number
-    const y = b[i] as number
-    if (metric === 'l2') {
-      dot += (x - y) * (x - y)
-    } else {
-      dot += x * y
-      aa += x * x
-      bb += y * y
-    }
+  let squares = 0
+  for (let i = 0; i < query.length; i++) {
+    const component = vector[i] as number
+    dot += (query[i] as number) * component
+    squares += component * component
   }
-  if (metric === 'l2') return dot
-  if (metric === 'dot') return -dot
-  return aa === 0 || bb === 0 ? 1 : 1 - clamp(dot / Math.sqrt(aa) / Math.sqrt(bb))
+  return norm === 0 || squares === 0 ? 1 : 1 - clamp(dot / norm / Math.sqrt(squares))
+}
+
+function dotProduct(a: Float32Array, b: Float32Array): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += (a[i] as number) * (b[i] as number)
+  return sum
+}
+
+function squaredDistance(a: Float32Array, b: Float32Array): number {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) {
+    const difference = (a[i] as number) - (b[i] as number)
+    sum += difference * difference
+  }
+  return sum
 }
 
 const clamp = (similarity: number): number => Math.min(1, Math.max(-1, similarity))

@@ -47,6 +47,7 @@ export async function commitAppend(
     lock: commitLockName(input.collection),
     kind: input.kind,
     act,
+    pin,
     next: (head) => nextState(core, pin, input, head),
   })
   if (committed === undefined) throw noCollection(core.name)

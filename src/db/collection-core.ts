@@ -97,7 +97,7 @@ export class CollectionCore {
         return next
       }
     }
-    await this.#pin(head)
+    if (!(await this.#pin(head))) return undefined
     const { store } = this.environment
     const view = await openView(store, head, (entry) => this.reader(entry), snapshot)
     this.#headView = { head: head.digest, log, changes, view }
@@ -129,15 +129,17 @@ export class CollectionCore {
 
   /**
    * Holds the head's closure while this process reads it, so that no collection of garbage takes it
-   * away.
+   * away. @returns false where one did before
    */
-  async #pin(head: Manifest): Promise<void> {
-    if (this.environment.mode === 'read' || this.#unpin.has(head.digest)) return
-    const unpin = await pinManifest(this.environment, head.digest)
+  async #pin(head: Manifest): Promise<boolean> {
+    if (this.environment.mode === 'read' || this.#unpin.has(head.digest)) return true
+    const unpin = await pinManifest(this.environment, this.manifests, head)
+    if (unpin === undefined) return false
     const former = [...this.#unpin.values()]
     this.#unpin.clear()
     this.#unpin.set(head.digest, unpin)
     for (const release of former) await release().catch(() => undefined)
+    return true
   }
 
   #forget(head: Manifest): void {

@@ -19,6 +19,7 @@ import type { Act } from './acts.ts'
 import { type Environment, isoTime } from './environment.ts'
 import { noteChange } from './freshness.ts'
 import { type ManifestStore, manifestKey } from './manifest-store.ts'
+import type { WriterPin } from './pins.ts'
 
 /** The next state, computed against one head. */
 export interface NextState {
@@ -40,6 +41,8 @@ export interface CommitRequest {
   readonly lock: string
   readonly kind: CommitAct
   readonly act: Act
+  /** What holds the blobs that the next state names, where they are not the head's. */
+  readonly pin?: WriterPin
   /**
    * Computes the next state; called again with the newer head where another writer was faster.
    * Undefined: there is nothing to change, and nothing is committed. Throws CONFLICT where the
@@ -60,11 +63,14 @@ export async function commitManifest(
   request: CommitRequest,
 ): Promise<Manifest | undefined> {
   for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
+    await request.pin?.renew()
     const lock = await environment.locks.acquire(request.lock, environment.lockWaitMs)
     try {
       const head = await request.manifests.newest()
       const next = await request.next(head)
       if (next === undefined) return head
+      // Under the lock, for which gc waits before it looks at pins (see waitForCommits).
+      if (request.pin?.isFresh() === false) continue
       const encoded = encode(next)
       const commit = commitLine(environment, request, { head, next, encoded })
       const file = encodeManifest(commit, encoded.bytes)
@@ -85,6 +91,25 @@ export async function commitManifest(
     `collection "${request.name}" changed ${limits.commitAttemptsMax} times while committing`,
     { hint: 'Run the command again when fewer writers are at work.' },
   )
+}
+
+/** Locks under which manifests are written: a collection's id, or the name of a new one. */
+const COMMIT_LOCK = /^([0-9a-f]{32}|create-.+)$/
+
+/**
+ * Waits until every commit that runs now has ended. A writer looks at its pins and writes its
+ * manifest under one lock: whoever calls this and then lists pins and manifests sees one of them,
+ * however long the writer stood still in between.
+ *
+ * @throws LOCKED where one runs for longer; before a writer that waits for gc gives up
+ */
+export async function waitForCommits(environment: Environment): Promise<void> {
+  const { locks, lockWaitMs } = environment
+  for (const name of await locks.list('')) {
+    if (!COMMIT_LOCK.test(name) || !(await locks.isHeld(name))) continue
+    const lock = await locks.acquire(name, lockWaitMs / 2)
+    await lock.release()
+  }
 }
 
 const encode = (next: NextState): EncodedState =>

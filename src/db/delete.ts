@@ -46,6 +46,7 @@ export async function deleteRecords(core: CollectionCore, request: DeleteRequest
         lock: commitLockName(head.commit.collection),
         kind: 'delete',
         act,
+        pin,
         next: async (now) => {
           const next = await nextState(core, pin, request, now)
           deleted = next?.changed.deleted ?? 0

@@ -3,6 +3,7 @@ import { blobKey } from '../format/blob.ts'
 import type { ObjectInfo } from '../storage/object-store.ts'
 import { runAct } from './acts.ts'
 import type { GcResult } from './api.ts'
+import { waitForCommits } from './commit.ts'
 import type { Environment } from './environment.ts'
 import { GcRoots, type OldManifest } from './gc-roots.ts'
 import { ensureReserve, RESERVE_FILE } from './init.ts'
@@ -111,6 +112,7 @@ async function remove(
     if (batch.length === 0 && roots.old.length === 0) break
     const record = batch.length === 0 ? undefined : await openRecord(environment, batch)
     try {
+      await waitForCommits(environment)
       // Once more, now that writers can read what is condemned: whoever pinned before is seen here.
       await roots.scan()
       for (const manifest of roots.old) {

@@ -48,6 +48,7 @@ export async function buildIndexes(
     async (act) => {
       const pin = createWriterPin(environment)
       try {
+        await holdState(pin, core.manifests, head)
         const segments = await rebuilt(core, head, { index, todo, pin, options })
         const manifest = await commitManifest(environment, {
           manifests: core.manifests,
@@ -55,6 +56,7 @@ export async function buildIndexes(
           lock: commitLockName(head.commit.collection),
           kind: 'index',
           act,
+          pin,
           next: async (now) => {
             if (now?.digest !== head.digest) throw headMoved(core.name)
             const changed = { inserted: 0, updated: 0, deleted: 0 }

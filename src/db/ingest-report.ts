@@ -16,9 +16,10 @@ const WARNINGS: Readonly<Record<string, string>> = {
 /** Counts of one ingest, file by file. */
 export class IngestReport {
   readonly #startedMs: number
-  readonly #files: IngestFileResult[] = []
+  /** In the order of the inputs; undefined while a file waits for its commit. */
+  readonly #files: (IngestFileResult | undefined)[] = []
   readonly #warnings = new Map<string, number>()
-  #pending: PendingFile[] = []
+  #pending: { readonly file: PendingFile; readonly at: number }[] = []
   created = false
   committedRows = 0
   rows = 0
@@ -47,35 +48,24 @@ export class IngestReport {
 
   /** A file that has been read and waits for its commit. */
   pending(file: PendingFile): void {
-    this.#pending.push(file)
+    const last = this.#files.length - 1
+    // A pipe comes in several commits, but is one input.
+    const goesOn = file.sha256 === null && this.#files[last]?.path === file.path
+    const at = goesOn ? last : this.#files.push(undefined) - 1
+    this.#pending.push({ file, at })
     this.rows += file.rows
     this.rejected += file.rejected
   }
 
   /** @param updated rows of each pending file that replaced an older row */
   committed(updated: readonly number[]): void {
-    for (const [i, file] of this.#pending.entries()) {
+    for (const [i, { file, at }] of this.#pending.entries()) {
       const count = updated[i] ?? 0
-      this.#add({ ...file, inserted: file.rows - count, updated: count, skipped: false })
+      const done = { ...file, inserted: file.rows - count, updated: count, skipped: false }
+      this.#files[at] = sum(this.#files[at], done)
       this.committedRows += file.rows
     }
     this.#pending = []
-  }
-
-  /** A pipe comes in several commits, but is one input. */
-  #add(file: IngestFileResult): void {
-    const last = this.#files.at(-1)
-    if (file.sha256 !== null || last?.sha256 !== null || last.path !== file.path) {
-      this.#files.push(file)
-      return
-    }
-    this.#files[this.#files.length - 1] = {
-      ...last,
-      rows: last.rows + file.rows,
-      inserted: last.inserted + file.inserted,
-      updated: last.updated + file.updated,
-      rejected: last.rejected + file.rejected,
-    }
   }
 
   /** A file of which no row was taken: it needs no commit. */
@@ -92,15 +82,16 @@ export class IngestReport {
     overLimit: boolean
     nowMs: number
   }): IngestResult {
-    const sum = (pick: (file: IngestFileResult) => number): number =>
-      this.#files.reduce((total, file) => total + pick(file), 0)
+    const files = this.#files.filter((file) => file !== undefined)
+    const total = (pick: (file: IngestFileResult) => number): number =>
+      files.reduce((count, file) => count + pick(file), 0)
     return {
       collection: end.collection,
       store: end.store,
       created: this.created,
-      files: this.#files,
-      inserted: sum((file) => file.inserted),
-      updated: sum((file) => file.updated),
+      files,
+      inserted: total((file) => file.inserted),
+      updated: total((file) => file.updated),
       rejected: this.rejected,
       ...(end.rejectsFile === undefined ? {} : { rejectsFile: end.rejectsFile }),
       warnings: [...this.#warnings].map(([code, count]) => ({
@@ -111,7 +102,19 @@ export class IngestReport {
       manifestVersion: end.head?.commit.version ?? 0,
       stateRoot: end.head?.commit.stateRoot ?? '',
       elapsedMs: end.nowMs - this.#startedMs,
-      partial: end.overLimit || this.#files.some((file) => file.error !== undefined),
+      partial: end.overLimit || files.some((file) => file.error !== undefined),
     }
   }
 }
+
+/** What a further commit adds to an input. */
+const sum = (former: IngestFileResult | undefined, more: IngestFileResult): IngestFileResult =>
+  former === undefined
+    ? more
+    : {
+        ...more,
+        rows: former.rows + more.rows,
+        inserted: former.inserted + more.inserted,
+        updated: former.updated + more.updated,
+        rejected: former.rejected + more.rejected,
+      }

@@ -42,8 +42,21 @@ export class ManifestStore {
    * The head, or undefined where there is no manifest. One listing, and one read where it is new.
    */
   async newest(): Promise<Manifest | undefined> {
-    const version = await this.newestVersion()
-    return version === 0 ? undefined : await this.read(version)
+    let version = await this.newestVersion()
+    while (version > 0) {
+      const manifest = await this.find(version)
+      if (manifest !== undefined) return manifest
+      const newer = await this.newestVersion()
+      // Else a newer one came after the listing, and gc took this one.
+      if (newer <= version) return await this.read(version)
+      version = newer
+    }
+    return undefined
+  }
+
+  /** Whether a version is there now. */
+  async has(version: number): Promise<boolean> {
+    return (await this.#store.head(manifestKeyIn(this.#folder, version))) !== undefined
   }
 
   /** 0 where there is none. */

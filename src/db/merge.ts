@@ -8,7 +8,7 @@ import { type CollectionCore, commitLockName } from './collection-core.ts'
 import { commitManifest, type NextState } from './commit.ts'
 import { DeadRows, withSegments } from './hiding.ts'
 import { type MergePlan, nextCompaction, nextMerge } from './merge-policy.ts'
-import { createWriterPin, type WriterPin } from './pins.ts'
+import { createWriterPin, holdState, type WriterPin } from './pins.ts'
 import { type NewSegment, SegmentBuilder, segmentRowsOf } from './segment-builder.ts'
 import { segmentIdentity } from './segment-reader.ts'
 import { deadRows, payloadObject, vectorSpecOf } from './view.ts'
@@ -74,6 +74,7 @@ async function mergeOnce(
   await runAct(core.environment, act, async (running) => {
     const pin = createWriterPin(core.environment)
     try {
+      await holdState(pin, core.manifests, head)
       const merged = await rewrite(core, head, inputs, pin, options)
       const manifest = await commitManifest(core.environment, {
         manifests: core.manifests,
@@ -81,6 +82,7 @@ async function mergeOnce(
         lock: commitLockName(head.commit.collection),
         kind: 'merge',
         act: running,
+        pin,
         next: (now) => replace(core, pin, { before: head, inputs, merged }, now),
       })
       return {

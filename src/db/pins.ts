@@ -2,8 +2,11 @@ import { limits } from '../core/limits.ts'
 import { type Check, list, object, ShapeError, text, whole } from '../core/shape.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import { blobKey } from '../format/blob.ts'
+import type { Manifest } from '../format/manifest.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
+import { closureOf } from './closure.ts'
 import { type Environment, randomHex } from './environment.ts'
+import type { ManifestStore } from './manifest-store.ts'
 
 /** Blobs or states that somebody is about to name, or is reading: `pins/<id>.json`. */
 export interface PinFile {
@@ -35,6 +38,13 @@ const gcShape: Check<GcRecord> = object({ condemned: list(digest) })
 export interface WriterPin {
   readonly id: string
   add(digests: readonly string[]): Promise<void>
+  /** Whether all of it was renewed long before it lapses: asked right before a manifest is written. */
+  isFresh(): boolean
+  /**
+   * Renews what is old. @throws CONFLICT where it had lapsed (a machine that slept) and a collection
+   * of garbage took a blob
+   */
+  renew(): Promise<void>
   /** Never throws: what stays lapses by itself. */
   release(): Promise<void>
 }
@@ -51,33 +61,75 @@ export function createWriterPin(environment: Environment): WriterPin {
     file.renewedMs = clock.nowMs()
     await putPin(store, { id: file.id, blobs: file.blobs, manifests: [] })
   }
+  const isOld = (file: (typeof files)[number]) => clock.nowMs() - file.renewedMs > RENEW_MS
+  const renew = async (): Promise<void> => {
+    for (const file of files.filter(isOld)) {
+      await save(file)
+      await waitForCollections(environment, file.blobs)
+      for (const digest of file.blobs) if (!(await hasBlob(store, digest))) throw lapsed(digest)
+    }
+  }
   return {
     id,
     add: async (digests) => {
       if (digests.length === 0) return
       const file = { id: `${id}-${files.length}`, blobs: digests, renewedMs: 0 }
-      files.push(file)
       await save(file)
-      for (const other of files) {
-        if (clock.nowMs() - other.renewedMs > RENEW_MS) await save(other)
-      }
+      files.push(file)
       await waitForCollections(environment, digests)
+      await renew()
     },
+    isFresh: () => !files.some(isOld),
+    renew,
     release: async () => {
       for (const file of files.splice(0)) await store.delete(pinKey(file.id)).catch(() => false)
     },
   }
 }
 
-/** Pins a state for a reader. Returns how to let go of it. */
+const lapsed = (digest: string): AkidbError =>
+  new AkidbError('CONFLICT', `blob ${digest} was taken by a collection of garbage`, {
+    hint: 'This command stood still for longer than a pin holds. Run it again.',
+    details: { digest },
+  })
+
+/**
+ * Pins a state for a reader: it tests that the state is there after it has pinned it.
+ *
+ * @returns how to let go of it; undefined where gc took it meanwhile, since something newer is there
+ */
 export async function pinManifest(
   environment: Environment,
-  manifestDigest: string,
-): Promise<() => Promise<void>> {
+  manifests: ManifestStore,
+  manifest: Manifest,
+): Promise<(() => Promise<void>) | undefined> {
   const id = randomHex(environment, 8)
   const { store } = environment
-  await putPin(store, { id, blobs: [], manifests: [manifestDigest] })
-  return async () => void (await store.delete(pinKey(id)))
+  const blobs = [...closureOf(manifest).keys()]
+  await putPin(store, { id, blobs, manifests: [manifest.digest] })
+  const unpin = async (): Promise<void> => void (await store.delete(pinKey(id)))
+  await waitForCollections(environment, blobs)
+  if (await manifests.has(manifest.commit.version)) return unpin
+  await unpin()
+  return undefined
+}
+
+/**
+ * Holds a state's blobs for a writer that reads or names them while newer commits may come.
+ *
+ * @throws CONFLICT where gc took the state meanwhile
+ */
+export async function holdState(
+  pin: WriterPin,
+  manifests: ManifestStore,
+  manifest: Manifest,
+): Promise<void> {
+  await pin.add([...closureOf(manifest).keys()])
+  if (await manifests.has(manifest.commit.version)) return
+  const { name, version } = manifest.commit
+  throw new AkidbError('CONFLICT', `version ${version} of "${name}" was removed by akidb gc`, {
+    hint: 'Run the command again.',
+  })
 }
 
 const pinKey = (id: string): string => `pins/${id}.json`

@@ -59,7 +59,7 @@ async function previewOne(
   return {
     path,
     format: plan.compression === undefined ? plan.format : `${plan.format}, ${plan.compression}`,
-    columns: plan.columns.map((name) => columnOf(plan, name)),
+    columns: columnsOf(plan),
     dimension: plan.dimension ?? null,
     notes: plan.notes,
     rows,
@@ -67,10 +67,21 @@ async function previewOne(
   }
 }
 
+/** Id and vector first, then the payload in file order. */
+function columnsOf(plan: SourcePlan): IngestPreview['columns'] {
+  const { idColumn, vectorColumns } = plan
+  const [first, last] = [vectorColumns[0], vectorColumns.at(-1)]
+  const payload = plan.columns.filter((name) => name !== idColumn && !vectorColumns.includes(name))
+  const vector = first === last ? first : `${first} … ${last}`
+  return [
+    ...(idColumn === '' ? [] : [{ name: idColumn, use: 'id' as const, type: 'id' }]),
+    ...(vector === undefined ? [] : [{ name: vector, use: 'vector' as const, type: 'float32' }]),
+    ...payload.map((name) => columnOf(plan, name)),
+  ]
+}
+
 function columnOf(plan: SourcePlan, name: string): IngestPreview['columns'][number] {
   const type = Object.hasOwn(plan.fields, name) ? (plan.fields[name] ?? 'json') : ''
-  if (name === plan.idColumn) return { name, use: 'id', type: 'id' }
-  if (plan.vectorColumns.includes(name)) return { name, use: 'vector', type: 'float32' }
   if (plan.textColumns.includes(name)) return { name, use: 'text', type }
   return { name, use: type === '' ? 'ignored' : 'payload', type }
 }

@@ -1,7 +1,7 @@
 import type { VectorIndex } from '../ann/vector-index.ts'
 import type { Bitset } from '../core/bitset.ts'
 import { limits } from '../core/limits.ts'
-import { exactDistance, type Metric, scoreOf } from '../core/metric.ts'
+import { distanceFrom, type Metric, scoreOf } from '../core/metric.ts'
 import type { VectorSpec } from '../core/schema.ts'
 import { matchesFilter } from '../search/evaluate.ts'
 import { planSegment, type SegmentPlan } from '../search/planner.ts'
@@ -169,9 +169,10 @@ async function rank(
   query: { spec: VectorSpec; number: number; vector: Float32Array },
 ): Promise<Candidate[]> {
   const ids = await segment.reader.ids()
+  const distance = distanceFrom(query.spec.metric, query.vector)
   return Array.from(rows, (row) => ({
     idBytes: ids.idBytes(row),
-    distance: exactDistance(query.spec.metric, query.vector, index.vector(row)),
+    distance: distance(index.vector(row)),
     place: { segment: query.number, row },
   }))
 }
@@ -179,12 +180,12 @@ async function rank(
 /** Rows of the write-ahead log are few: all are scanned. */
 function searchLog(view: View, metric: Metric, query: VectorQuery): Candidate[] {
   const candidates: Candidate[] = []
+  const distance = distanceFrom(metric, query.vector)
   for (const { id, vector, payload } of view.log?.rows() ?? []) {
     if (vector === undefined || query.excluded?.includes(id) === true) continue
     const { filter } = query.search
     if (filter !== undefined && !matchesFilter(filter, { id, payload })) continue
-    const distance = exactDistance(metric, query.vector, vector)
-    candidates.push({ idBytes: Buffer.from(id, 'utf8'), distance })
+    candidates.push({ idBytes: Buffer.from(id, 'utf8'), distance: distance(vector) })
   }
   return candidates
 }

@@ -37,6 +37,8 @@ import {
 
 /** How long a commit of the log by another process may take. */
 const FLUSH_TIMEOUT_MS = 120_000
+/** Pause before a process that becomes the log owner is asked again. */
+const OWNER_POLL_MS = 20
 
 /** Stores that this process has open, by folder and mode; a second openStore shares the first. */
 const openStores = new Map<string, { store: Promise<OpenedStore>; users: number }>()
@@ -280,13 +282,23 @@ export class OpenedStore implements Store {
     }
   }
 
-  /** A reader that could not log anything has nothing to sign. */
+  /**
+   * A reader that could not log anything has nothing to sign. On a full disk what was done stands,
+   * and the next command signs it.
+   */
   async #checkpoint(): Promise<void> {
-    const audit = await this.environment.audit().catch((error: unknown) => {
-      if (this.mode === 'write') throw error
-      return undefined
-    })
-    await audit?.checkpoint()
+    const { environment } = this
+    try {
+      const audit = await environment.audit().catch((error: unknown) => {
+        if (this.mode === 'write') throw error
+        return undefined
+      })
+      await audit?.checkpoint()
+    } catch (error) {
+      if (!hasCode(error, 'NO_SPACE')) throw error
+      const message = `the end of the audit log is not signed yet: ${error.message}`
+      environment.warn({ code: 'NOT_SIGNED', message })
+    }
   }
 
   #checkWritable(): void {
@@ -337,11 +349,20 @@ class OwnerHost implements CollectionHost {
    * A log that nobody owns any more is taken over, so that what it acknowledged is committed too.
    */
   async flushLog(core: CollectionCore): Promise<void> {
-    if (this.#owner === undefined) {
+    const { clock, lockWaitMs, mode, state, stateFolder } = this.#environment
+    const endMs = clock.nowMs() + lockWaitMs
+    while (this.#owner === undefined) {
       const command = { cmd: 'flush', collection: core.name } as const
-      const asked = await askOwner(this.#environment.stateFolder, command, FLUSH_TIMEOUT_MS)
-      if (asked === 'done' || this.#environment.mode === 'read') return
-      if (!(await isLogOpen(this.#environment.state, await core.head()))) return
+      const asked = await askOwner(stateFolder, command, FLUSH_TIMEOUT_MS)
+      if (asked === 'done' || mode === 'read') return
+      if (!(await isLogOpen(state, await core.head()))) return
+      try {
+        await this.owner()
+      } catch (error) {
+        // Another process becomes the owner at this moment, and soon answers.
+        if (!hasCode(error, 'LOCKED') || clock.nowMs() >= endMs) throw error
+        await clock.sleep(OWNER_POLL_MS)
+      }
     }
     await this.#commitOwn(core)
   }

@@ -2,6 +2,7 @@ import { appendFile, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { IngestResult } from '../../src/db/api.ts'
+import { IngestGroup } from '../../src/db/ingest-group.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { inputFile, jsonLines, lines, pipe, tempStore } from '../support/temp-store.ts'
 
@@ -87,20 +88,19 @@ describe('an ingest', () => {
     expect(await count(store)).toBe(3)
   })
 
-  it('commits small files whole when they hold more than a segment of rows', async () => {
+  it('commits small files together up to a segment of rows', async () => {
     const store = await tempStore()
-    const folder = folderOf(store)
-    const row = (id: string): string => `{"id":"${id}","vector":${vector(1)}}\n`
-    for (const name of ['a', 'b', 'c']) {
-      const rows = Array.from({ length: 2_100 }, (_, i) => row(`${name}${i}`)).join('')
-      await inputFile(folder, `${name}.jsonl`, rows)
+    await store.createCollection('docs', { dimension: 16_384 })
+    const { state } = await store.core('docs').head()
+    const { schema, index } = state
+    const group = new IngestGroup(store.core('docs'), { schema, index, withGraph: false })
+    const vector = new Float32Array(16_384).fill(1)
+    for (let n = 0; n < 4_096; n++) {
+      expect(group.full).toBe(false)
+      group.add({ id: String(n), vector, payload: new Map(), position: n }, 0)
     }
-    // A segment of 16,384-d vectors holds 4,096 rows: two of these files and a part.
-    const result = await store.prospect('docs').ingest({ inputs: [folder], noIndex: true })
-    expect(result.inserted).toBe(6_300)
-    const segments = (await store.prospect('docs').info()).segments.map(({ rows }) => rows)
-    expect(segments.reduce((sum, rows) => sum + rows, 0)).toBe(6_300)
-    expect(Math.max(...segments)).toBe(4_096)
+    expect(group.full).toBe(true)
+    await group.abandon(undefined)
   })
 })
 
@@ -145,7 +145,7 @@ describe('a pipe', () => {
   it('keeps the segments that were committed before it broke', async () => {
     const store = await tempStore()
     async function* rows(): AsyncGenerator<Uint8Array> {
-      for (let i = 0; i < 4_100; i++) yield Buffer.from(`{"id":${i},"vector":${vector(i + 1)}}\n`)
+      for (let i = 0; i < 4_250; i++) yield Buffer.from(`{"id":${i},"vector":${vector(i + 1)}}\n`)
       throw new Error('the pipe broke')
     }
     const request = { inputs: ['-'], stdin: rows(), format: 'jsonl', noIndex: true } as const

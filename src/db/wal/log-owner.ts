@@ -3,7 +3,7 @@ import type { Manifest } from '../../format/manifest.ts'
 import type { LockHandle } from '../../storage/locks.ts'
 import type { CollectionCore } from '../collection-core.ts'
 import type { Environment } from '../environment.ts'
-import { logLength } from './log-file.ts'
+import { isLogOpen } from './log-file.ts'
 import { OwnedLog } from './owned-log.ts'
 
 export const OWNER_LOCK = 'owner'
@@ -72,7 +72,7 @@ export class LogOwner {
   async flush(core: CollectionCore): Promise<void> {
     const head = await core.head()
     const known = await this.open(head.commit.collection)
-    if (known === undefined && !(await hasOpenLog(core, head))) return
+    if (known === undefined && !(await isLogOpen(core.environment.state, head))) return
     await (known ?? (await this.log(core, head))).fold()
   }
 
@@ -82,7 +82,7 @@ export class LogOwner {
    * @throws LOCKED where another process became the owner meanwhile
    */
   static async flushOrphan(core: CollectionCore): Promise<void> {
-    if (!(await hasOpenLog(core, await core.head()))) return
+    if (!(await isLogOpen(core.environment.state, await core.head()))) return
     const owner = await LogOwner.start(core.environment, { timer: false })
     try {
       await owner.flush(core)

@@ -111,5 +111,6 @@ async function addChanged(
   const former = new Set(await deadRows(core.environment.store, before))
   const later = new Set(await deadRows(core.environment.store, after))
   const table = await core.reader(after).ids()
-  for (const row of former.symmetricDifference(later)) ids.add(table.id(row))
+  for (const row of later) if (!former.has(row)) ids.add(table.id(row))
+  for (const row of former) if (!later.has(row)) ids.add(table.id(row))
 }
