@@ -79,6 +79,8 @@ await makeStore(environment)
 await makeBundle(environment)
 await makeBlobs()
 makeLog()
+// Line ends count: git must leave them alone everywhere.
+files.set('.gitattributes', Buffer.from('* -text\n'))
 files.set('expected.json', Buffer.from(`${JSON.stringify(expected, undefined, 1)}\n`))
 rmSync(out, { recursive: true, force: true })
 for (const [path, bytes] of files) {
@@ -169,7 +171,9 @@ async function makeEnvironment() {
   }
 }
 
+/** Rows that depend on nothing but their numbers. */
 function makeRows(from, count) {
+  const random = randomOf(from * 1_000 + count)
   return Array.from({ length: count }, (_, i) => {
     const n = from + i
     return {

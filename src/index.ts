@@ -32,3 +32,4 @@ export {
   importCollections as importBundle,
   replayCollections as replayBundle,
 } from './transfer/bundles.ts'
+export { repairFrom } from './transfer/repair.ts'

@@ -69,6 +69,9 @@ export interface Engine {
    */
   auditSearch(store: Store, request: AuditSearchRequest): Promise<void>
 
+  /** Mends what can be mended, with blobs from a bundle or another store where `from` names one. */
+  repair(store: Store, request: RepairRequest): Promise<RepairResult>
+
   exportBundle(request: ExportRequest): Promise<ExportResult>
   importBundle(request: ImportRequest): Promise<ImportResult>
   replayBundle(request: ReplayRequest): Promise<ReplayResult>
@@ -166,6 +169,21 @@ export interface DoctorResult {
     /** How to mend it; empty where there is nothing to mend. */
     readonly fix: string
   }[]
+}
+
+/** Where lost blobs come from. */
+export interface RepairRequest {
+  /** A bundle, or the folder of another store. */
+  readonly from?: string
+  readonly dryRun?: boolean
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
+}
+
+/** Keys of what was mended, and of what is still lost or damaged. */
+export interface RepairResult {
+  readonly repaired: readonly string[]
+  readonly missing: readonly string[]
 }
 
 /** Versions of akidb and its parts, and the formats that it reads and writes. */

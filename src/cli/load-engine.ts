@@ -13,6 +13,7 @@ export async function loadEngine(): Promise<Engine> {
     versionInfo: async () => library.versionInfo(),
     ingest: (store, name, request) => opened(store).prospect(name).ingest(request),
     previewIngest: (store, name, request) => opened(store).prospect(name).preview(request),
+    repair: (store, request) => library.repairFrom(opened(store), request),
     auditSearch: (store, search) => library.auditSearch(opened(store), search),
     verifyAudit: async (request) =>
       (await isFile(request.target))

@@ -19,13 +19,18 @@ export function parseInstant(text: string): bigint | undefined {
   if (date[2] < 1 || date[2] > daysIn(date[0], date[1])) return undefined
   const offset = zoneSeconds(zone ?? 'Z')
   if (offset === undefined) return undefined
-  const ms = Date.UTC(2000, 0, 1) + daysFrom2000(...date) * DAY_MS
-  const seconds = time[0] * 3_600 + time[1] * 60 + time[2] - offset
-  const nanoseconds = BigInt((fraction ?? '').padEnd(9, '0'))
-  return BigInt(ms) * 1_000_000n + BigInt(seconds) * 1_000_000_000n + nanoseconds
+  const seconds =
+    SECONDS_TO_2000 +
+    daysFrom2000(...date) * DAY_SECONDS +
+    (time[0] * 3_600 + time[1] * 60 + time[2]) -
+    offset
+  const nanoseconds = fraction === undefined ? 0n : BigInt(fraction.padEnd(9, '0'))
+  return BigInt(seconds) * 1_000_000_000n + nanoseconds
 }
 
-const DAY_MS = 86_400_000
+const DAY_SECONDS = 86_400
+/** From 1970-01-01 to 2000-01-01. */
+const SECONDS_TO_2000 = 10_957 * DAY_SECONDS
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] as const
 
 const isLeap = (year: number): boolean => year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)

@@ -56,10 +56,10 @@ const clamp = (similarity: number): number => Math.min(1, Math.max(-1, similarit
 
 /**
  * Higher is nearer: the similarity for cosine and dot, 1/(1 + distance) for l2, where distance is
- * Euclidean.
+ * the squared Euclidean one that is reported beside it.
  */
 export function scoreOf(metric: Metric, distance: number): number {
   if (metric === 'cosine') return 1 - distance
   if (metric === 'dot') return 0 - distance
-  return 1 / (1 + Math.sqrt(distance))
+  return 1 / (1 + distance)
 }

@@ -81,6 +81,15 @@ export class CollectionCore {
       const manifest = await resolveState(this, asOf)
       return await openView(this.environment.store, manifest, (entry) => this.reader(entry))
     }
+    for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
+      const view = await this.#viewOfHead()
+      if (view !== undefined) return view
+    }
+    throw tooFast(this.name)
+  }
+
+  /** Undefined where gc took the head, which is one no more, before it was pinned. */
+  async #viewOfHead(): Promise<View | undefined> {
     const { head, log } = await this.#headAndLog()
     // Both at one moment: the log may grow while the view is being made.
     const changes = log?.changes ?? 0
@@ -116,7 +125,7 @@ export class CollectionCore {
       if (log !== 'stale') return { head, log }
       head = await this.head()
     }
-    throw new AkidbError('CONFLICT', `"${this.name}" is changing too fast to be read`)
+    throw tooFast(this.name)
   }
 
   async close(): Promise<void> {
@@ -154,6 +163,9 @@ export class CollectionCore {
     }
   }
 }
+
+const tooFast = (name: string): AkidbError =>
+  new AkidbError('CONFLICT', `"${name}" is changing too fast to be read`)
 
 export const noCollection = (name: string): AkidbError =>
   new AkidbError('NOT_FOUND', `there is no collection "${name}" in this store`, {

@@ -110,7 +110,7 @@ async function remove(
   for (let at = 0; at === 0 || at < listed.condemned.length; at += batchBlobs) {
     const batch = listed.condemned.slice(at, at + batchBlobs)
     if (batch.length === 0 && roots.old.length === 0) break
-    const record = batch.length === 0 ? undefined : await openRecord(environment, batch)
+    const record = await openRecord(environment, batch, roots.old)
     try {
       await waitForCommits(environment)
       // Once more, now that writers can read what is condemned: whoever pinned before is seen here.
@@ -124,7 +124,7 @@ async function remove(
         if (await store.delete(blob.key)) blobs.push(blob)
       }
     } finally {
-      if (record !== undefined) await store.delete(record).catch(() => undefined)
+      await store.delete(record).catch(() => undefined)
     }
   }
   return summary(manifests, { condemned: blobs, total: listed.total })
@@ -153,9 +153,14 @@ const digestOf = (key: string): string => key.slice(key.lastIndexOf('/') + 1)
 /** Writes a condemned list under a number of its own. @returns its key */
 async function openRecord(
   environment: Environment,
-  condemned: readonly ObjectInfo[],
+  blobs: readonly ObjectInfo[],
+  manifests: readonly OldManifest[],
 ): Promise<string> {
-  const file = Buffer.from(JSON.stringify({ condemned: condemned.map(({ key }) => digestOf(key)) }))
+  const condemned = [
+    ...blobs.map(({ key }) => digestOf(key)),
+    ...manifests.map(({ digest }) => digest),
+  ]
+  const file = Buffer.from(JSON.stringify({ condemned }))
   for (let number = environment.clock.nowMs(); ; number++) {
     const key = `gc/${String(number).padStart(20, '0')}.json`
     if ((await environment.store.put(key, file)) === 'created') return key

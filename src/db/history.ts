@@ -6,6 +6,7 @@ import { checkFollowing, seenLog } from './append.ts'
 import { type CollectionCore, commitLockName } from './collection-core.ts'
 import { commitManifest } from './commit.ts'
 import { diffStates } from './diff.ts'
+import { createWriterPin, holdState, type WriterPin } from './pins.ts'
 import { resolveState } from './resolve.ts'
 import { listSnapshots } from './snapshots.ts'
 import { liveCount, openView } from './view.ts'
@@ -47,17 +48,39 @@ export async function revertTo(
   checkFollowing(core.name, head, 'revert')
   const target = await resolveState(core, to)
   checkTarget(core.name, head, target)
-  const changed = await difference(core, head, target)
-  if (dryRun || target.commit.stateRoot === head.commit.stateRoot) return resultOf(head, changed)
+  if (dryRun) return resultOf(head, await difference(core, head, target))
+  const pin = createWriterPin(core.environment)
+  try {
+    for (const state of [head, target]) await holdState(pin, core.manifests, state)
+    const changed = await difference(core, head, target)
+    if (target.commit.stateRoot === head.commit.stateRoot) return resultOf(head, changed)
+    return resultOf(await commitRevert(core, pin, { head, target, changed }), changed)
+  } finally {
+    await pin.release()
+  }
+}
+
+interface Revert {
+  readonly head: Manifest
+  readonly target: Manifest
+  readonly changed: Changed
+}
+
+async function commitRevert(
+  core: CollectionCore,
+  pin: WriterPin,
+  { head, target, changed }: Revert,
+): Promise<Manifest> {
   const details = { to: target.commit.stateRoot, version: target.commit.version }
   const act = { act: 'revert', collection: core.name, parent: head, details }
-  const committed = await runAct(core.environment, act, async (running) => {
+  return await runAct(core.environment, act, async (running) => {
     const manifest = await commitManifest(core.environment, {
       manifests: core.manifests,
       name: core.name,
       lock: commitLockName(head.commit.collection),
       kind: 'revert',
       act: running,
+      pin,
       next: async (now) => {
         if (now?.digest !== head.digest) throw changedMeanwhile(core.name)
         return {
@@ -69,16 +92,9 @@ export async function revertTo(
       },
     })
     const done = manifest ?? head
-    return {
-      result: done,
-      outcome: {
-        version: done.commit.version,
-        manifest: done.digest,
-        stateRoot: done.commit.stateRoot,
-      },
-    }
+    const { version, stateRoot } = done.commit
+    return { result: done, outcome: { version, manifest: done.digest, stateRoot } }
   })
-  return resultOf(committed, changed)
 }
 
 function checkTarget(name: string, head: Manifest, target: Manifest): void {

@@ -70,8 +70,9 @@ class LogFiles {
     const folded = head.commit.log?.folded ?? 0
     try {
       const entries = await readLog(core.environment.state, { collectionId, epoch, folded })
-      if (await this.#isStale(head)) return 'stale'
-      return await replayLog(core, head, entries)
+      const rows = await replayLog(core, head, entries)
+      // Asked last: only then gc may have taken commits that the replay looks at.
+      return (await this.#isStale(head)) ? 'stale' : rows
     } catch (error) {
       // Its owner may have removed what it committed meanwhile.
       if (await this.#isStale(head)) return 'stale'

@@ -18,7 +18,7 @@ export interface PinFile {
   readonly manifests: readonly string[]
 }
 
-/** A condemned list: `gc/<20 digits>.json`, there while that collection runs. */
+/** Digests of blobs and manifests: `gc/<20 digits>.json`, there while that collection runs. */
 export interface GcRecord {
   readonly condemned: readonly string[]
 }
@@ -108,7 +108,7 @@ export async function pinManifest(
   const blobs = [...closureOf(manifest).keys()]
   await putPin(store, { id, blobs, manifests: [manifest.digest] })
   const unpin = async (): Promise<void> => void (await store.delete(pinKey(id)))
-  await waitForCollections(environment, blobs)
+  await waitForCollections(environment, [...blobs, manifest.digest])
   if (await manifests.has(manifest.commit.version)) return unpin
   await unpin()
   return undefined
@@ -142,16 +142,20 @@ async function putPin(store: ObjectStore, pin: Omit<PinFile, 'renewedMs'>): Prom
 /**
  * Waits until no running collection has condemned one of these blobs. A record whose collector is
  * dead (its lock is free) takes no more blobs, so it need not be waited for.
+ *
+ * @returns false where `giveUp` said so before
  */
 async function waitForCollections(
   environment: Environment,
   digests: readonly string[],
-): Promise<void> {
+  giveUp: () => Promise<boolean> = async () => false,
+): Promise<boolean> {
   const wanted = new Set(digests)
   const deadline = environment.clock.nowMs() + Math.max(environment.lockWaitMs, limits.lockWaitMs)
   for (;;) {
     const running = await condemnedByRunning(environment, wanted)
-    if (!running) return
+    if (!running) return true
+    if (await giveUp()) return false
     if (environment.clock.nowMs() > deadline) {
       throw new AkidbError('LOCKED', 'a garbage collection holds a blob that this command needs', {
         hint: 'Try again when akidb gc has ended.',

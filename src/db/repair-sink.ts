@@ -41,7 +41,7 @@ export class RepairSink {
   async begin(ref: BlobRef): Promise<boolean> {
     const wanted = this.#wanted.get(ref.digest)
     if (wanted === undefined) return false
-    const staged = await this.#store.stage()
+    const staged = await this.#stage()
     this.#open = { ref: wanted, staged, hash: createHash('sha256') }
     return true
   }
@@ -70,7 +70,7 @@ export class RepairSink {
 
   /** For a segment builder: its blobs, each under the digest that it comes out with. */
   get builderTarget(): Pick<ObjectStore, 'stage'> {
-    return { stage: async () => new BuiltBlob(await this.#store.stage(), this) }
+    return { stage: async () => new BuiltBlob(await this.#stage(), this) }
   }
 
   /** Takes a staged object whose content has the digest `digest`; drops one that is not wanted. */
@@ -84,6 +84,11 @@ export class RepairSink {
     return 'exists'
   }
 
+  /** A dry run writes nothing at all: the store may be open for reading only. */
+  async #stage(): Promise<StagedObject> {
+    return this.#dryRun ? new DroppedObject() : await this.#store.stage()
+  }
+
   async #take(ref: BlobRef, staged: StagedObject): Promise<void> {
     const key = blobKey(ref.digest)
     if (this.#dryRun) await staged.abort()
@@ -95,6 +100,21 @@ export class RepairSink {
     this.#wanted.delete(ref.digest)
     this.repaired.push(key)
   }
+}
+
+/** Counts what is written to it and keeps nothing. */
+class DroppedObject implements StagedObject {
+  bytesWritten = 0
+
+  async write(bytes: Uint8Array): Promise<void> {
+    this.bytesWritten += bytes.byteLength
+  }
+
+  async commit(): Promise<PutResult> {
+    return 'exists'
+  }
+
+  async abort(): Promise<void> {}
 }
 
 /** A blob of a segment that is being rebuilt. */

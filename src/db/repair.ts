@@ -11,7 +11,7 @@ import { readWholeBlob } from './check-blobs.ts'
 import { checkManifests, type ManifestFindings } from './check-manifests.ts'
 import { CheckProblems } from './check-problems.ts'
 import type { Environment } from './environment.ts'
-import { createWriterPin } from './pins.ts'
+import { createWriterPin, type WriterPin } from './pins.ts'
 import { rebuildSegment } from './repair-rebuild.ts'
 import { RepairSink } from './repair-sink.ts'
 import { readStoreFile } from './store-file.ts'
@@ -156,4 +156,10 @@ async function mend(environment: Environment, mending: Mending): Promise<RepairS
 }
 
 /** What is mended is named by a manifest already. */
-const NO_PIN = { id: '', add: async () => undefined, release: async () => undefined }
+const NO_PIN: WriterPin = {
+  id: '',
+  add: async () => undefined,
+  isFresh: () => true,
+  renew: async () => undefined,
+  release: async () => undefined,
+}

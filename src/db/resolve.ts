@@ -46,10 +46,20 @@ async function byRoot(core: CollectionCore, root: string): Promise<Manifest> {
 async function byTime(core: CollectionCore, time: string): Promise<Manifest> {
   const at = Date.parse(time)
   if (Number.isNaN(at)) throw new AkidbError('USAGE', `"${time}" is no time`)
+  let newer: number | undefined
   for await (const manifest of core.manifests.history()) {
-    if (Date.parse(manifest.commit.committedAt) <= at) return manifest
+    const { version, committedAt } = manifest.commit
+    const committedMs = Date.parse(committedAt)
+    if (committedMs <= at) {
+      // Of the versions between the two, which gc removed, one may have held at that time.
+      const isSure = newer === undefined || newer === version + 1 || committedMs === at
+      if (!isSure) break
+      return manifest
+    }
+    newer = version
   }
-  throw notFound(core.name, `state of ${time}`, 'Its first kept commit is later.')
+  const hint = 'akidb gc removed it, or the first commit is later; akidb log shows what is kept.'
+  throw notFound(core.name, `state of ${time}`, hint)
 }
 
 async function byLabel(core: CollectionCore, label: string): Promise<Manifest> {

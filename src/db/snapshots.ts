@@ -1,9 +1,12 @@
+import { limits } from '../core/limits.ts'
 import { object, ShapeError, text, whole } from '../core/shape.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
+import type { Manifest } from '../format/manifest.ts'
 import { runAct } from './acts.ts'
 import type { SnapshotInfo } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { LABEL } from './label.ts'
+import { pinManifest } from './pins.ts'
 
 const snapshotPrefix = (name: string): string => `collections/${name}/snapshots/`
 const snapshotKey = (name: string, label: string): string => `${snapshotPrefix(name)}${label}.json`
@@ -22,7 +25,7 @@ export async function createSnapshot(core: CollectionCore, label: string): Promi
       hint: 'A letter or _, then at most 62 letters, digits, ".", "_" or "-".',
     })
   }
-  const head = await core.head()
+  const { head, unpin } = await pinnedHead(core)
   const info: SnapshotInfo = {
     label,
     stateRoot: head.commit.stateRoot,
@@ -30,7 +33,7 @@ export async function createSnapshot(core: CollectionCore, label: string): Promi
     committedAt: head.commit.committedAt,
   }
   const act = { act: 'snapshot.create', collection: core.name, parent: head, details: { label } }
-  return await runAct(core.environment, act, async () => {
+  const created = runAct(core.environment, act, async () => {
     const body = Buffer.from(JSON.stringify(info))
     const put = await core.environment.store.put(snapshotKey(core.name, label), body)
     if (put === 'exists') {
@@ -39,6 +42,21 @@ export async function createSnapshot(core: CollectionCore, label: string): Promi
       })
     }
     return { result: info, outcome: { label, stateRoot: info.stateRoot } }
+  })
+  return await created.finally(() => unpin().catch(() => undefined))
+}
+
+/** The head, held until a snapshot names it: a newer commit would let gc take it before. */
+async function pinnedHead(
+  core: CollectionCore,
+): Promise<{ head: Manifest; unpin: () => Promise<void> }> {
+  for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
+    const head = await core.head()
+    const unpin = await pinManifest(core.environment, core.manifests, head)
+    if (unpin !== undefined) return { head, unpin }
+  }
+  throw new AkidbError('CONFLICT', `"${core.name}" is changing too fast for a snapshot`, {
+    hint: 'Run the command again.',
   })
 }
 

@@ -2,6 +2,7 @@ import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { section } from '../format/blob.ts'
 import type { CollectionState, SourceEntry } from '../format/manifest.ts'
+import { olderSourcesShape } from '../format/manifest-shape.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { readBlob, writeBlob } from './blob-store.ts'
 import type { WriterPin } from './pins.ts'
@@ -51,7 +52,7 @@ async function olderSources(
   const blob = await readBlob(store, state.sourcesBlob)
   const json = Buffer.from(blob.sections.get('json') ?? new Uint8Array()).toString('utf8')
   try {
-    return JSON.parse(json) as readonly SourceEntry[]
+    return olderSourcesShape(JSON.parse(json), 'sources')
   } catch (cause) {
     throw new AkidbError('INTEGRITY', 'the list of older sources is damaged', { cause })
   }

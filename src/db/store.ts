@@ -219,14 +219,14 @@ export class OpenedStore implements Store {
     return checkStore(this.environment, options)
   }
 
-  repair(
+  async repair(
     options: { from?: string; dryRun?: boolean; onProgress?: OnProgress } = {},
   ): Promise<{ repaired: readonly string[]; missing: readonly string[] }> {
     if (options.dryRun !== true) this.#checkWritable()
     return repairStore(this.environment, options)
   }
 
-  gc(options: { keepMs?: number; dryRun?: boolean } = {}): Promise<GcResult> {
+  async gc(options: { keepMs?: number; dryRun?: boolean } = {}): Promise<GcResult> {
     if (options.dryRun !== true) this.#checkWritable()
     return collectGarbage(this.environment, options)
   }

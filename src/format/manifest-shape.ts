@@ -21,7 +21,11 @@ import {
   type CollectionState,
   type Commit,
   type SegmentEntry,
+  type SourceEntry,
 } from './manifest.ts'
+
+/** Sources that one blob of them may list. */
+const OLDER_SOURCES_MAX = 10_000_000
 
 const digest = text(/^[0-9a-f]{64}$/)
 const time = text(/^\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
@@ -53,6 +57,9 @@ const source = object({
   rows: whole(),
   rejected: whole(),
 })
+
+/** Older sources, which have moved to a blob: as many as there were files. */
+export const olderSourcesShape: Check<readonly SourceEntry[]> = list(source, OLDER_SOURCES_MAX)
 
 const schema = object({
   vectors: dictionary(

@@ -62,7 +62,7 @@ const isNumber = (value: Scalar): value is number | bigint =>
   typeof value === 'number' || typeof value === 'bigint'
 
 /** Exact also between number and bigint: JavaScript compares them by value. */
-export function within<T extends number | bigint>(value: T, bounds: Bounds<T>): boolean {
+function within<T extends number | bigint>(value: T, bounds: Bounds<T>): boolean {
   return (
     (bounds.gt === undefined || value > bounds.gt) &&
     (bounds.gte === undefined || value >= bounds.gte) &&

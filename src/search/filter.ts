@@ -208,7 +208,7 @@ const wrong = (what: string, value: unknown): AkidbError => {
 
 const absent = (name: string): AkidbError =>
   new AkidbError('USAGE', `this version has no filter condition ${name}`, {
-    hint: 'It has match value|any|except, range, is_null, is_empty, has_id, must, should, must_not.',
+    hint: 'There are match (value, any, except), range, is_null, is_empty and has_id.',
     details: { condition: name },
   })
 

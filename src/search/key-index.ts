@@ -1,7 +1,6 @@
 import type { Bitset } from '../core/bitset.ts'
 import { parseInstant } from '../core/instant.ts'
 import { AkidbError } from '../errors/errors.ts'
-import { within } from './evaluate.ts'
 import {
   bitmapWords,
   EXTRA_POSTINGS,
@@ -11,6 +10,12 @@ import {
 } from './field-index-format.ts'
 import { canonical } from './field-values.ts'
 import type { Bounds, Scalar } from './filter.ts'
+
+/** Times in ascending order, and the postings of their texts. */
+interface Instants {
+  readonly instants: readonly bigint[]
+  readonly postings: readonly number[]
+}
 
 /** Numbers in ascending order. */
 type Numbers = Float64Array | readonly (number | bigint)[]
@@ -30,7 +35,7 @@ export class KeyIndex {
   readonly #tags: Uint8Array
   readonly #values: Buffer
   #numbers: Numbers | undefined
-  #instants: (bigint | undefined)[] | undefined
+  #instants: Instants | undefined
 
   /** @throws INTEGRITY where a part lies outside or has another length than its count calls for */
   constructor(entry: KeyEntry, rows: number, partOf: (part: Part) => Uint8Array) {
@@ -61,27 +66,49 @@ export class KeyIndex {
 
   /** Adds the rows that hold a value that is none of these. */
   addOthers(values: readonly Scalar[], into: Bitset): void {
-    const unwanted = new Set(values.map((value) => this.#postingOf(canonical(value))))
-    const count = this.entry.strings + this.entry.numbers + 2
-    for (let posting = 0; posting < count; posting++) {
-      if (!unwanted.has(posting)) this.#add(posting, into)
+    const unwanted = values.map((value) => this.#postingOf(canonical(value)))
+    let from = 0
+    for (const posting of unwanted.filter((at) => at >= 0).sort((a, b) => a - b)) {
+      this.#addRun(from, posting, into)
+      from = posting + 1
     }
+    this.#addRun(from, this.#extra('null'), into)
   }
 
   addRange(bounds: Bounds<number | bigint>, into: Bitset): void {
     const [from, to] = this.#postingsWithin(bounds)
-    for (let posting = from; posting < to; posting++) {
-      if (this.#count(posting) > 1) this.#add(posting, into)
-      else this.#addRow(posting, into)
-    }
+    this.#addRun(from, to, into)
   }
 
   addTimes(bounds: Bounds<bigint>, into: Bitset): void {
-    this.#instants ??= Array.from({ length: this.entry.strings }, (_, i) =>
-      parseInstant(this.#string(i).toString('utf8')),
-    )
-    for (const [i, instant] of this.#instants.entries()) {
-      if (instant !== undefined && within(instant, bounds)) this.#add(i, into)
+    this.#instants ??= this.#decodedInstants()
+    const { instants, postings } = this.#instants
+    const to = upperBound(instants, bounds)
+    for (let i = lowerBound(instants, bounds); i < to; i++) {
+      this.#add(postings[i] as number, into)
+    }
+  }
+
+  /** Texts that are times, by their instant; those of one form and zone are in order already. */
+  #decodedInstants(): Instants {
+    const instants: bigint[] = []
+    const postings: number[] = []
+    let sorted = true
+    for (let posting = 0; posting < this.entry.strings; posting++) {
+      const instant = parseInstant(this.#string(posting).toString('latin1'))
+      if (instant === undefined) continue
+      sorted &&= instants.length === 0 || instant >= (instants[instants.length - 1] as bigint)
+      instants.push(instant)
+      postings.push(posting)
+    }
+    if (sorted) return { instants, postings }
+    const order = [...instants.keys()].sort((a, b) => {
+      const [x, y] = [instants[a] as bigint, instants[b] as bigint]
+      return x < y ? -1 : x > y ? 1 : a - b
+    })
+    return {
+      instants: order.map((i) => instants[i] as bigint),
+      postings: order.map((i) => postings[i] as number),
     }
   }
 
@@ -163,12 +190,17 @@ export class KeyIndex {
     return this.#postings[posting * 2 + 1] ?? 0
   }
 
-  /** A posting of at most one row. */
-  #addRow(posting: number, into: Bitset): void {
-    if (this.#count(posting) === 0) return
-    const row = this.#words[this.#postings[posting * 2] ?? 0] ?? this.#rows
-    if (row >= this.#rows || isBitmap(1, this.#rows)) this.#add(posting, into)
-    else into.words[row >>> 5] = (into.words[row >>> 5] as number) | (1 << (row & 31))
+  /** Postings [from, to). Most values of an id or a time stand in one row: those go by quickly. */
+  #addRun(from: number, to: number, into: Bitset): void {
+    const postings = this.#postings
+    const words = this.#words
+    const bits = into.words
+    const listed = isBitmap(1, this.#rows) ? 0 : this.#rows
+    for (let posting = from; posting < to; posting++) {
+      const row = words[postings[posting * 2] as number] ?? listed
+      if (postings[posting * 2 + 1] !== 1 || row >= listed) this.#add(posting, into)
+      else bits[row >>> 5] = (bits[row >>> 5] as number) | (1 << (row & 31))
+    }
   }
 
   #add(posting: number, into: Bitset): void {

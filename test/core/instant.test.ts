@@ -4,7 +4,7 @@ import { randomOf, seedOf } from '../search/random.ts'
 
 const SECOND = 1_000_000_000n
 
-/** Days from 1970-01-01 in BigInt. Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms". */
+/** Days from 1970-01-01. Source: Hinnant, "chrono-Compatible Low-Level Date Algorithms". */
 function daysFromCivil(year: bigint, month: bigint, day: bigint): bigint {
   const y = month <= 2n ? year - 1n : year
   const era = (y >= 0n ? y : y - 399n) / 400n

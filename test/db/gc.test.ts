@@ -7,6 +7,7 @@ import type { CollectionCore } from '../../src/db/collection-core.ts'
 import { deleteRecords } from '../../src/db/delete.ts'
 import type { Environment } from '../../src/db/environment.ts'
 import { collectGarbage, GC_KEEP_MS, withReserve } from '../../src/db/gc.ts'
+import { revertTo } from '../../src/db/history.ts'
 import { RESERVE_FILE } from '../../src/db/init.ts'
 import { openLedger } from '../../src/db/ledger.ts'
 import { dropCollection } from '../../src/db/lifecycle.ts'
@@ -150,7 +151,7 @@ describe('what stays', () => {
     const { environment, core } = machine.start()
     await ingestRows(core('docs'), testRows('a', 3))
     const head = await core('docs').head()
-    const unpin = await pinManifest(environment, head.digest)
+    const unpin = await pinManifest(environment, core('docs').manifests, head)
     await deleteRecords(core('docs'), { ids: ['a0', 'a1', 'a2'] })
     await collectGarbage(environment, { keepMs: 0 })
     expect(await versionsOf(core('docs'))).toContain(head.commit.version)
@@ -159,7 +160,7 @@ describe('what stays', () => {
     await collectGarbage(environment, { keepMs: 0 })
     expect(await versionsOf(core('docs'))).toEqual([head.commit.version + 1])
     expect([...(await contentsOf(machine.store)).keys()].join()).not.toContain('pins/')
-    await unpin()
+    await unpin?.()
   })
 
   it('keeps the blobs that a writer has pinned, and no longer', async () => {
@@ -388,6 +389,74 @@ describe('beside a writer', () => {
     }
     expect(step).toBeGreaterThan(60)
   })
+})
+
+/** Runs a command; at its n-th step another process deletes a record and collects all garbage. */
+async function withCollection(
+  machine: TestMachine,
+  n: number,
+  command: (core: CollectionCore) => Promise<unknown>,
+): Promise<{ done: boolean; disturbed: boolean }> {
+  let count = 0
+  const { core } = machine.start({
+    hook: async () => {
+      if (++count !== n) return
+      const other = machine.start()
+      // Where the command holds a lock that the other one needs, nothing happens.
+      await deleteRecords(other.core('docs'), { ids: ['a0'] }).catch(() => undefined)
+      await collectGarbage(other.environment, { keepMs: 0 }).catch(() => undefined)
+    },
+  })
+  const done = await command(core('docs')).then(
+    () => true,
+    (error: unknown) => {
+      expect(error).toMatchObject({ code: expect.stringMatching(/^(CONFLICT|NOT_FOUND|LOCKED)$/) })
+      return false
+    },
+  )
+  return { done, disturbed: count >= n }
+}
+
+describe('beside a command that names an old state', () => {
+  it.each([
+    ['snapshot', (core: CollectionCore) => createSnapshot(core, 'friday')],
+    ['revert', (core: CollectionCore) => revertTo(core, '2', false)],
+  ])('takes no state from under a %s, at whatever step of it', async (name, command) => {
+    let made = 0
+    for (let n = 1, disturbed = true; disturbed; n++) {
+      const machine = createTestMachine({ seed: n })
+      const { core } = machine.start()
+      await ingestRows(core('docs'), testRows('a', 3))
+      if (name === 'revert') await deleteRecords(core('docs'), { ids: ['a1'] })
+      const found = await withCollection(machine, n, command)
+      disturbed = found.disturbed
+      await expectWhole(core('docs'))
+      if (!found.done) continue
+      made++
+      const fresh = machine.start().core('docs')
+      const label = name === 'snapshot' ? 'friday' : undefined
+      expect((await idsOf(fresh, label)).length, `step ${n}`).toBeGreaterThan(1)
+    }
+    expect(made).toBeGreaterThan(10)
+  })
+})
+
+it('says of a time whose commit is gone that it is gone, and tells of no older one', async () => {
+  const machine = createTestMachine()
+  const { environment, core } = await withHistory(machine)
+  const times: string[] = []
+  for await (const { commit } of core('docs').manifests.history()) times.unshift(commit.committedAt)
+  const file = Buffer.from(await machine.store.get(manifestKey('docs', 2)))
+  const stateRoot = JSON.parse(file.toString('utf8').split('\n')[0] ?? '').stateRoot
+  const label = { label: 'kept', stateRoot, version: 2, committedAt: times[1] }
+  const key = 'collections/docs/snapshots/kept.json'
+  await machine.store.put(key, Buffer.from(JSON.stringify(label)))
+  await collectGarbage(environment, { keepMs: 0 })
+  expect(await versionsOf(core('docs'))).toEqual([5, 2])
+  const docs = machine.start().core('docs')
+  expect(await idsOf(docs, times[1])).toEqual(['a0', 'a1', 'a2', 'a3'])
+  expect(await idsOf(docs, times[4])).toEqual(LIVE)
+  await expect(docs.view(times[2])).rejects.toMatchObject({ code: 'NOT_FOUND' })
 })
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
+import { ShapeError } from '../../src/core/shape.ts'
 import type { AkidbError } from '../../src/errors/errors.ts'
 import type { CollectionState } from '../../src/format/manifest.ts'
 import {
@@ -8,6 +9,7 @@ import {
   encodeManifest,
   encodeState,
 } from '../../src/format/manifest-codec.ts'
+import { olderSourcesShape } from '../../src/format/manifest-shape.ts'
 import { codeOf, flipped } from './expect-code.ts'
 import { fullCommit, fullState, manifestFile, refOf } from './sample-manifest.ts'
 
@@ -53,7 +55,7 @@ describe('a manifest', () => {
     expect(({} as { a?: number }).a).toBeUndefined()
   })
 
-  it('of another format or with an unknown requirement is FORMAT_VERSION, whatever else it says', () => {
+  it('of another format or with an unknown requirement is FORMAT_VERSION before all else', () => {
     expect(stateCode('{"format":"akidb-state/2","x":1}')).toBe('FORMAT_VERSION')
     expect(changed({ format: 'akidb-state/2', segments: 'elsewhere' })).toBe('FORMAT_VERSION')
     expect(changed({ requires: ['sparse@0.4.0'], segments: [{}] })).toBe('FORMAT_VERSION')
@@ -214,6 +216,13 @@ describe('segments and sources', () => {
     expect(sources(1, 1)).toBe('INTEGRITY')
     expect(sources(3)).toBe('INTEGRITY')
     expect(changed({ sourcesBlob: refOf('ids') })).toBe('INTEGRITY')
+  })
+
+  it('that have moved to a blob are looked at as closely', () => {
+    expect(olderSourcesShape([source, source], 'x')).toEqual([source, source])
+    for (const other of [{}, [7], [{ ...source, sha256: 'x' }], [{ ...source, more: 1 }]]) {
+      expect(() => olderSourcesShape(other, 'x')).toThrow(ShapeError)
+    }
   })
 
   it('are at most as many as their limits', () => {

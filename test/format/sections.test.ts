@@ -142,7 +142,7 @@ describe('tombstones', () => {
     }
   })
 
-  it('never give rows that are out of order or beyond the segment, whatever is altered', async () => {
+  it('never give rows out of order or beyond the segment, whatever is altered', async () => {
     const { bytes, ref } = await encodeInMemory(tombstoneBlob(dead))
     const blob = decodeBlob(bytes, ref)
     let refused = 0

@@ -87,6 +87,7 @@ describe('a Parquet column', () => {
       { name: 'at', data: [new Date(1), new Date(-1)], type: 'TIMESTAMP' },
       { name: 'big', data: [2n ** 62n, 1n], type: 'INT64' },
       { name: 'half', data: [0.5, -2], type: 'FLOAT16' },
+      { name: 'json', data: [{ tags: ['x'], n: null }, 'text'], type: 'JSON' },
       {
         name: 'uuid',
         data: ['00112233-4455-6677-8899-aabbccddeeff', 'ffffffff-ffff-ffff-ffff-ffffffffffff'],
@@ -98,6 +99,7 @@ describe('a Parquet column', () => {
       at: 'datetime',
       big: 'integer',
       half: 'float',
+      json: 'json',
       uuid: 'string',
     })
     expect(records.map((record) => record.id)).toEqual(['1', '2'])
@@ -105,10 +107,12 @@ describe('a Parquet column', () => {
     expect(first).toMatchObject({
       big: 2n ** 62n,
       half: 0.5,
+      json: { tags: ['x'], n: null },
       uuid: '00112233-4455-6677-8899-aabbccddeeff',
     })
     expect(String(first.at)).toMatch(/^1970-01-01T00:00:00\.001(000)*Z$/)
     expect(records[1]?.payload.get('big')).toBe(1)
+    expect(records[1]?.payload.get('json')).toBe('text')
   })
 })
 

@@ -5,6 +5,7 @@ import { AkidbError } from '../../src/errors/errors.ts'
 import { matchesFilter } from '../../src/search/evaluate.ts'
 import { type FieldIndex, openFieldIndex } from '../../src/search/field-index.ts'
 import { createFieldIndexBuilder } from '../../src/search/field-index-builder.ts'
+import { type Directory, KEYS_MAX, PREFIX_BYTES } from '../../src/search/field-index-format.ts'
 import { type Filter, parseFilter } from '../../src/search/filter.ts'
 import { randomOf, seedOf } from './random.ts'
 
@@ -162,6 +163,80 @@ describe('the bytes', () => {
       const flipped = bytes.slice()
       flipped[at] = (flipped[at] as number) ^ (1 << (at % 8))
       use(flipped)
+    }
+  })
+})
+
+describe('a directory that lies', () => {
+  const payloads = Array.from({ length: 40 }, (_, i) => object({ s: `v${i % 5}`, n: i }))
+  const bytes = Buffer.from(encode(payloads))
+  const start = PREFIX_BYTES + bytes.readUInt32LE(4)
+  const directory: Directory = JSON.parse(bytes.toString('utf8', PREFIX_BYTES, start))
+
+  /** The index with another directory, padded to a multiple of 8 as ours are. */
+  const withDirectory = (changed: unknown): Uint8Array => {
+    const json = JSON.stringify(changed)
+    const padded = json.padEnd(Math.ceil((json.length + PREFIX_BYTES) / 8) * 8 - PREFIX_BYTES)
+    const prefix = Buffer.from(bytes.subarray(0, PREFIX_BYTES))
+    prefix.writeUInt32LE(Buffer.byteLength(padded), 4)
+    return Buffer.concat([prefix, Buffer.from(padded), bytes.subarray(start)])
+  }
+  const withKey = (change: object): Uint8Array =>
+    withDirectory({ ...directory, keys: directory.keys.map((key) => ({ ...key, ...change })) })
+  const use = (index: Uint8Array): void => {
+    const open = openFieldIndex(index, payloads.length)
+    for (const filter of [
+      { n: 7 },
+      { s: 'v1' },
+      {
+        must: [
+          { key: 'n', range: { gt: 3 } },
+          { key: 's', match: { except: ['v2'] } },
+        ],
+      },
+      { must: [{ key: 's', range: { gt: '2026-01-01' } }] },
+    ]) {
+      const parsed = parseFilter(filter)
+      open.estimate(parsed)
+      open.select(parsed, () => [])
+    }
+  }
+
+  it('is taken where it tells the truth', () => {
+    expect(() => use(withDirectory(directory))).not.toThrow()
+    expect(start % 8).toBe(0)
+  })
+
+  it.each([
+    ['too few strings', { strings: 0 }],
+    ['a huge count of strings', { strings: 2 ** 40 }],
+    ['a huge count of numbers', { numbers: Number.MAX_SAFE_INTEGER }],
+    ['a part far outside', { words: [2 ** 52, 8] }],
+    ['a part that ends outside', { words: [0, 2 ** 52] }],
+    ['a part of a negative length', { words: [0, -8] }],
+    ['a part without a length', { words: [0] }],
+    ['a part of three numbers', { words: [0, 8, 16] }],
+    ['no words', { words: [0, 0] }],
+    ['postings of another length', { postings: [0, 8] }],
+    ['a key that is no text', { key: 7 }],
+    ['a field of its own', { more: true }],
+  ])('is INTEGRITY with %s', (_, change) => {
+    expect(() => use(withKey(change))).toThrow(AkidbError)
+    expect(() => use(withKey(change))).toThrow(/a field index is damaged/)
+  })
+
+  it('is INTEGRITY with too many keys, other rows, or no form at all', () => {
+    const [key] = directory.keys
+    for (const changed of [
+      { ...directory, rows: 41 },
+      { ...directory, rows: 2 ** 53 },
+      { ...directory, keys: Array.from({ length: KEYS_MAX + 1 }, () => key) },
+      { ...directory, overflow: 1 },
+      [],
+      null,
+      'text',
+    ]) {
+      expect(() => use(withDirectory(changed))).toThrow(/a field index is damaged/)
     }
   })
 })

@@ -59,9 +59,8 @@ describe('docs/filters.md', () => {
 
   it('names the limits as they are', () => {
     expect(PAGE).toContain(`a depth of ${limits.filterDepthMax} (\`filterDepthMax\`)`)
-    expect(PAGE).toContain(
-      `${limits.filterConditionsMax.toLocaleString('en')} conditions in all (\`filterConditionsMax\`)`,
-    )
+    const conditions = limits.filterConditionsMax.toLocaleString('en')
+    expect(PAGE).toContain(`${conditions} conditions in all (\`filterConditionsMax\`)`)
     expect(PAGE).toContain(`through ${KEY_DEPTH_MAX} objects`)
     const nested = (depth: number): JsonObject => {
       let payload: JsonObject = new Map([['x', 1]])

@@ -19,9 +19,8 @@ export function createDice(seed: number): Dice {
     below,
     chance: (probability) => next() < probability,
     pick: (from) => {
-      const chosen = from[below(from.length)]
-      if (chosen === undefined) throw new RangeError('nothing to pick from')
-      return chosen
+      if (from.length === 0) throw new RangeError('nothing to pick from')
+      return from[below(from.length)] as (typeof from)[number]
     },
   }
 }

@@ -13,6 +13,7 @@ export async function checkEnd(site: Site): Promise<void> {
   const process = startObserver(site.machine, 'last')
   if (site.mutation.withoutRecovery !== true) await recoverActs(process.environment)
   await checkOutcomes(process.environment)
+  await checkAudit(site, process)
   await checkManifests(site, process)
   const content = await contentOf(process.core)
   site.history.checkRead('the last reader', IDS, content, site.scheduler.steps + 1)
@@ -21,7 +22,6 @@ export async function checkEnd(site: Site): Promise<void> {
   await collectGarbage(process.environment, { keepMs: 0 })
   expectContent('the head, after garbage was collected,', await contentOf(process.core), content)
   await expectClosure(site.machine, await process.core.head())
-  await checkAudit(site, process)
 }
 
 /** Every state that is there is whole and what it was when it was committed. */

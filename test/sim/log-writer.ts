@@ -20,7 +20,7 @@ export function logWriter(site: Site, name: string, writes: number): Role {
       const owner = await become(site, process)
       if (owner === undefined) return
       process.owner = owner
-      if (site.ownerProcess === undefined) site.ownerProcess = process
+      site.ownerProcess = process
       const clients = Array.from({ length: 1 + site.dice.below(3) }, () =>
         client(site, process, owner, take),
       )

@@ -71,6 +71,8 @@ export interface StartOptions {
   readonly observe: StepHook
   /** Breaks a promise on purpose. */
   readonly mutate?: (store: ObjectStore) => ObjectStore
+  /** Locks of these names keep nobody else out, as between two machines. */
+  readonly unshared?: RegExp | undefined
 }
 
 export function startSimProcess(
@@ -88,7 +90,9 @@ export function startSimProcess(
   const environment: Environment = {
     ...plain,
     store: options.mutate?.(plain.store) ?? plain.store,
-    locks: steppingLocks(plain.locks, (what) => scheduler.turn(name, what)),
+    locks: steppingLocks(plain.locks, (what) => scheduler.turn(name, what), (lock) =>
+      options.unshared?.test(lock) === true ? `${lock}-${name}` : lock,
+    ),
     clock: scheduler.clockOf(name),
   }
   const core: CollectionCore = new CollectionCore({
@@ -109,24 +113,28 @@ export function startObserver(machine: TestMachine, name: string): SimProcess {
   return { name, environment, core: core(COLLECTION), owner: undefined, kill }
 }
 
-function steppingLocks(locks: LockManager, turn: (what: string) => Promise<void>): LockManager {
+function steppingLocks(
+  locks: LockManager,
+  turn: (what: string) => Promise<void>,
+  own: (name: string) => string,
+): LockManager {
   return {
     acquire: async (name, waitMs) => {
       await turn(`acquire ${name}`)
-      return await locks.acquire(name, waitMs)
+      return await locks.acquire(own(name), waitMs)
     },
     isHeld: async (name) => {
       await turn(`is held ${name}`)
-      return await locks.isHeld(name)
+      return await locks.isHeld(own(name))
     },
-    holder: (name) => locks.holder(name),
+    holder: (name) => locks.holder(own(name)),
     list: async (prefix) => {
       await turn(`list locks ${prefix}`)
       return await locks.list(prefix)
     },
     remove: async (name) => {
       await turn(`remove lock ${name}`)
-      await locks.remove(name)
+      await locks.remove(own(name))
     },
     close: () => locks.close(),
   }

@@ -21,6 +21,8 @@ export interface Mutation {
   /** Clients of the log owner are told before anything is durable. */
   readonly ackEarly?: boolean
   readonly withoutRecovery?: boolean
+  /** Locks that keep nobody out, instead of those that the seed chooses. */
+  readonly unshared?: RegExp
 }
 
 /** One schedule's machine with everybody who works on it. */
@@ -32,6 +34,8 @@ export interface Site {
   readonly observer: Observer
   readonly mutation: Mutation
   readonly dimension: number | undefined
+  /** Names of locks that keep nobody out in this schedule. */
+  readonly unshared: RegExp | undefined
   /** How to end each process. */
   readonly kills: Map<string, () => void>
   /** Collections of garbage that have begun. */
@@ -73,7 +77,7 @@ export function runRole(site: Site, role: Role): void {
 function startProcess(site: Site, name: string): SimProcess {
   const { machine, scheduler, observer, mutation, kills } = site
   const mutate = mutation.store === undefined ? {} : { mutate: mutation.store }
-  const options = { name, observe: observer.hookOf(name), ...mutate }
+  const options = { name, observe: observer.hookOf(name), unshared: site.unshared, ...mutate }
   const process = startSimProcess(machine, scheduler, options)
   kills.set(name, process.kill)
   return process

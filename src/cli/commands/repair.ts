@@ -22,21 +22,23 @@ export const defineRepair = (command: Command, app: App): void => {
     details: 'No state root changes: what is mended has the bytes that it had.',
     exits: [20, 21, 22, 23, 24, 27],
   })
-  command.option('--from <bundle>', 'take lost blobs from this bundle')
+  command.option('--from <bundle>', 'take lost blobs from this bundle, or folder of a store')
   command.addOption(dryRun('mended'))
   command.action((flags: RepairFlags) =>
     app.run(command, async (context) => {
       if (flags.from !== undefined && /^[a-z0-9]+:\/\//i.test(flags.from)) {
         throw new AkidbError(
           'USAGE',
-          `--from "${flags.from}": this version takes bundle files only`,
+          `--from "${flags.from}": this version takes bundle files and folders of stores only`,
         )
       }
       return context.withStore(flags.dryRun ? 'read' : 'write', async (store) => {
+        const engine = await context.engine()
         const result = await context.progress('repair', (onProgress) =>
-          store.repair({
+          engine.repair(store, {
             dryRun: flags.dryRun === true,
             onProgress,
+            signal: context.signal,
             ...(flags.from === undefined ? {} : { from: flags.from }),
           }),
         )

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import type { JsonValue } from '../../core/json.ts'
+import { type JsonValue, parseJsonBytes } from '../../core/json.ts'
 import type { FieldType } from '../../core/schema.ts'
+import { AkidbError } from '../../errors/errors.ts'
 import { Flaw } from '../flaw.ts'
 import type { RawValue, SchemaElement } from './hyparquet.ts'
 import { dateText, int96Text, type TimeUnit, timestampText, timeText } from './time-text.ts'
@@ -120,8 +121,11 @@ function bytesType(element: SchemaElement): LeafType {
     const toNumber = (raw: RawValue): number => half(raw as Uint8Array)
     return { field: 'float', name: 'float16', convert: (raw) => finite(toNumber(raw)), toNumber }
   }
-  const text = kind === 'STRING' || kind === 'ENUM' || kind === 'JSON'
-  if (text || converted === 'UTF8' || converted === 'ENUM' || converted === 'JSON') {
+  if (kind === 'JSON' || converted === 'JSON') {
+    return { field: 'json', name: 'json', convert: (raw) => json(raw as Uint8Array) }
+  }
+  const text = kind === 'STRING' || kind === 'ENUM'
+  if (text || converted === 'UTF8' || converted === 'ENUM') {
     return { field: 'string', name: 'string', convert: (raw) => utf8(raw as Uint8Array) }
   }
   if (kind === 'UUID' && length === 16) {
@@ -136,6 +140,16 @@ export function utf8(bytes: Uint8Array): string | Flaw {
   return isUtf8(bytes)
     ? bufferOf(bytes).toString('utf8')
     : new Flaw('BAD_UTF8', 'The text is not UTF-8.')
+}
+
+/** Text that its writer calls JSON is the value that it says. */
+function json(bytes: Uint8Array): JsonValue | Flaw {
+  try {
+    return parseJsonBytes(bytes)
+  } catch (error) {
+    if (!(error instanceof AkidbError)) throw error
+    return new Flaw('BAD_JSON', error.message)
+  }
 }
 
 function uuid(bytes: Uint8Array): string {

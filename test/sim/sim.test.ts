@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import * as broken from './altered-store.ts'
+import { runSchedule, type ScheduleResult } from './schedule.ts'
+import type { Mutation } from './site.ts'
+
+/** Schedules of a normal run; SIM_SCHEDULES asks for more, SIM_SEED replays one. */
+const SCHEDULES = Number(process.env.SIM_SCHEDULES ?? 1_500)
+/** Schedules after which a broken promise must have shown. */
+const MUTANT_SCHEDULES = 400
+
+const given = process.env.SIM_SEED
+const firstSeed = given === undefined ? Date.now() % 2 ** 31 : Number(given)
+const seeds = given === undefined ? SCHEDULES : 1
+
+function report({ seed, failure }: ScheduleResult): string {
+  const { error, trace = [] } = failure ?? {}
+  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return [`SIM_SEED=${seed} replays this schedule; its last steps:`, ...trace, reason].join('\n')
+}
+
+describe('a simulated machine', () => {
+  it(`keeps every promise in ${seeds} schedules from seed ${firstSeed}`, async () => {
+    let commits = 0
+    for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+      const result = await runSchedule(seed)
+      if (result.failure !== undefined) expect.fail(report(result))
+      commits += result.commits
+    }
+    expect(commits).toBeGreaterThan(seeds)
+  }, 1_200_000)
+
+  it('does the same again from the same seed', async () => {
+    for (const seed of [firstSeed, 1, 2, 3, 4, 5]) {
+      const [first, second] = [await runSchedule(seed), await runSchedule(seed)]
+      expect(second.traceHash).toBe(first.traceHash)
+      expect(second.steps).toBe(first.steps)
+    }
+    const [one, other] = [await runSchedule(1), await runSchedule(2)]
+    expect(one.traceHash).not.toBe(other.traceHash)
+  })
+})
+
+describe('the simulation notices', () => {
+  const mutations: readonly (readonly [string, Mutation, RegExp])[] = [
+    ['commits without tombstones', { store: broken.withoutTombstones }, /twice|holds|tombstone/],
+    ['commits that lack a segment', { store: broken.withoutLastSegment }, /holds/],
+    ['a lost race that is taken for won', { store: broken.withoutConflicts }, /./],
+    ['writes that are acknowledged too early', { ackEarly: true }, /overwritten/],
+    ['garbage collection that ignores pins', { store: broken.withoutPins }, /missing/],
+    ['log owners that do not see each other', { store: broken.withoutOwners }, /overwritten/],
+    ['acts that nobody recovers', { withoutRecovery: true }, /no outcome/],
+  ]
+  for (const [name, mutation, expected] of mutations) {
+    it(name, async () => {
+      const failure = await firstFailure(mutation)
+      expect(String(failure)).toMatch(expected)
+    })
+  }
+})
+
+async function firstFailure(mutation: Mutation): Promise<unknown> {
+  for (let seed = 1; seed <= MUTANT_SCHEDULES; seed++) {
+    const { failure } = await runSchedule(seed, mutation)
+    if (failure !== undefined) return failure.error
+  }
+  throw new Error(`nothing noticed in ${MUTANT_SCHEDULES} schedules`)
+}
