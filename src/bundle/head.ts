@@ -180,9 +180,8 @@ function checkConsistency(head: BundleHead): void {
     throw broken('it carries more than it names')
   }
   const bases = head.collections.filter((item) => item.baseStateRoot !== undefined).length
-  if (head.kind === 'full' && (bases > 0 || totals.carriedBlobs !== totals.blobs)) {
-    throw broken('a full bundle carries all of its blobs and has no base')
-  }
+  // Which blobs a full bundle may leave out is checked where their roles are known.
+  if (head.kind === 'full' && bases > 0) throw broken('a full bundle has no base')
   if (head.kind === 'delta' && bases === 0) throw broken('a delta has a base')
   const names = new Set(head.collections.map((item) => item.name.toLowerCase()))
   if (names.size !== head.collections.length) throw broken('it names a collection twice')

@@ -129,6 +129,7 @@ class FileReader {
     }
     if (--this.#pagesLeft > 0) return
     checkTotals(this.#pass.head, records)
+    checkLeftOut(this.#pass.head, records)
     if (this.#statesLeft === 0) this.#closure.check(records)
     this.#pass.walk.expect(blobMembers(records, this.#pass.head.partBytes))
   }
@@ -136,6 +137,16 @@ class FileReader {
 
 /** An inventory over this is checked and not shown. */
 const INVENTORY_KEPT_BYTES = 2 * limits.chunkBytesLarge
+
+/** What a full bundle does not carry the receiver must be able to build anew: graphs alone. */
+function checkLeftOut({ kind }: BundleHead, records: readonly BlobRecord[]): void {
+  const lost = records.find(({ ref, carried }) => !carried && ref.role !== 'graph')
+  if (kind === 'delta' || lost === undefined) return
+  const { role, digest } = lost.ref
+  throw new AkidbError('INTEGRITY', `a full bundle leaves out the ${role} blob ${digest}`, {
+    hint: 'Ask the sender for a new export.',
+  })
+}
 
 function checkTotals({ totals }: BundleHead, records: readonly BlobRecord[]): void {
   const carried = records.filter((record) => record.carried)

@@ -41,7 +41,7 @@ export interface ContextParts {
 }
 
 export function createContext({ session, settings, loadEngine }: ContextParts): Context {
-  const ask = createAsk(session.io, settings.flag('noInput'))
+  const ask = createAsk(session.io, settings.flag('noInput'), session.signal)
   const warn = (warning: { code: string; message: string }) => session.notice('warning', warning)
   warnOfIgnoredFiles(settings, warn)
   const storeRequest = () => storeRequestOf(session, settings, warn)

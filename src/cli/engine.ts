@@ -7,6 +7,9 @@ import type {
   Store,
   Warning,
 } from '../db/api.ts'
+import type { DoctorResult } from '../db/doctor.ts'
+import type { RepairResult } from '../db/repair.ts'
+import type { RepairFromOptions } from '../transfer/repair.ts'
 import type {
   AuditCheckpointResult,
   AuditEntryView,
@@ -70,7 +73,7 @@ export interface Engine {
   auditSearch(store: Store, request: AuditSearchRequest): Promise<void>
 
   /** Mends what can be mended, with blobs from a bundle or another store where `from` names one. */
-  repair(store: Store, request: RepairRequest): Promise<RepairResult>
+  repair(store: Store, request: RepairFromOptions): Promise<RepairResult>
 
   exportBundle(request: ExportRequest): Promise<ExportResult>
   importBundle(request: ImportRequest): Promise<ImportResult>
@@ -157,33 +160,6 @@ export interface AdoptResult {
   readonly id: string
   readonly logId: string
   readonly adopted: 'moved' | 'copy'
-}
-
-/** One line a check; `ok` is false where one failed. */
-export interface DoctorResult {
-  readonly ok: boolean
-  readonly checks: readonly {
-    readonly name: string
-    readonly status: 'ok' | 'warn' | 'fail'
-    readonly message: string
-    /** How to mend it; empty where there is nothing to mend. */
-    readonly fix: string
-  }[]
-}
-
-/** Where lost blobs come from. */
-export interface RepairRequest {
-  /** A bundle, or the folder of another store. */
-  readonly from?: string
-  readonly dryRun?: boolean
-  readonly onProgress?: OnProgress
-  readonly signal?: AbortSignal
-}
-
-/** Keys of what was mended, and of what is still lost or damaged. */
-export interface RepairResult {
-  readonly repaired: readonly string[]
-  readonly missing: readonly string[]
 }
 
 /** Versions of akidb and its parts, and the formats that it reads and writes. */

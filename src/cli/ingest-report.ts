@@ -15,16 +15,24 @@ export function ingestText(result: IngestResult): string {
   const more = result.files.length - FILES_SHOWN
   if (more > 0) lines.push(`… and ${plural(more, 'file')} more (see --json)`)
   const made = result.created ? ', made the collection' : ''
-  lines.push(
-    `${result.collection}: ${humanCount(result.inserted)} inserted, ` +
-      `${humanCount(result.updated)} updated, ${humanCount(result.rejected)} rejected in ${humanDuration(result.elapsedMs)}${made}; ` +
-      `version ${result.manifestVersion}, state ${shortDigest(result.stateRoot)}`,
-  )
+  const counts = [
+    `${humanCount(result.inserted)} inserted`,
+    `${humanCount(result.updated)} updated`,
+    `${humanCount(result.rejected)} rejected`,
+  ].join(', ')
+  const time = humanDuration(result.elapsedMs)
+  lines.push(`${result.collection}: ${counts} in ${time}${made}; ${stateText(result)}`)
   if (result.rejectsFile !== undefined && result.rejected > 0) {
     lines.push(`rejected rows: ${escapeLine(result.rejectsFile)}`)
   }
   return lines.join('\n')
 }
+
+/** Where every row was rejected, a new collection is not made. */
+const stateText = ({ manifestVersion, stateRoot }: IngestResult): string =>
+  stateRoot === ''
+    ? 'nothing was committed'
+    : `version ${manifestVersion}, state ${shortDigest(stateRoot)}`
 
 const fileText = (file: IngestFileResult): string => {
   const name = escapeLine(file.path)
@@ -54,7 +62,8 @@ export function ingestFailure(result: IngestResult): AkidbError | undefined {
     const only = result.files.length === 1 ? first.message : message
     return new AkidbError(code, only, { details: { refused: errors.length } })
   }
-  return new AkidbError(code, `${plural(result.rejected, 'row')} rejected; the rest is committed`, {
+  const rest = result.inserted + result.updated > 0 ? 'the rest is committed' : 'none is left'
+  return new AkidbError(code, `${plural(result.rejected, 'row')} rejected; ${rest}`, {
     hint:
       result.rejectsFile === undefined
         ? 'Allow some with --max-rejects.'

@@ -15,6 +15,9 @@ export interface InputStream extends AsyncIterable<Uint8Array | string> {
   /** Ends a read that waits. */
   destroy?(): unknown
   unref?(): unknown
+  /** 'pause': nobody reads it any more. */
+  once?(event: 'pause', listener: () => void): unknown
+  off?(event: 'pause', listener: () => void): unknown
 }
 
 export type SignalName = 'SIGINT' | 'SIGTERM' | 'SIGUSR2'

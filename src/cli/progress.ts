@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import type { Progress } from '../db/api.ts'
 import { escapeLine } from './escape.ts'
 import { humanBytes, humanCount, humanDuration } from './human.ts'
@@ -147,11 +148,15 @@ export function progressText(state: ProgressState): string {
       : `${amount(latest.done)} of ${amount(latest.total)} (${percent(latest.done, latest.total)})`,
   )
   if (latest.rows !== undefined) parts.push(`${humanCount(latest.rows)} rows`)
+  // All is read, and what follows (building the index, the commit) is not counted in bytes.
+  if (latest.total !== undefined && latest.total > 0 && latest.done >= latest.total) {
+    return `${label}: ${[...parts, 'finishing'].join(', ')}, ${humanDuration(elapsedMs)} so far`
+  }
   const rate = ratePerSecond(points)
   if (rate !== undefined) parts.push(`${amount(rate)}/s`)
   const left = leftText(latest, rate)
   if (left !== undefined) parts.push(left)
-  if (latest.item !== undefined) parts.push(escapeLine(latest.item))
+  if (latest.item !== undefined) parts.push(escapeLine(basename(latest.item)))
   return `${label}: ${parts.join(', ')}`
 }
 
@@ -166,11 +171,10 @@ const ratePerSecond = (points: readonly Point[]): number | undefined => {
   return ((last.done - first.done) * 1_000) / (last.ms - first.ms)
 }
 
-/** How long the rest takes at this rate; undefined while nobody knows, and at the end. */
+/** How long the rest takes at this rate; undefined while nobody knows. */
 const leftText = (latest: Progress, rate: number | undefined): string | undefined => {
   if (rate === undefined || rate <= 0 || latest.total === undefined) return undefined
-  const rest = latest.total - latest.done
-  return rest <= 0 ? undefined : `${humanDuration((rest / rate) * 1_000)} left`
+  return `${humanDuration(((latest.total - latest.done) / rate) * 1_000)} left`
 }
 
 interface Summary {

@@ -1,7 +1,7 @@
 const DATE = '([+-]?\\d{4,6})-(\\d\\d)-(\\d\\d)'
 const TIME = '(\\d\\d):(\\d\\d)(?::(\\d\\d)(?:[.,](\\d{1,9}))?)?'
 const ZONE = '(Z|z|[+-]\\d\\d:?\\d\\d)'
-const ISO = new RegExp(`^${DATE}(?:[Tt ]${TIME})?\\s?${ZONE}?$`)
+const ISO = new RegExp(`^${DATE}(?:[Tt ]${TIME})? ?${ZONE}?$`)
 
 /**
  * An ISO 8601 date or time as nanoseconds since 1970 UTC; undefined where the text is none. A date

@@ -94,7 +94,9 @@ interface NamedManifest {
   readonly manifest: string
 }
 
-/** One where an act commits to one collection, a list where to several; replays by their address. */
+/**
+ * One where an act commits to one collection, a list where to several; replays by their address.
+ */
 function namedManifests(
   collection: string | undefined,
   details: Readonly<Record<string, unknown>> | undefined,

@@ -44,7 +44,9 @@ interface NamedPosition {
   readonly where: string
 }
 
-/** Reads every manifest, snapshot and exported state of the store; what is wrong goes to `problems`. */
+/**
+ * Reads every manifest, snapshot and exported state of the store; what is wrong goes to `problems`.
+ */
 export async function checkManifests(
   environment: Environment,
   problems: CheckProblems,

@@ -10,8 +10,8 @@ import { SegmentReader } from './segment-reader.ts'
 import { deadRows, payloadObject, vectorSpecOf } from './view.ts'
 
 /**
- * Opens every part of a segment whose blobs have the right digests, as a search would: a blob can be
- * intact and yet not hold what its role says, where a faulty or hostile program wrote it.
+ * Opens every part of a segment whose blobs have the right digests, as a search would: a blob can
+ * be intact and yet not hold what its role says, where a faulty or hostile program wrote it.
  */
 export async function checkSegment(
   environment: Environment,

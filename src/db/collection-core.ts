@@ -1,5 +1,5 @@
 import { limits } from '../core/limits.ts'
-import { AkidbError } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
 import type { Environment } from './environment.ts'
 import { Fresh } from './freshness.ts'
@@ -142,13 +142,23 @@ export class CollectionCore {
    */
   async #pin(head: Manifest): Promise<boolean> {
     if (this.environment.mode === 'read' || this.#unpin.has(head.digest)) return true
-    const unpin = await pinManifest(this.environment, this.manifests, head)
+    const unpin = await this.#tryPin(head)
     if (unpin === undefined) return false
     const former = [...this.#unpin.values()]
     this.#unpin.clear()
     this.#unpin.set(head.digest, unpin)
     for (const release of former) await release().catch(() => undefined)
     return true
+  }
+
+  /** Where the disk is full or read only, reading goes on without a pin. */
+  async #tryPin(head: Manifest): Promise<(() => Promise<void>) | undefined> {
+    try {
+      return await pinManifest(this.environment, this.manifests, head)
+    } catch (error) {
+      if (!hasCode(error, 'NO_SPACE', 'AUTH')) throw error
+      return async () => undefined
+    }
   }
 
   #forget(head: Manifest): void {

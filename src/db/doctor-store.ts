@@ -47,8 +47,9 @@ async function look<T>(name: string, work: () => Promise<T>): Promise<T | Doctor
   try {
     return await work()
   } catch (error) {
-    if (error instanceof AkidbError) return failed(name, error.message, error.hint ?? '')
-    return failed(name, error instanceof Error ? error.message : String(error), '')
+    const message = error instanceof Error ? error.message : String(error)
+    const hint = error instanceof AkidbError ? error.hint : undefined
+    return failed(name, message, hint ?? 'Run akidb check; restore what it names from a copy.')
   }
 }
 

@@ -21,8 +21,8 @@ export interface OldManifest {
 }
 
 /**
- * What must stay, found in passes. Between two passes it only grows: a manifest that one pass found worth keeping stays
- * kept, so that a second pass reads no more than what is new.
+ * What must stay, found in passes. Between two passes it only grows: a manifest that one pass found
+ * worth keeping stays kept, so that a second pass reads no more than what is new.
  */
 export class GcRoots {
   readonly #environment: Environment
@@ -56,8 +56,9 @@ export class GcRoots {
   }
 
   /**
-   * Looks at everybody who names something. The order matters: a writer lets go of its pin, and an ingest of its ledger,
-   * only after its manifest is there; so whoever is not seen in the first is seen in the second.
+   * Looks at everybody who names something. The order matters: a writer lets go of its pin, and an
+   * ingest of its ledger, only after its manifest is there; so whoever is not seen in the first is
+   * seen in the second.
    *
    * @throws INTEGRITY, FORMAT_VERSION where it cannot be known what is named: then nothing may go
    */
@@ -146,8 +147,8 @@ export class GcRoots {
 }
 
 /**
- * The commits that a replay of an open write-ahead log compares: from the head back to the one before the log's first
- * open entry. Without them, log rows that lost to an append would come back.
+ * The commits that a replay of an open write-ahead log compares: from the head back to the one
+ * before the log's first open entry. Without them, log rows that lost to an append would come back.
  */
 class LogChain {
   readonly #environment: Environment

@@ -25,13 +25,14 @@ export interface GcOptions {
 }
 
 /**
- * Removes old states and the blobs that nothing names any more (design §4 History, §5). Manifests go before blobs, so
- * that every manifest that can be seen has all its blobs, wherever a crash comes. Heads, snapshots, what running readers
- * and writers pin, half-done ingests and replays stay. Runs on a full disk: it gives up the reserve.
+ * Removes old states and the blobs that nothing names any more (design §4 History, §5). Manifests
+ * go before blobs, so that every manifest that can be seen has all its blobs, wherever a crash
+ * comes. Heads, snapshots, what running readers and writers pin, half-done ingests and replays
+ * stay. Runs on a full disk: it gives up the reserve.
  *
  * @returns what went (`bytes` of both), and how many blobs stay
- * @throws LOCKED where another one runs; INTEGRITY, FORMAT_VERSION where a manifest, pin or snapshot cannot be read:
- *   nothing goes then, since nobody knows what it names
+ * @throws LOCKED where another one runs; INTEGRITY, FORMAT_VERSION where a manifest, pin or
+ *   snapshot cannot be read: nothing goes then, since nobody knows what it names
  */
 export async function collectGarbage(
   environment: Environment,
@@ -50,8 +51,8 @@ export async function collectGarbage(
 }
 
 /**
- * Runs work that frees space. Where the disk is full it gives up the reserve in the state folder and tries once more;
- * the reserve is made again as soon as there is room.
+ * Runs work that frees space. Where the disk is full it gives up the reserve in the state folder
+ * and tries once more; the reserve is made again as soon as there is room.
  */
 export async function withReserve<T>(environment: Environment, work: () => Promise<T>): Promise<T> {
   try {

@@ -38,11 +38,13 @@ const gcShape: Check<GcRecord> = object({ condemned: list(digest) })
 export interface WriterPin {
   readonly id: string
   add(digests: readonly string[]): Promise<void>
-  /** Whether all of it was renewed long before it lapses: asked right before a manifest is written. */
+  /**
+   * Whether all of it was renewed long before it lapses: asked right before a manifest is written.
+   */
   isFresh(): boolean
   /**
-   * Renews what is old. @throws CONFLICT where it had lapsed (a machine that slept) and a collection
-   * of garbage took a blob
+   * Renews what is old. @throws CONFLICT where it had lapsed (a machine that slept) and a
+   * collection of garbage took a blob
    */
   renew(): Promise<void>
   /** Never throws: what stays lapses by itself. */
@@ -96,7 +98,8 @@ const lapsed = (digest: string): AkidbError =>
 /**
  * Pins a state for a reader: it tests that the state is there after it has pinned it.
  *
- * @returns how to let go of it; undefined where gc took it meanwhile, since something newer is there
+ * @returns how to let go of it; undefined where gc takes it or took it, since something newer is
+ *   there
  */
 export async function pinManifest(
   environment: Environment,
@@ -108,8 +111,11 @@ export async function pinManifest(
   const blobs = [...closureOf(manifest).keys()]
   await putPin(store, { id, blobs, manifests: [manifest.digest] })
   const unpin = async (): Promise<void> => void (await store.delete(pinKey(id)))
-  await waitForCollections(environment, [...blobs, manifest.digest])
-  if (await manifests.has(manifest.commit.version)) return unpin
+  const { version } = manifest.commit
+  // Who can read something newer does not wait.
+  const isOld = async (): Promise<boolean> => (await manifests.newestVersion()) !== version
+  const ended = await waitForCollections(environment, [...blobs, manifest.digest], isOld)
+  if (ended && (await manifests.has(version))) return unpin
   await unpin()
   return undefined
 }

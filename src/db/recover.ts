@@ -38,7 +38,9 @@ export async function recoverActs(environment: Environment): Promise<number> {
   return written
 }
 
-/** Locks of acts that ended without an outcome, taken: of two that open the store one ends an act. */
+/**
+ * Locks of acts that ended without an outcome, taken: of two that open the store one ends an act.
+ */
 async function lockFreeActs(environment: Environment): Promise<ReadonlyMap<string, LockHandle>> {
   const held = new Map<string, LockHandle>()
   for (const name of await environment.locks.list('act-')) {

@@ -4,8 +4,8 @@ import type { BlobRef } from '../format/manifest.ts'
 import type { ObjectStore, PutResult, StagedObject } from '../storage/object-store.ts'
 
 /**
- * Takes replacements for lost and damaged blobs, from wherever they come, and puts each in its place
- * after all its bytes have been checked: whatever is in its place stays there until then.
+ * Takes replacements for lost and damaged blobs, from wherever they come, and puts each in its
+ * place after all its bytes have been checked: whatever is in its place stays there until then.
  */
 export class RepairSink {
   readonly #store: ObjectStore

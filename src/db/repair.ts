@@ -39,9 +39,9 @@ export interface RepairResult {
 
 /**
  * Reads every blob that a manifest names, and replaces those that are lost or damaged: from another
- * place by digest, or built anew from the rest of their segment. Every replacement has the digest of
- * what it replaces, so no state root changes; a damaged blob stays where it is until its replacement
- * has been checked.
+ * place by digest, or built anew from the rest of their segment. Every replacement has the digest
+ * of what it replaces, so no state root changes; a damaged blob stays where it is until its
+ * replacement has been checked.
  *
  * @throws NOT_FOUND where `from` is no store; USAGE where it is a file
  */

@@ -39,10 +39,10 @@ export async function runSearch(
   const vector = await queryVector(core, view, request)
   const { text } = request
   let found: { hits: readonly RankedRecord[]; plan: SearchPlan }
+  const excluded = request.id === undefined ? undefined : [request.id]
   if (vector !== undefined && text !== undefined) {
-    found = await hybrid(core, view, { vector, text, search, request })
+    found = await hybrid(core, view, { vector, text, search, request, excluded })
   } else if (vector !== undefined) {
-    const excluded = request.id === undefined ? undefined : [request.id]
     found = await searchByVector(core, view, { vector, search, excluded })
   } else if (text !== undefined) {
     found = await searchByText(core, view, { text, search })
@@ -71,8 +71,19 @@ function checkSearch(request: SearchRequest): CheckedSearch {
   if (Buffer.byteLength(text) > limits.queryTextBytesMax) {
     throw new AkidbError('LIMIT', `a query text is over queryTextBytesMax`)
   }
+  checkFusion(request.fusion)
   const filter = request.filter === undefined ? undefined : parseFilter(request.filter)
   return { k, ef, exact: request.exact === true, filter, signal: request.signal }
+}
+
+function checkFusion(fusion: SearchRequest['fusion']): void {
+  if (fusion?.kind === 'linear' && !(fusion.vectorWeight >= 0 && fusion.vectorWeight <= 1)) {
+    throw new AkidbError('USAGE', `vectorWeight is ${fusion.vectorWeight}; it goes from 0 to 1`)
+  }
+  const k = fusion?.kind === 'rrf' ? fusion.k : undefined
+  if (k !== undefined && !(k >= 0 && Number.isFinite(k))) {
+    throw new AkidbError('USAGE', `k of the fusion is ${k}; it is at least 0`)
+  }
 }
 
 async function queryVector(
@@ -106,16 +117,25 @@ async function vectorOf(core: CollectionCore, view: View, id: string): Promise<F
   })
 }
 
+interface HybridQuery {
+  readonly vector: Float32Array
+  readonly text: string
+  readonly search: CheckedSearch
+  readonly request: SearchRequest
+  readonly excluded: readonly string[] | undefined
+}
+
 async function hybrid(
   core: CollectionCore,
   view: View,
-  query: { vector: Float32Array; text: string; search: CheckedSearch; request: SearchRequest },
+  query: HybridQuery,
 ): Promise<{ hits: RankedRecord[]; plan: SearchPlan }> {
-  const { vector, text, search, request } = query
+  const { vector, text, search, request, excluded } = query
   const depth = Math.min(limits.searchCountMax, Math.max(100, HYBRID_DEPTH * search.k))
   const deep = { ...search, k: depth, ef: Math.max(search.ef, depth) }
-  const near = await searchByVector(core, view, { vector, search: deep, excluded: undefined })
-  const words = await searchByText(core, view, { text, search: deep })
+  const near = await searchByVector(core, view, { vector, search: deep, excluded })
+  const found = await searchByText(core, view, { text, search: deep })
+  const words = { ...found, hits: found.hits.filter(({ id }) => excluded?.includes(id) !== true) }
   const fusion = request.fusion ?? { kind: 'rrf' }
   const fused: RankedHit[] =
     fusion.kind === 'rrf'

@@ -65,7 +65,9 @@ export interface OriginStatus {
   readonly following: boolean
 }
 
-/** Looks at everything that moves. @throws INTEGRITY where a head or a write-ahead log is damaged */
+/**
+ * Looks at everything that moves. @throws INTEGRITY where a head or a write-ahead log is damaged
+ */
 export async function storeStatus(environment: StatusEnvironment): Promise<StoreStatus> {
   const { store, state, locks, file } = environment
   const collections: CollectionStatus[] = []

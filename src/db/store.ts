@@ -113,7 +113,7 @@ export class OpenedStore implements Store {
         await checkPlace(environment)
         await environment.store.sweepTemporary()
         await environment.state.sweepTemporary()
-        await recoverActs(environment)
+        await withReserve(environment, () => recoverActs(environment))
         await checkOutcomes(environment)
       }
       const host = new OwnerHost(environment, (name) => store.core(name))
@@ -333,7 +333,7 @@ class OwnerHost implements CollectionHost {
   async #become(): Promise<LogOwner> {
     const owner = await LogOwner.start(this.#environment, { timer: true })
     const flush = async ({ collection }: OwnerCommand): Promise<void> => {
-      await this.#commitOwn(this.#core(collection))
+      await owner.flush(this.#core(collection))
     }
     try {
       this.#socket = await openOwnerSocket(this.#environment.stateFolder, flush)
@@ -364,15 +364,7 @@ class OwnerHost implements CollectionHost {
         await clock.sleep(OWNER_POLL_MS)
       }
     }
-    await this.#commitOwn(core)
-  }
-
-  async #commitOwn(core: CollectionCore): Promise<void> {
-    const owner = await this.owner()
-    const head = await core.head()
-    const owned = await owner.open(head.commit.collection)
-    if (owned !== undefined) await owned.fold()
-    else if (await isLogOpen(this.#environment.state, head)) await owner.log(core, head)
+    await (await this.owner()).flush(core)
   }
 
   async close(): Promise<void> {

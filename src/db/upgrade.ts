@@ -9,8 +9,8 @@ export interface UpgradeResult {
 }
 
 /**
- * Brings every collection to the format that this version writes. There is one format so far: a head
- * that opens is up to date, one of a newer format is refused, and nothing is ever written.
+ * Brings every collection to the format that this version writes. There is one format so far: a
+ * head that opens is up to date, one of a newer format is refused, and nothing is ever written.
  *
  * @throws FORMAT_VERSION for a head of a newer format, INTEGRITY for one that is damaged
  */

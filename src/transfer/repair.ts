@@ -19,8 +19,8 @@ export interface RepairFromOptions {
 /**
  * Repairs a store (see repairStore), with blobs from a bundle file or another store's folder.
  *
- * @throws NOT_FOUND where `from` is neither; UNTRUSTED, SIGNATURE, INTEGRITY for a bundle whose head
- *   does not hold; AUTH for a store that was opened for reading
+ * @throws NOT_FOUND where `from` is neither; UNTRUSTED, SIGNATURE, INTEGRITY for a bundle whose
+ *   head does not hold; AUTH for a store that was opened for reading
  */
 export async function repairFrom(
   store: OpenedStore,

@@ -29,7 +29,9 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
 
-/** Every kind of object: several manifests, packs, tombstones, a snapshot, a replay, a signed log. */
+/**
+ * Every kind of object: several manifests, packs, tombstones, a snapshot, a replay, a signed log.
+ */
 async function fill(machine: TestMachine): Promise<void> {
   const { environment, core } = machine.start()
   const docs = core('docs')

@@ -103,7 +103,7 @@ describe('a collection', () => {
     await expect(docs.delete(request)).rejects.toMatchObject({ code: 'USAGE' })
   })
 
-  it('deletes by filter and by source file, and commits nothing where nothing matches', async () => {
+  it('deletes by filter and by source, and commits nothing where nothing matches', async () => {
     const store = await tempStore()
     const folder = dirname(store.url)
     const docs = store.prospect('docs')

@@ -70,6 +70,7 @@ describe('an older state', () => {
   it.each([
     ['99', 'NOT_FOUND'],
     ['0', 'NOT_FOUND'],
+    ['9'.repeat(30), 'NOT_FOUND'],
     ['nolabel', 'NOT_FOUND'],
     ['0'.repeat(64), 'NOT_FOUND'],
     ['2026-07-01T00:00:00', 'USAGE'],

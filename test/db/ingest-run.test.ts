@@ -67,7 +67,7 @@ describe('an ingest', () => {
     expect(await count(store)).toBe(6)
   })
 
-  it('skips a file that was taken, by its bytes and options, unless told to take it again', async () => {
+  it('skips a file that was taken, by its bytes and options, unless told otherwise', async () => {
     const store = await tempStore()
     const folder = folderOf(store)
     const a = await inputFile(folder, 'a.jsonl', lines('r', 3))
@@ -155,7 +155,8 @@ describe('a pipe', () => {
 })
 
 describe('bad rows', () => {
-  const dirty = `${lines('r', 3)}{"id":"x","vector":[1,2]}\n{"id":"","vector":[1,2,3,4]}\nnonsense\n`
+  const bad = '{"id":"x","vector":[1,2]}\n{"id":"","vector":[1,2,3,4]}\nnonsense\n'
+  const dirty = `${lines('r', 3)}${bad}`
 
   it('are rejected with file, line, column, code and reason; the rest is committed', async () => {
     const store = await tempStore()

@@ -123,6 +123,7 @@ describe('a vector search', () => {
     ['k 10,001', { id: 'r1', k: 10_001 }, 'LIMIT'],
     ['ef 0', { id: 'r1', ef: 0 }, 'USAGE'],
     ['ef over its limit', { id: 'r1', ef: 32_769 }, 'LIMIT'],
+    ['a weight above 1', { id: 'r1', fusion: { kind: 'linear', vectorWeight: 1.1 } }, 'USAGE'],
     ['text without a text index', { text: 'odd' }, 'USAGE'],
     ['a filter that is none', { id: 'r1', filter: 5 }, 'USAGE'],
     [
@@ -186,6 +187,8 @@ describe('a hybrid search', () => {
       (await docs.search({ ...query, k: 1, fusion: { kind: 'linear', vectorWeight } })).hits[0]?.id
     expect(await top(1)).toBe('near')
     expect(await top(0)).toBe('words')
+    const byRecord = await docs.search({ id: 'both', text: 'red fox' })
+    expect(byRecord.hits.map(({ id }) => id)).toEqual(['words', 'near'])
     const filtered = await docs.search({ ...query, filter: { must_not: [{ has_id: ['both'] }] } })
     expect(filtered.hits.map(({ id }) => id).toSorted()).toEqual(['near', 'words'])
   })

@@ -1,5 +1,5 @@
-import { decodeManifest, encodeManifest, encodeState } from '../../src/format/manifest-codec.ts'
 import type { CollectionState } from '../../src/format/manifest.ts'
+import { decodeManifest, encodeManifest, encodeState } from '../../src/format/manifest-codec.ts'
 import type { ListOptions, ObjectInfo, ObjectStore } from '../../src/storage/object-store.ts'
 
 /** A store that does some things differently, as a broken engine or a broken disk would. */

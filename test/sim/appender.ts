@@ -3,11 +3,10 @@ import { revertTo } from '../../src/db/history.ts'
 import { IngestGroup } from '../../src/db/ingest-group.ts'
 import { mergeSegments } from '../../src/db/merge.ts'
 import { createSnapshot } from '../../src/db/snapshots.ts'
-import { hasCode } from '../../src/errors/errors.ts'
 import type { Writes } from './history.ts'
 import { flushLog } from './log-writer.ts'
 import type { SimProcess } from './sim-process.ts'
-import { act, IDS, newValue, type Role, type Site, vectorOf } from './site.ts'
+import { act, IDS, isAllowed, newValue, type Role, type Site, vectorOf } from './site.ts'
 
 const SHA = '0'.repeat(64)
 
@@ -62,7 +61,7 @@ async function ingest(site: Site, process: SimProcess): Promise<void> {
       throw error
     }
   })
-  await mergeQuietly(process, 'policy')
+  await mergeQuietly(site, process, 'policy')
 }
 
 async function remove(site: Site, process: SimProcess): Promise<void> {
@@ -90,14 +89,18 @@ async function revert(site: Site, process: SimProcess): Promise<void> {
 }
 
 async function merge(site: Site, process: SimProcess): Promise<void> {
-  await mergeQuietly(process, site.dice.chance(0.7) ? 'compact' : 'policy')
+  await mergeQuietly(site, process, site.dice.chance(0.7) ? 'compact' : 'policy')
 }
 
-async function mergeQuietly(process: SimProcess, kind: 'policy' | 'compact'): Promise<void> {
+async function mergeQuietly(
+  site: Site,
+  process: SimProcess,
+  kind: 'policy' | 'compact',
+): Promise<void> {
   try {
     await mergeSegments(process.core, { kind })
   } catch (error) {
-    if (!hasCode(error, 'CONFLICT', 'LOCKED')) throw error
+    if (!isAllowed(site, error, 'CONFLICT', 'LOCKED')) throw error
   }
 }
 
@@ -105,6 +108,6 @@ async function snapshot(site: Site, process: SimProcess): Promise<void> {
   try {
     await createSnapshot(process.core, `label${newValue(site)}`)
   } catch (error) {
-    if (!hasCode(error, 'LOCKED')) throw error
+    if (!isAllowed(site, error, 'LOCKED')) throw error
   }
 }

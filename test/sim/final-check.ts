@@ -2,8 +2,8 @@ import { verifyAuditLog } from '../../src/audit/verify.ts'
 import { collectGarbage } from '../../src/db/gc.ts'
 import { namedPositions } from '../../src/db/open-environment.ts'
 import { checkOutcomes, recoverActs } from '../../src/db/recover.ts'
-import { LogOwner } from '../../src/db/wal/log-owner.ts'
 import { Violation } from './history.ts'
+import { flushOrphan } from './log-writer.ts'
 import { contentOf, expectClosure, expectContent } from './observer.ts'
 import { type SimProcess, startObserver } from './sim-process.ts'
 import { IDS, type Site } from './site.ts'
@@ -17,7 +17,7 @@ export async function checkEnd(site: Site): Promise<void> {
   await checkManifests(site, process)
   const content = await contentOf(process.core)
   site.history.checkRead('the last reader', IDS, content, site.scheduler.steps + 1)
-  await LogOwner.flushOrphan(process.core)
+  await flushOrphan(process)
   expectContent('the head, after its log was committed,', await contentOf(process.core), content)
   await collectGarbage(process.environment, { keepMs: 0 })
   expectContent('the head, after garbage was collected,', await contentOf(process.core), content)
@@ -68,8 +68,8 @@ async function checkAudit(site: Site, { environment }: SimProcess): Promise<void
     const outcome = outcomes.get(id)
     if (outcome === undefined) throw new Violation(`act ${id} has no outcome`)
     const commit = observer.byAct.get(id)
-    const says = outcome['version']
-    const done = outcome['result'] !== 'aborted'
+    const says = outcome.version
+    const done = outcome.result !== 'aborted'
     if (commit !== undefined && !(done && says === commit.version)) {
       throw new Violation(
         `act ${id} made version ${commit.version}; its outcome: ${JSON.stringify(outcome)}`,

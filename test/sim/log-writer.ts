@@ -1,10 +1,10 @@
-import { LogOwner } from '../../src/db/wal/log-owner.ts'
 import type { LogEntry } from '../../src/db/wal/log-entry.ts'
-import { hasCode } from '../../src/errors/errors.ts'
+import { isLogOpen } from '../../src/db/wal/log-file.ts'
+import { LogOwner } from '../../src/db/wal/log-owner.ts'
 import type { Writes } from './history.ts'
 import { readOnce } from './reader.ts'
 import { isDeath, type SimProcess } from './sim-process.ts'
-import { act, IDS, newValue, type Role, type Site, vectorOf } from './site.ts'
+import { act, IDS, isAllowed, newValue, type Role, type Site, vectorOf } from './site.ts'
 
 const TRIES = 6
 const RETRY_MS = 3_000
@@ -27,7 +27,7 @@ export function logWriter(site: Site, name: string, writes: number): Role {
       await allOf(clients)
       if (site.ownerProcess === process) site.ownerProcess = undefined
       // A real one commits what is left when it closes, and may be killed before.
-      if (site.dice.chance(0.8)) await quietly(() => owner.close())
+      if (site.dice.chance(0.8)) await quietly(site, () => owner.close())
       process.owner = undefined
     },
   }
@@ -38,7 +38,7 @@ async function become(site: Site, process: SimProcess): Promise<LogOwner | undef
     try {
       return await LogOwner.start(process.environment, { timer: false })
     } catch (error) {
-      if (!hasCode(error, 'LOCKED')) throw error
+      if (!isAllowed(site, error, 'LOCKED')) throw error
     }
     await process.environment.clock.sleep(RETRY_MS)
   }
@@ -55,17 +55,13 @@ async function client(
   const { dice } = site
   while (take()) {
     const roll = dice.below(10)
-    if (roll === 0) await quietly(() => owner.fold())
+    if (roll === 0) await quietly(site, () => owner.fold())
     else if (roll === 1) await readOnce(site, process)
     else if ((await write(site, process, owner)) === 'failed') return
   }
 }
 
-async function write(
-  site: Site,
-  process: SimProcess,
-  owner: LogOwner,
-): Promise<'done' | 'failed'> {
+async function write(site: Site, process: SimProcess, owner: LogOwner): Promise<'done' | 'failed'> {
   const { dice } = site
   const writes: Writes = new Map(
     Array.from({ length: 1 + dice.below(2) }, () => [
@@ -101,7 +97,18 @@ export async function flushLog(site: Site, process: SimProcess): Promise<void> {
     }
   }
   if (site.scheduler.isDead(process.name)) return
-  await LogOwner.flushOrphan(process.core)
+  await flushOrphan(process)
+}
+
+/** Commits what the log of a dead owner holds, as its next owner. */
+export async function flushOrphan({ core, environment }: SimProcess): Promise<void> {
+  if (!(await isLogOpen(environment.state, await core.head()))) return
+  const owner = await LogOwner.start(environment, { timer: false })
+  try {
+    await owner.flush(core)
+  } finally {
+    await owner.close()
+  }
 }
 
 /** Waits for all, and then throws what the first that failed threw. */
@@ -110,10 +117,10 @@ async function allOf(work: readonly Promise<void>[]): Promise<void> {
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
-async function quietly(work: () => Promise<void>): Promise<void> {
+async function quietly(site: Site, work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (error) {
-    if (!hasCode(error, 'CONFLICT', 'LOCKED')) throw error
+    if (!isAllowed(site, error, 'CONFLICT', 'LOCKED')) throw error
   }
 }

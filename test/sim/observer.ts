@@ -1,5 +1,5 @@
-import type { CollectionCore } from '../../src/db/collection-core.ts'
 import { closureOf } from '../../src/db/closure.ts'
+import type { CollectionCore } from '../../src/db/collection-core.ts'
 import { manifestKey } from '../../src/db/manifest-store.ts'
 import { blobKey } from '../../src/format/blob.ts'
 import type { Manifest } from '../../src/format/manifest.ts'

@@ -5,7 +5,7 @@ import { hasCode } from '../../src/errors/errors.ts'
 import { type Content, Violation } from './history.ts'
 import { contentOf, expectContent } from './observer.ts'
 import type { SimProcess } from './sim-process.ts'
-import { IDS, type Role, type Site } from './site.ts'
+import { IDS, isAllowed, type Role, type Site } from './site.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -41,7 +41,8 @@ export async function readOnce(site: Site, process: SimProcess): Promise<void> {
   } catch (error) {
     // A pin holds for so long and no longer.
     const lapsed = clock.nowMs() - startMs >= limits.pinLifeMs
-    if (lapsed && hasCode(error, 'INTEGRITY', 'NOT_FOUND')) return
+    const unpinned = lapsed || site.sickDisk
+    if (unpinned && site.gcRuns > 0 && hasCode(error, 'INTEGRITY', 'NOT_FOUND')) return
     if (!hasCode(error, 'CONFLICT')) throw error
     // A log owner that was replaced says so instead of answering.
     if (process.owner === undefined) throw error
@@ -93,7 +94,7 @@ export function collector(site: Site, name: string, runs: number): Role {
         try {
           await collectGarbage(process.environment, { keepMs, batchBlobs })
         } catch (error) {
-          if (!hasCode(error, 'LOCKED')) throw error
+          if (!isAllowed(site, error, 'LOCKED')) throw error
         }
       }
     },

@@ -47,9 +47,10 @@ export async function runSchedule(seed: number, mutation: Mutation = {}): Promis
   const dice = createDice(seed)
   const dimension = dice.below(WITH_VECTORS) === 0 ? DIMENSION : undefined
   const kills = new Map<string, () => void>()
+  const odds = oddsOf(dice)
   const scheduler = new Scheduler({
     dice,
-    odds: oddsOf(dice),
+    odds,
     startMs: START_MS,
     kill: (process) => kills.get(process)?.(),
   })
@@ -64,6 +65,7 @@ export async function runSchedule(seed: number, mutation: Mutation = {}): Promis
     observer,
     mutation,
     dimension,
+    sickDisk: odds.diskError > 0,
     unshared: mutation.unshared ?? dice.pick(UNSHARED),
     kills,
     gcRuns: 0,
@@ -93,6 +95,7 @@ function oddsOf(dice: Dice): Odds {
     pause: dice.pick([0, 0.002, 0.01]),
     crash: dice.pick([0, 0.003, 0.01]),
     crashesMax: dice.below(4),
+    diskError: dice.pick([0, 0, 0.01]),
     powerCut: dice.pick([0, 0, 0.002]),
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../src/core/clock.ts'
+import { AkidbError } from '../../src/errors/errors.ts'
 import { SimulatedCrash, type StoreStep } from '../support/fault-store.ts'
 import type { TestClock } from '../support/memory-environment.ts'
 import type { Dice } from './dice.ts'
@@ -17,8 +18,9 @@ interface Waiter {
   readonly process: string
   readonly what: string
   readonly bytes: number
+  readonly changing: boolean
   readonly go: () => void
-  readonly die: (crash: SimulatedCrash) => void
+  readonly die: (error: Error) => void
 }
 
 interface Sleeper extends Pick<Waiter, 'process' | 'go' | 'die'> {
@@ -33,6 +35,8 @@ export interface Odds {
   /** Of a crash, at each step. */
   readonly crash: number
   readonly crashesMax: number
+  /** That the disk fails a step that changes it: before, nothing has happened; after, it has. */
+  readonly diskError: number
   /** Of a crash of all processes at once, at each step. */
   readonly powerCut: number
 }
@@ -119,18 +123,18 @@ export class Scheduler {
   }
 
   /** Stops the caller until the scheduler lets it go on. @throws SimulatedCrash */
-  turn(process: string, what: string, bytes = 0): Promise<void> {
+  turn(process: string, what: string, { bytes = 0, changing = false } = {}): Promise<void> {
     if (this.#dead.has(process)) return Promise.reject(new SimulatedCrash('earlier'))
     return new Promise((go, die) => {
-      this.#waiting.push({ process, what, bytes, go, die })
+      this.#waiting.push({ process, what, bytes, changing, go, die })
     })
   }
 
   /** A store's hook: a switch before each operation, and after each that changes something. */
   step(process: string, step: StoreStep): Promise<void> {
-    const { phase, operation, key, bytes } = step
-    const torn = phase === 'before' && operation === 'append' ? bytes : 0
-    return this.turn(process, `${phase} ${operation} ${key}`, torn)
+    const { phase, operation, key, changing } = step
+    const bytes = phase === 'before' && operation === 'append' ? step.bytes : 0
+    return this.turn(process, `${phase} ${operation} ${key}`, { bytes, changing })
   }
 
   /** Ends a process that is done, between two steps of whatever else it still does. */
@@ -189,7 +193,7 @@ export class Scheduler {
     if (due.length === 0) return
     this.#sleeping = this.#sleeping.filter(({ wakeMs }) => wakeMs > this.#nowMs)
     for (const { process, go, die } of due) {
-      this.#waiting.push({ process, what: 'wakes', bytes: 0, go, die })
+      this.#waiting.push({ process, what: 'wakes', bytes: 0, changing: false, go, die })
     }
   }
 
@@ -207,7 +211,7 @@ export class Scheduler {
 
   #move(waiter: Waiter): void {
     const { process, what, go } = waiter
-    const { odds } = { odds: this.#odds }
+    const odds = this.#odds
     if (this.#dice.chance(odds.powerCut)) {
       this.cutPower()
       return
@@ -226,9 +230,14 @@ export class Scheduler {
       this.pauses.set(process, Math.max(ms, this.pauses.get(process) ?? 0))
       return
     }
-    this.note(`${process} ${what}`)
     this.#last = process
     this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
+    if (waiter.changing && this.#dice.chance(odds.diskError)) {
+      this.note(`${process} meets a full disk, ${what}`)
+      waiter.die(new AkidbError('NO_SPACE', `simulated, ${what}`))
+      return
+    }
+    this.note(`${process} ${what}`)
     go()
   }
 

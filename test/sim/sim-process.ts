@@ -8,7 +8,7 @@ import type { LockManager } from '../../src/storage/locks.ts'
 import { createMemoryLocks } from '../../src/storage/memory-locks.ts'
 import { createMemoryStore } from '../../src/storage/memory-store.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
-import { type StepHook, SimulatedCrash } from '../support/fault-store.ts'
+import { SimulatedCrash, type StepHook } from '../support/fault-store.ts'
 import {
   contentsOf,
   createTestMachine,
@@ -90,8 +90,10 @@ export function startSimProcess(
   const environment: Environment = {
     ...plain,
     store: options.mutate?.(plain.store) ?? plain.store,
-    locks: steppingLocks(plain.locks, (what) => scheduler.turn(name, what), (lock) =>
-      options.unshared?.test(lock) === true ? `${lock}-${name}` : lock,
+    locks: steppingLocks(
+      plain.locks,
+      (what) => scheduler.turn(name, what),
+      (lock) => (options.unshared?.test(lock) === true ? `${lock}-${name}` : lock),
     ),
     clock: scheduler.clockOf(name),
   }

@@ -1,6 +1,6 @@
+import { checkOutcomes, recoverActs } from '../../src/db/recover.ts'
 import { hasCode } from '../../src/errors/errors.ts'
 import type { ErrorCode } from '../../src/errors/exit-codes.ts'
-import { checkOutcomes, recoverActs } from '../../src/db/recover.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
 import type { TestMachine } from '../support/memory-environment.ts'
 import type { Dice } from './dice.ts'
@@ -34,6 +34,8 @@ export interface Site {
   readonly observer: Observer
   readonly mutation: Mutation
   readonly dimension: number | undefined
+  /** Whether changing the disk may fail. */
+  readonly sickDisk: boolean
   /** Names of locks that keep nobody out in this schedule. */
   readonly unshared: RegExp | undefined
   /** How to end each process. */
@@ -93,7 +95,7 @@ async function open(site: Site, { environment }: SimProcess): Promise<void> {
       await checkOutcomes(environment)
       return
     } catch (error) {
-      if (!hasCode(error, 'LOCKED') || tries === OPEN_TRIES_MAX) throw error
+      if (!isAllowed(site, error, 'LOCKED') || tries === OPEN_TRIES_MAX) throw error
     }
     await environment.clock.sleep(OPEN_AGAIN_MS)
   }
@@ -118,11 +120,15 @@ export async function act(
     return 'done'
   } catch (error) {
     history.fail(op)
-    if (!hasCode(error, ...input.mayFailWith)) throw error
-    scheduler.note(`${process.name} was told that ${input.kind} ${show} failed: ${error.code}`)
+    if (!isAllowed(site, error, ...input.mayFailWith)) throw error
+    scheduler.note(`${process.name} was told that ${input.kind} ${show} failed: ${String(error)}`)
     return 'failed'
   }
 }
+
+/** Whether a command may fail so in this schedule. */
+export const isAllowed = (site: Site, error: unknown, ...codes: ErrorCode[]): boolean =>
+  hasCode(error, ...codes) || (site.sickDisk && hasCode(error, 'NO_SPACE'))
 
 export const newValue = (site: Site): number => site.nextValue++
 

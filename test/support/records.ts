@@ -36,7 +36,10 @@ export async function ingestRows(
   return await runIngest(core, { inputs: ['-'], stdin, format: 'jsonl', ...options })
 }
 
-/** Live records of a state: id → payload as JSON, in order of ids. Repeats are listed as often as they occur. */
+/**
+ * Live records of a state: id → payload as JSON, in order of ids. Repeats are listed as often as
+ * they occur.
+ */
 export async function recordsOf(core: CollectionCore, asOf?: string): Promise<[string, string][]> {
   const view = await core.view(asOf)
   const found: [string, string][] = []

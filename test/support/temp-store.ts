@@ -38,7 +38,8 @@ export async function inputFile(folder: string, name: string, text: string): Pro
 export const lines = (prefix: string, count: number, from = 0): string =>
   Array.from({ length: count }, (_, i) => {
     const n = from + i
-    return `${JSON.stringify({ id: `${prefix}${n}`, vector: [1, n, 0.5, -1], n, tag: n % 2 ? 'odd' : 'even' })}\n`
+    const record = { id: `${prefix}${n}`, vector: [1, n, 0.5, -1], n, tag: n % 2 ? 'odd' : 'even' }
+    return `${JSON.stringify(record)}\n`
   }).join('')
 
 /** The objects of a file of JSON lines. */

@@ -54,6 +54,8 @@ export interface CarryOptions {
   readonly since?: string
   readonly snapshot?: string
   readonly noIndex?: boolean
+  readonly key?: string
+  readonly passphrase?: () => Promise<string>
   readonly signal?: AbortSignal
 }
 

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { exportBundle, replayBundle, verifyBundle } from '../../src/index.ts'
@@ -61,8 +61,8 @@ describe('a bundle', () => {
   it('that is damaged anywhere is refused, and nothing of it is visible', async () => {
     const { from, to, folder } = await twoSites()
     const { path, result } = await pack(from, folder, 'full')
-    for (let i = 0; i < 24; i++) {
-      const offset = Math.floor((result.bytes / 24) * i)
+    for (let i = 0; i < 12; i++) {
+      const offset = Math.floor((result.bytes / 12) * i)
       const bad = await damaged(path, offset, join(folder, 'bad.akipkg'))
       const failure = await unpack(to, bad).catch((error: unknown) => error)
       expect(failure, `offset ${offset}`).toMatchObject({ exitCode: 24 })
@@ -136,7 +136,7 @@ describe('an export', () => {
     const path = join(blobs, name)
     const bytes = await readFile(path)
     bytes[200] = (bytes[200] ?? 0) ^ 1
-    await import('node:fs/promises').then(({ chmod }) => chmod(path, 0o600))
+    await chmod(path, 0o600)
     await writeFile(path, bytes)
     await expect(pack(store, folder, 'bad')).rejects.toMatchObject({ code: 'INTEGRITY' })
     expect((await readdir(folder)).filter((entry) => /akipkg|tmp/.test(entry))).toEqual([])
@@ -216,11 +216,7 @@ describe('a delta', () => {
     const bases = { last: 'last', root: full.result.stateRoots.docs ?? '', bundle: full.path }
     for (const [name, since] of Object.entries(bases)) {
       const delta = await pack(from, folder, name, { since })
-      expect(delta.result.baseStateRoots, name).toEqual(
-        name === 'root' || name === 'bundle' || name === 'last'
-          ? { docs: delta.result.baseStateRoots?.docs }
-          : {},
-      )
+      expect(delta.result.baseStateRoots, name).toEqual(full.result.stateRoots)
       expect(delta.result.bytes, name).toBeLessThan(full.result.bytes)
       await unpack(to, delta.path)
       expect(await answers(to), name).toEqual(await answers(from))

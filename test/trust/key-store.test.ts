@@ -145,6 +145,14 @@ describe('key store', () => {
     expect((await keys.trust(other)).name).toBe(other.keyId.slice(0, 16))
   })
 
+  it('gives a foreign key whose own name is taken a name of its own', async () => {
+    await keys.generate('default')
+    const other = { ...keyPairOfSeed(new Uint8Array(32).fill(7)).key, name: 'default' }
+    const trusted = await keys.trust(other)
+    expect(trusted.name).toBe(`default-${other.keyId.slice(0, 8)}`)
+    expect((await keys.list()).map(({ name }) => name)).toEqual(['default', trusted.name])
+  })
+
   it('lets no foreign key take a name, and no own key be untrusted', async () => {
     await keys.generate('default')
     await expect(keys.trust(foreign, { name: 'default' })).rejects.toMatchObject({ code: 'EXISTS' })
@@ -204,6 +212,16 @@ describe('backup of keys', () => {
     await expect(other.restore(backup)).rejects.toMatchObject({ code: 'AUTH' })
     await expect(other.restore(backup, { passphrase: 'q' })).rejects.toMatchObject({ code: 'AUTH' })
     expect(await other.restore(backup, { passphrase: 'p' })).toEqual(['log'])
+  })
+
+  it('leaves the key of a log that is there alone, and brings the others', async () => {
+    await keys.generate('default')
+    await keys.generate('log')
+    const backup = await keys.backup()
+    const other = openAt(join(folder, 'other'))
+    const own = await other.generate('log')
+    expect(await other.restore(backup)).toEqual(['default'])
+    expect((await other.load('log')).key).toEqual(own)
   })
 
   it('overwrites no other key unless told, and then nothing before all is checked', async () => {

@@ -36,7 +36,9 @@ const defineCreate = (command: Command, app: App): void => {
         const result = await collection.snapshots.create(label)
         const state = shortDigest(result.stateRoot)
         const text = `${name}: ${label} names version ${result.version}, state ${state}`
-        return { result: { collection: name, ...result }, text, work: true }
+        // In this one result `version` is the snapshot's own, as the contract has it.
+        const manifestVersion = result.version
+        return { result: { collection: name, ...result, manifestVersion }, text, work: true }
       }),
     ),
   )

@@ -76,21 +76,6 @@ export class LogOwner {
     await (known ?? (await this.log(core, head))).fold()
   }
 
-  /**
-   * Commits what a log without a live owner holds: this process owns it for as long as that takes.
-   *
-   * @throws LOCKED where another process became the owner meanwhile
-   */
-  static async flushOrphan(core: CollectionCore): Promise<void> {
-    if (!(await isLogOpen(core.environment.state, await core.head()))) return
-    const owner = await LogOwner.start(core.environment, { timer: false })
-    try {
-      await owner.flush(core)
-    } finally {
-      await owner.close()
-    }
-  }
-
   /** Rows that are in logs only. */
   async rowsAtRisk(): Promise<number> {
     let rows = 0

@@ -4,6 +4,7 @@ import { runAct } from '../acts.ts'
 import { checkFollowing, headMoved, isHeadMoved } from '../append.ts'
 import { type CollectionCore, commitLockName } from '../collection-core.ts'
 import { commitManifest } from '../commit.ts'
+import type { LogRows } from '../log-rows.ts'
 import { versionDigits } from '../manifest-store.ts'
 import { commitLogRows } from './commit-rows.ts'
 import { readLog, removeOldLogs } from './log-file.ts'
@@ -63,11 +64,9 @@ async function commitTakeover(
   epoch: number,
 ): Promise<Manifest | undefined> {
   const log = { epoch, folded: 0, seen: 0 }
-  const { collection: collectionId } = head.commit
-  const folded = head.commit.log?.folded ?? 0
-  const former = { collectionId, epoch: head.commit.epoch, folded }
-  const entries = await readLog(core.environment.state, former)
-  const rows = await replayLog(core, head, entries)
+  const collectionId = head.commit.collection
+  const rows = await formerRows(core, head)
+  if (rows === undefined) return undefined
   if (rows.touched > 0) return await commitLogRows(core, { head, rows, log, ownEpoch: epoch })
   const act = { act: 'owner', collection: core.name, parent: head, details: { epoch } }
   try {
@@ -89,6 +88,19 @@ async function commitTakeover(
     })
   } catch (error) {
     if (isHeadMoved(error)) return undefined
+    throw error
+  }
+}
+
+/** What the former owner's log holds on top of a head. @returns undefined where the head moved */
+async function formerRows(core: CollectionCore, head: Manifest): Promise<LogRows | undefined> {
+  const { collection: collectionId, epoch, log, version } = head.commit
+  try {
+    const former = { collectionId, epoch, folded: log?.folded ?? 0 }
+    return await replayLog(core, head, await readLog(core.environment.state, former))
+  } catch (error) {
+    // That owner may still have committed and removed a part of it.
+    if ((await core.manifests.newestVersion()) !== version) return undefined
     throw error
   }
 }
