@@ -13,13 +13,17 @@ export async function readBounded(
   key: string,
   bytesMax: number,
 ): Promise<Uint8Array | 'too long' | undefined> {
-  const info = await store.head(key)
-  if (info === undefined) return undefined
-  if (info.bytes > bytesMax) return 'too long'
-  try {
-    return await store.get(key, { offset: 0, bytes: info.bytes })
-  } catch (error) {
-    if (hasCode(error, 'NOT_FOUND')) return undefined
-    throw error
+  let info = await store.head(key)
+  while (info !== undefined && info.bytes <= bytesMax) {
+    try {
+      return await store.get(key, { offset: 0, bytes: info.bytes })
+    } catch (error) {
+      if (hasCode(error, 'NOT_FOUND')) return undefined
+      const now = await store.head(key)
+      // Its writer met a full disk and cut off what it had begun to append.
+      if (now === undefined || now.bytes >= info.bytes) throw error
+      info = now
+    }
   }
+  return info === undefined ? undefined : 'too long'
 }

@@ -71,8 +71,22 @@ const hitsTable = ({ flags, result, elapsedMs }: Found): string => {
 const planText = (plan: SearchPlan): string =>
   [
     'plan',
-    ...Object.entries(plan).map(([name, value]) => `  ${name}: ${jsonLine(value).trim()}`),
+    ...Object.entries(plan).flatMap(([name, value]) =>
+      Array.isArray(value) && value.some((one) => typeof one === 'object')
+        ? value.map((one, i) => `  ${name} ${i}: ${membersText(one)}`)
+        : [`  ${name}: ${plainText(value)}`],
+    ),
   ].join('\n')
+
+const membersText = (value: unknown): string =>
+  typeof value === 'object' && value !== null
+    ? Object.entries(value)
+        .map(([name, member]) => `${name} ${plainText(member)}`)
+        .join(', ')
+    : plainText(value)
+
+const plainText = (value: unknown): string =>
+  typeof value === 'string' ? value : jsonLine(value).trim()
 
 const csvText = (hits: readonly Hit[], flags: SearchFlags): string => {
   const columns: [string, (hit: Hit) => string][] = [

@@ -17,11 +17,13 @@ export interface Act {
   /** Log position that includes the intent: manifests of this act name it. */
   readonly point: AuditPosition
   /**
-   * Says that its manifest may be there although writing it failed: then no outcome is written here, and the next
-   * opening looks.
+   * Says that its manifest may be there although writing it failed: then no outcome is written
+   * here, and the next opening looks.
    */
   doubt(): void
-  /** Writes the outcome and lets go of the act's lock. Where that fails, the next opening does it. */
+  /**
+   * Writes the outcome and lets go of the act's lock. Where that fails, the next opening does it.
+   */
   finish(outcome: Readonly<Record<string, unknown>>): Promise<void>
 }
 

@@ -12,12 +12,17 @@ import type { BlobRef } from '../format/manifest.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import type { WriterPin } from './pins.ts'
 
+/** Where a blob goes. Where what is there already can be read, rot is replaced. */
+export type BlobTarget = Pick<ObjectStore, 'stage'> &
+  Partial<Pick<ObjectStore, 'head' | 'read' | 'delete'>>
+
 /**
  * Writes a blob and makes it durable under its digest. The pin names it before its presence is
- * tested, so that a garbage collection that runs meanwhile does not take it.
+ * tested, so that a garbage collection that runs meanwhile does not take it. One that is there but
+ * damaged is replaced: the right bytes are at hand.
  */
 export async function writeBlob(
-  store: Pick<ObjectStore, 'stage'>,
+  store: BlobTarget,
   pin: WriterPin,
   input: BlobInput,
 ): Promise<BlobRef> {
@@ -25,7 +30,12 @@ export async function writeBlob(
   try {
     const ref = await encodeBlob(input, (bytes) => staged.write(bytes))
     await pin.add([ref.digest])
-    await staged.commit(blobKey(ref.digest))
+    const key = blobKey(ref.digest)
+    const { head, read } = store
+    if (head !== undefined && read !== undefined && (await store.head?.(key)) !== undefined) {
+      if (!(await isIntact({ read: read.bind(store) }, ref.digest))) await store.delete?.(key)
+    }
+    await staged.commit(key)
     return ref
   } catch (error) {
     await staged.abort().catch(() => undefined)
@@ -60,7 +70,7 @@ export const missingBlob = (ref: BlobRef, cause?: unknown): AkidbError =>
   })
 
 /** Whether a blob is there and its content has its name. Streams; costs one pass of SHA-256. */
-export async function isIntact(store: ObjectStore, digest: string): Promise<boolean> {
+export async function isIntact(store: Pick<ObjectStore, 'read'>, digest: string): Promise<boolean> {
   const hash = runningSha256()
   try {
     for await (const piece of store.read(blobKey(digest))) hash.update(piece)

@@ -66,10 +66,11 @@ export async function commitManifest(
     await request.pin?.renew()
     const lock = await environment.locks.acquire(request.lock, environment.lockWaitMs)
     try {
+      if (request.pin?.isFresh() === false) continue
       const head = await request.manifests.newest()
       const next = await request.next(head)
       if (next === undefined) return head
-      // Under the lock, for which gc waits before it looks at pins (see waitForCommits).
+      // Again: that took time. Under the lock, for which gc waits before it looks at pins.
       if (request.pin?.isFresh() === false) continue
       const encoded = encode(next)
       const commit = commitLine(environment, request, { head, next, encoded })

@@ -1,38 +1,29 @@
+import { hasCode } from '../errors/errors.ts'
+import type { Manifest, SegmentEntry } from '../format/manifest.ts'
 import type { CollectionInfo } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { resolveState } from './resolve.ts'
 import { allSources } from './sources.ts'
-import { liveCount, openView, vectorSpecOf } from './view.ts'
+import { liveCount, vectorSpecOf } from './view.ts'
 
-/** What `show` and `list` say of a collection. */
+/**
+ * What `show` and `list` say of a collection. Where blobs are damaged it is said from the manifest
+ * alone, with a warning: a collection that cannot be read can still be looked at and dropped.
+ */
 export async function collectionInfo(core: CollectionCore, asOf?: string): Promise<CollectionInfo> {
-  const view =
-    asOf === undefined
-      ? await core.view()
-      : await openView(core.environment.store, await resolveState(core, asOf), (entry) =>
-          core.reader(entry),
-        )
-  const { commit, state } = view.manifest
+  const manifest = asOf === undefined ? await core.head() : await resolveState(core, asOf)
+  const view = await readable(core, () => core.view(asOf))
+  const { commit, state } = view?.manifest ?? manifest
   const spec = vectorSpecOf(state.schema)
-  const sources = await allSources(core.environment.store, state)
+  const sources = (await readable(core, () => allSources(core.environment.store, state))) ?? []
   const segments = []
-  for (const { entry, reader } of view.segments) {
-    const blobs: Record<string, number> = {}
-    for (const blob of entry.blobs) blobs[blob.role] = (blobs[blob.role] ?? 0) + blob.bytes
-    segments.push({
-      rows: entry.rows,
-      deleted: entry.tombstones?.count ?? 0,
-      bytes: entry.blobs.reduce((sum, blob) => sum + blob.bytes, 0),
-      graph: await reader.hasGraph(),
-      blobs,
-    })
-  }
+  for (const entry of state.segments) segments.push(await segmentInfo(core, entry))
   const { origin } = commit
   return {
     collection: core.name,
     dimension: spec?.dimension ?? null,
     metric: spec?.metric ?? null,
-    count: liveCount(view),
+    count: view === undefined ? manifestCount(manifest) : liveCount(view),
     manifestVersion: commit.version,
     stateRoot: commit.stateRoot,
     segments,
@@ -41,5 +32,35 @@ export async function collectionInfo(core: CollectionCore, asOf?: string): Promi
     index: state.index,
     bytes: segments.reduce((sum, segment) => sum + segment.bytes, 0),
     ...(origin === undefined || origin.diverged === true ? {} : { following: origin.headDigest }),
+  }
+}
+
+async function segmentInfo(
+  core: CollectionCore,
+  entry: SegmentEntry,
+): Promise<CollectionInfo['segments'][number]> {
+  const blobs: Record<string, number> = {}
+  for (const blob of entry.blobs) blobs[blob.role] = (blobs[blob.role] ?? 0) + blob.bytes
+  return {
+    rows: entry.rows,
+    deleted: entry.tombstones?.count ?? 0,
+    bytes: entry.blobs.reduce((sum, blob) => sum + blob.bytes, 0),
+    graph: (await readable(core, () => core.reader(entry).hasGraph())) ?? false,
+    blobs,
+  }
+}
+
+/** Live rows by the manifest's own counts. */
+export const manifestCount = ({ state }: Manifest): number =>
+  state.segments.reduce((sum, entry) => sum + entry.rows - (entry.tombstones?.count ?? 0), 0)
+
+/** Undefined, with a warning, where something is damaged. */
+async function readable<T>(core: CollectionCore, read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read()
+  } catch (error) {
+    if (!hasCode(error, 'INTEGRITY')) throw error
+    core.environment.warn({ code: 'INTEGRITY', message: `"${core.name}": ${error.message}` })
+    return undefined
   }
 }

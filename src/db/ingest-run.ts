@@ -253,18 +253,24 @@ class IngestRun {
     }
   }
 
-  /** Id of the collection. */
+  /** Id of the collection. Where another ingest makes it at the same time, its one is taken. */
   async #collection(schema: Schema): Promise<string> {
     if (this.#head !== undefined) return this.#head.commit.collection
     const spec = vectorSpecOf(schema)
-    const created = await createCollection(this.#core, {
-      ...(spec === undefined ? {} : { dimension: spec.dimension, metric: spec.metric }),
-      textFields: schema.text.fields,
-      ...(this.#request.index === undefined ? {} : { index: this.#request.index }),
-    })
-    this.#head = created
-    this.#report.created = true
-    return created.commit.collection
+    try {
+      this.#head = await createCollection(this.#core, {
+        ...(spec === undefined ? {} : { dimension: spec.dimension, metric: spec.metric }),
+        textFields: schema.text.fields,
+        ...(this.#request.index === undefined ? {} : { index: this.#request.index }),
+      })
+      this.#report.created = true
+    } catch (error) {
+      const other = hasCode(error, 'EXISTS') ? await this.#core.manifests.newest() : undefined
+      if (other === undefined || other.state.dropped === true) throw error
+      if (!sameShape(other.state.schema, schema)) throw error
+      this.#head = other
+    }
+    return this.#head.commit.collection
   }
 
   async finish(): Promise<IngestResult> {
@@ -313,6 +319,10 @@ const pipeNote = (path: string, inPieces: boolean): string =>
   inPieces
     ? `${path} is a pipe: each full segment is committed, and a stopped ingest does not resume`
     : `${path} is a pipe: a stopped ingest does not resume`
+
+/** Whether rows made for one schema fit a collection of the other. */
+const sameShape = (a: Schema, b: Schema): boolean =>
+  JSON.stringify([a.vectors, a.text]) === JSON.stringify([b.vectors, b.text])
 
 /** What refuses one file of several; everything else ends the run. */
 const FILE_ERRORS = [

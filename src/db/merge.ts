@@ -224,7 +224,8 @@ const isSameSegment = (a: SegmentEntry, b: SegmentEntry | undefined): boolean =>
 /**
  * Merged rows whose inputs died since the merge began.
  *
- * @throws CONFLICT where a revert brought rows back that were dead when it began: they are not in the merge
+ * @throws CONFLICT where a revert brought rows back that were dead when it began: they are not in
+ * the merge
  */
 async function diedSince(
   core: CollectionCore,

@@ -12,6 +12,7 @@ import { chunkLayout } from '../format/chunks.ts'
 import type { BlobRef } from '../format/manifest.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { missingBlob } from './blob-store.ts'
+import { keep } from './once.ts'
 
 /** Chunks of one blob kept in memory: 64 × 64 KiB of a payload. */
 const CHUNKS_KEPT_MAX = 64
@@ -45,9 +46,7 @@ export async function openPagedBlob(store: ObjectStore, ref: BlobRef): Promise<P
     return chunk
   }
   const chunkAt = (index: number): Promise<Uint8Array> => {
-    const kept = chunks.get(index) ?? load(index)
-    chunks.delete(index)
-    chunks.set(index, kept)
+    const kept = keep(chunks, index, () => load(index))
     for (const oldest of chunks.keys()) {
       if (chunks.size <= CHUNKS_KEPT_MAX) break
       chunks.delete(oldest)

@@ -15,7 +15,7 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
  */
 export async function resolveState(core: CollectionCore, asOf: string): Promise<Manifest> {
   if (isSha256Hex(asOf)) return await byRoot(core, asOf)
-  if (/^\d+$/.test(asOf)) return await byVersion(core, Number(asOf))
+  if (/^\d{1,15}$/.test(asOf)) return await byVersion(core, Number(asOf))
   if (TIME.test(asOf)) return await byTime(core, asOf)
   if (LABEL.test(asOf)) return await byLabel(core, asOf)
   throw new AkidbError('USAGE', `"${asOf}" names no state`, {

@@ -16,6 +16,7 @@ import { type FieldIndex, openFieldIndex } from '../search/field-index.ts'
 import { openTextIndex, type TextIndex } from '../search/text-index.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { readBlob } from './blob-store.ts'
+import { keep, Once } from './once.ts'
 import { openPagedBlob, type PagedBlob } from './paged-blob.ts'
 
 type Sections = ReadonlyMap<string, Uint8Array>
@@ -40,12 +41,12 @@ export class SegmentReader {
   readonly #store: ObjectStore
   readonly #blobs = new Map<BlobRole, Promise<Sections>>()
   readonly #pageCache = new Map<number, Promise<string[]>>()
-  #ids: Promise<IdTable> | undefined
-  #origin: Promise<OriginTable> | undefined
-  #fields: Promise<FieldIndex> | undefined
-  #text: Promise<TextIndex> | undefined
-  #vectors: Promise<VectorIndex> | undefined
-  #pages: Promise<PageSource> | undefined
+  readonly #ids = new Once<IdTable>()
+  readonly #origin = new Once<OriginTable>()
+  readonly #fields = new Once<FieldIndex>()
+  readonly #text = new Once<TextIndex>()
+  readonly #vectors = new Once<VectorIndex>()
+  readonly #pages = new Once<PageSource>()
 
   constructor(store: ObjectStore, entry: SegmentEntry) {
     this.#store = store
@@ -61,20 +62,17 @@ export class SegmentReader {
   }
 
   ids(): Promise<IdTable> {
-    this.#ids ??= this.#sections('ids').then((sections) => decodeIds(sections, this.rows))
-    return this.#ids
+    return this.#ids.get(async () => decodeIds(await this.#sections('ids'), this.rows))
   }
 
   origin(): Promise<OriginTable> {
-    this.#origin ??= this.#sections('origin').then((parts) => decodeOrigin(parts, this.rows))
-    return this.#origin
+    return this.#origin.get(async () => decodeOrigin(await this.#sections('origin'), this.rows))
   }
 
   fields(): Promise<FieldIndex> {
-    this.#fields ??= this.#sections('fields').then((parts) =>
-      openFieldIndex(required(parts, 'fields'), this.rows),
+    return this.#fields.get(async () =>
+      openFieldIndex(required(await this.#sections('fields'), 'fields'), this.rows),
     )
-    return this.#fields
   }
 
   /** Undefined where the segment was written before the collection had text fields. */
@@ -83,8 +81,7 @@ export class SegmentReader {
     const sections = await this.#sections('text')
     const bytes = sections.get('text')
     if (bytes === undefined) return undefined
-    this.#text ??= Promise.resolve(openTextIndex(bytes, this.rows))
-    return await this.#text
+    return await this.#text.get(async () => openTextIndex(bytes, this.rows))
   }
 
   /** Whether a graph is stored with it. */
@@ -99,8 +96,7 @@ export class SegmentReader {
     parameters: IndexParameters,
     foreign?: ForeignIndexLoader,
   ): Promise<VectorIndex> {
-    this.#vectors ??= this.#openVectors(spec, parameters, foreign)
-    return this.#vectors
+    return this.#vectors.get(() => this.#openVectors(spec, parameters, foreign))
   }
 
   /** The stored vectors, row major. */
@@ -113,8 +109,7 @@ export class SegmentReader {
 
   /** The payload of a row as compact JSON text. */
   async payload(row: number): Promise<string> {
-    this.#pages ??= this.#openPages()
-    const source = await this.#pages
+    const source = await this.#pages.get(() => this.#openPages())
     const number = pageOf(source.directory, row)
     const page = source.directory[number]
     if (page === undefined) throw broken('a row beyond its payload pages')
@@ -124,13 +119,13 @@ export class SegmentReader {
 
   /** Lets go of memory; open readers of the same segment open again by themselves. */
   close(): void {
-    void this.#vectors?.then(
+    void this.#vectors.made?.then(
       (index) => index.close(),
       () => undefined,
     )
     this.#blobs.clear()
     this.#pageCache.clear()
-    this.#vectors = undefined
+    this.#vectors.forget()
   }
 
   async #openVectors(
@@ -165,9 +160,7 @@ export class SegmentReader {
       this.entry.blobs.find((blob) => blob.role === role) ??
       this.entry.blobs.find((blob) => blob.role === 'pack')
     if (ref === undefined) return Promise.reject(broken(`no blob of role ${role}`))
-    const open = this.#blobs.get(ref.role) ?? readBlob(this.#store, ref).then((b) => b.sections)
-    this.#blobs.set(ref.role, open)
-    return open
+    return keep(this.#blobs, ref.role, async () => (await readBlob(this.#store, ref)).sections)
   }
 
   async #openPages(): Promise<PageSource> {
@@ -191,10 +184,9 @@ export class SegmentReader {
   }
 
   #page(source: PageSource, number: number, page: PayloadPage): Promise<string[]> {
-    const kept =
-      this.#pageCache.get(number) ?? source.stored(page).then((bytes) => decodePage(bytes, page))
-    this.#pageCache.delete(number)
-    this.#pageCache.set(number, kept)
+    const kept = keep(this.#pageCache, number, async () =>
+      decodePage(await source.stored(page), page),
+    )
     for (const oldest of this.#pageCache.keys()) {
       if (this.#pageCache.size <= PAGES_KEPT_MAX) break
       this.#pageCache.delete(oldest)

@@ -14,9 +14,8 @@ import { checkStore } from './check.ts'
 import { type CollectionHost, OpenCollection } from './collection.ts'
 import { CollectionCore } from './collection-core.ts'
 import { collectGarbage, withReserve } from './gc.ts'
-import { countOf } from './history.ts'
 import { foreignIndexes } from './hnswlib-cache.ts'
-import { collectionInfo } from './info.ts'
+import { collectionInfo, manifestCount } from './info.ts'
 import { checkName, collectionNames, createCollection, dropCollection } from './lifecycle.ts'
 import { logSource } from './log-view.ts'
 import { folderOf, type OpenEnvironment, openEnvironment } from './open-environment.ts'
@@ -203,7 +202,8 @@ export class OpenedStore implements Store {
     // So that the states before the drop hold all that was acknowledged. A full disk must not keep
     // one from dropping.
     await this.#host.flushLog(core).catch(() => undefined)
-    const rows = await countOf(core, await core.head())
+    // By the manifest alone: what is damaged can be dropped too.
+    const rows = manifestCount(await core.head())
     await withReserve(this.environment, async () => {
       if (parseReplayName(name) === undefined) await dropCollection(core)
       else await removeReplay(this.environment, name)

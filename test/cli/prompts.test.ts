@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { Io } from '../../src/cli/io.ts'
@@ -7,14 +8,19 @@ import { createAsk } from '../../src/cli/prompts.ts'
 const terminal = () => {
   const stdin = Object.assign(new PassThrough(), { isTTY: true })
   const stderr = Object.assign(new PassThrough(), { isTTY: true })
-  return { io: { stdin, stderr } as unknown as Io, stdin }
+  // Keys that are pressed before the question stands there are ignored.
+  const type = async (keys: string) => {
+    await once(stderr, 'data')
+    setImmediate(() => stdin.write(keys))
+  }
+  return { io: { stdin, stderr } as unknown as Io, type }
 }
 
 describe('a question', () => {
   it('is answered by what is typed', async () => {
-    const { io, stdin } = terminal()
+    const { io, type } = terminal()
     const answer = createAsk(io, false, new AbortController().signal).text('Name?', '--name')
-    setImmediate(() => stdin.write('docs\r'))
+    await type('docs\r')
     expect(await answer).toBe('docs')
   })
 
@@ -27,11 +33,12 @@ describe('a question', () => {
   })
 
   it('ends with INTERRUPTED where the input ends', async () => {
-    const { io, stdin } = terminal()
+    const { io, type } = terminal()
     const answer = createAsk(io, false, new AbortController().signal).text('Name?', '--name')
+    const refused = expect(answer).rejects.toMatchObject({ code: 'INTERRUPTED' })
     // Ctrl-D on an empty line.
-    setTimeout(() => stdin.write('\u0004'), 50)
-    await expect(answer).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    await type('\u0004')
+    await refused
   })
 
   it('is USAGE naming the option where nobody can be asked', async () => {

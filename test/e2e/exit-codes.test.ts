@@ -1,4 +1,13 @@
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ErrorCode, EXIT_CODES } from '../../src/errors/exit-codes.ts'
 import { openPlace, RECORDS } from './support/cli.ts'
@@ -137,6 +146,25 @@ describe('a failure', () => {
     const ran = place.spawn([...store, 'search', 'notes', '--vector', '[1,2,3]'])
     expect(ran).toMatchObject({ status: 26, stdout: '' })
     expect(ran.stderr.split('\n')).toHaveLength(3)
+  })
+})
+
+describe('audit verify without a store', () => {
+  it('takes a folder of logs, one log, a copy of one, a proof and a bundle', async () => {
+    const logId = readdirSync('a/audit')[0] ?? ''
+    cpSync(join('a/audit', logId), 'copy-of-log', { recursive: true })
+    const argv = ['--store', 'none', 'audit', 'verify', '--json', '--key', 'log.pem']
+    const targets = [['a/audit'], [join('a/audit', logId)], ['copy-of-log'], ['a']]
+    for (const target of [...targets, ['--proof', 'entry.proof']]) {
+      const ran = await place.run([...argv, ...target])
+      expect(ran.code, ran.stderr).toBe(0)
+      const { ok, entries } = JSON.parse(ran.stdout) as { ok: boolean; entries: number }
+      expect(ok).toBe(true)
+      expect(entries).toBeGreaterThan(0)
+    }
+    const bundle = await place.run([...argv, 'n.akipkg', '--key', 'a.pem'])
+    expect(JSON.parse(bundle.stdout)).toMatchObject({ ok: true, checkpoints: 1 })
+    expect((await place.run([...argv, 'flipped.akipkg', '--key', 'a.pem'])).code).toBe(24)
   })
 })
 

@@ -42,7 +42,7 @@ describe('a signal', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const) {
-    it(`${signal} while an ingest waits for its input is exit ${exit}, and commits nothing`, async () => {
+    it(`${signal} while ingest waits for input is exit ${exit}, and commits nothing`, async () => {
       const argv = [
         '--store',
         'a',

@@ -29,9 +29,9 @@ export class Violation extends Error {
 }
 
 /**
- * What clients did and were told, and whether what somebody reads can follow from it. Of every id on
- * its own: a value may be read where its write may have happened, and no write that began after that
- * one ended was done before the read began.
+ * What clients did and were told, and whether what somebody reads can follow from it. Of every id
+ * on its own: a value may be read where its write may have happened, and no write that began after
+ * that one ended was done before the read began.
  */
 export class History {
   readonly ops: Op[] = []
@@ -78,10 +78,10 @@ export class History {
     if (value === undefined && !superseded(-1) && done.length === 0) return
     const from = writes.filter((op) => op.writes.get(id) === value && mayHaveHappened(op))
     if (from.some((op) => !superseded(endStep(op)))) return
-    const lines = writes.map((op) => `  ${describe(op, id)}`)
+    const lines = writes.map((op) => `\n  ${describe(op, id)}`).join('')
     const reason = from.length === 0 ? 'nobody wrote that' : 'that was overwritten before'
     throw new Violation(
-      `${who}, reading from step ${startStep}, found "${id}" = ${value}: ${reason}\n${lines.join('\n')}`,
+      `${who}, reading from step ${startStep}, found "${id}" = ${value}: ${reason}${lines}`,
     )
   }
 }
@@ -104,5 +104,6 @@ const describe = (op: Op, id: string): string => {
     ['ack', ackStep],
     ['fail', failStep],
   ].filter(([, step]) => step !== undefined)
-  return `${kind} by ${process} "${id}" = ${op.writes.get(id)}, ${times.map(([name, step]) => `${name} ${step}`).join(', ')}`
+  const when = times.map(([name, step]) => `${name} ${step}`).join(', ')
+  return `${kind} by ${process} "${id}" = ${op.writes.get(id)}, ${when}`
 }

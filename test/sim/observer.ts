@@ -19,8 +19,8 @@ export interface SeenCommit {
 }
 
 /**
- * Sees every manifest at the moment when it appears, and checks it: the next number, nothing missing,
- * and exactly the rows that its act makes of its parent's.
+ * Sees every manifest at the moment when it appears, and checks it: the next number, nothing
+ * missing, and exactly the rows that its act makes of its parent's.
  */
 export class Observer {
   readonly commits = new Map<number, SeenCommit>()

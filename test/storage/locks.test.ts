@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -201,6 +201,21 @@ describe('memory locks', () => {
     await waiting
     await expect(a.acquire('y', 0)).rejects.toThrow(/dead/)
     await (await locks.forProcess('a', holder('again')).acquire('x', 0)).release()
+  })
+})
+
+describe('a sqlite lock', () => {
+  it('writes nothing to its file and keeps no journal: a full disk stops no one', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'akidb-locks-'))
+    const locks = openSqliteLocks(folder, { holder: holder('test'), clock: systemClock })
+    try {
+      await locks.acquire('x', 0)
+      expect((await readdir(folder)).sort()).toEqual(['x.db', 'x.json'])
+      expect((await stat(join(folder, 'x.db'))).size).toBe(0)
+    } finally {
+      await locks.close()
+      await rm(folder, { recursive: true })
+    }
   })
 })
 

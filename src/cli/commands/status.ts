@@ -1,6 +1,7 @@
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
+import { shortDigest } from '../human.ts'
 import { jsonLine } from '../json-document.ts'
 import { fields } from '../table.ts'
 
@@ -18,10 +19,11 @@ export const defineStatus = (command: Command, app: App): void => {
     app.run(command, (context) =>
       context.withStore('read', async (store) => {
         const result = await store.status()
-        const entries = Object.entries(result).map(([name, value]): [string, string] => [
-          name,
-          plain(value),
-        ])
+        const entries = Object.entries(result).flatMap(([name, value]): [string, string][] =>
+          Array.isArray(value) && value.length > 0
+            ? value.map((one, i) => [i === 0 ? name : '', plain(one)])
+            : [[name, plain(value)]],
+        )
         return { result, text: fields(entries) }
       }),
     ),
@@ -32,6 +34,7 @@ export const defineStatus = (command: Command, app: App): void => {
 const plain = (value: unknown): string => {
   if (value === null || value === undefined) return 'none'
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(plain).join('; ')
+  if (typeof value === 'string') return value.replace(/^[0-9a-f]{64}$/, shortDigest)
   if (typeof value !== 'object') return String(value)
   if (value instanceof Map) return jsonLine(value).trim()
   const entries = Object.entries(value).map(([name, member]) => `${name} ${plain(member)}`)
