@@ -136,7 +136,9 @@ export const limits = {
   logOpenBytesMax: 128 * MIB,
   /** Merges of one collection that a log owner does each time it commits by timer. */
   ownerMergesMax: 8,
-  /** Segments that a log owner merges into one; larger merges are left to `compact` and `ingest`. */
+  /**
+   * Segments that a log owner merges into one; larger merges are left to `compact` and `ingest`.
+   */
   ownerMergeBytesMax: 256 * MIB,
   /** Question to the log owner over its socket. */
   ownerCommandBytesMax: 4 * KIB,

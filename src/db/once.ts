@@ -1,4 +1,6 @@
-/** A value made at its first use. A failure is not kept: what was damaged may be mended meanwhile. */
+/**
+ * A value made at its first use. A failure is not kept: what was damaged may be mended meanwhile.
+ */
 export class Once<T> {
   #value: Promise<T> | undefined
 

@@ -84,7 +84,7 @@ describe('types of CSV columns', () => {
 })
 
 describe('CSV places', () => {
-  it('are physical lines and bytes, through empty lines, CRLF and line breaks in quotes', async () => {
+  it('are physical lines and bytes, through empty lines, CRLF and quoted line breaks', async () => {
     const rows = [
       'id,t,n',
       '',
