@@ -345,12 +345,12 @@ async function makeBlobs() {
 /** Two groups: an upsert with and one without a vector, then a delete. */
 function makeLog() {
   const row = (id, vector) => ({ id, vector, payload: new Map([['n', 2n ** 63n]]) })
-  const first = [
-    encodeGroupRecord(0),
+  const upserts = [
     encodeLogEntry({ kind: 'upsert', row: row('a', Float32Array.of(1, -0.5)) }),
     encodeLogEntry({ kind: 'upsert', row: row('ä', undefined) }),
   ]
+  const first = [encodeGroupRecord(0, upserts), ...upserts]
   const end = first.reduce((sum, record) => sum + record.byteLength, 0)
-  const second = [encodeGroupRecord(end), encodeLogEntry({ kind: 'delete', id: 'a' })]
-  files.set('log.wal', Buffer.concat([...first, ...second]))
+  const deletes = [encodeLogEntry({ kind: 'delete', id: 'a' })]
+  files.set('log.wal', Buffer.concat([...first, encodeGroupRecord(end, deletes), ...deletes]))
 }

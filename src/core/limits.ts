@@ -90,6 +90,8 @@ export const limits = {
   chunkBytesSmall: 64 * KIB,
   /** Chunk of every other blob in the chunk-hash list. */
   chunkBytesLarge: 4 * MIB,
+  /** Small files of a store: pins, snapshots, condemned lists. */
+  smallFileBytesMax: 16 * MIB,
   /** Manifest file, both lines. */
   manifestBytesMax: 64 * MIB,
   /** One audit entry (tlog-tiles: uint16 length). */

@@ -94,9 +94,13 @@ async function nextState(
 /** Existing log entries lose to this commit's rows. */
 export async function seenLog(core: CollectionCore, head: Manifest): Promise<LogPosition> {
   const seen = (await core.log?.length(head)) ?? 0
-  const base = head.commit.log ?? { epoch: head.commit.epoch, folded: 0, seen: 0 }
+  const base = knownLog(head)
   return { ...base, seen: Math.max(base.seen, seen) }
 }
+
+/** What a head has seen of the log and no more: every later entry wins over this commit. */
+export const knownLog = ({ commit }: Manifest): LogPosition =>
+  commit.log ?? { epoch: commit.epoch, folded: 0, seen: 0 }
 
 function checkHead(
   name: string,

@@ -9,6 +9,7 @@ import {
   encodeBlob,
 } from '../format/blob.ts'
 import type { BlobRef } from '../format/manifest.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import type { WriterPin } from './pins.ts'
 
@@ -55,7 +56,7 @@ export async function readBlob(store: ObjectStore, ref: BlobRef): Promise<Decode
 
 async function readBlobBytes(store: ObjectStore, ref: BlobRef): Promise<Uint8Array> {
   try {
-    return await store.get(blobKey(ref.digest))
+    return await getBounded(store, blobKey(ref.digest), ref.bytes)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) throw missingBlob(ref, error)
     throw error

@@ -66,7 +66,7 @@ export class CollectionCore {
 
   /** A segment's reader, shared by every state that names the same blobs. */
   reader(entry: SegmentEntry): SegmentReader {
-    const key = segmentIdentity(entry.blobs)
+    const key = segmentIdentity(entry)
     const open = this.#readers.get(key) ?? new SegmentReader(this.environment.store, entry)
     this.#readers.delete(key)
     this.#readers.set(key, open)
@@ -162,7 +162,7 @@ export class CollectionCore {
   }
 
   #forget(head: Manifest): void {
-    const current = new Set(head.state.segments.map((entry) => segmentIdentity(entry.blobs)))
+    const current = new Set(head.state.segments.map((entry) => segmentIdentity(entry)))
     let excess = this.#readers.size - current.size - FORMER_READERS_MAX
     for (const [key, reader] of this.#readers) {
       if (excess <= 0) break

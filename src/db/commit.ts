@@ -15,6 +15,7 @@ import {
   encodeManifest,
   encodeState,
 } from '../format/manifest-codec.ts'
+import { ORDINAL_MAX } from '../format/manifest-shape.ts'
 import type { Act } from './acts.ts'
 import { type Environment, isoTime } from './environment.ts'
 import { noteChange } from './freshness.ts'
@@ -72,17 +73,18 @@ export async function commitManifest(
       if (next === undefined) return head
       // Again: that took time. Under the lock, for which gc waits before it looks at pins.
       if (request.pin?.isFresh() === false) continue
+      checkLimits(next.state)
       const encoded = encode(next)
       const commit = commitLine(environment, request, { head, next, encoded })
       const file = encodeManifest(commit, encoded.bytes)
+      // Read back first: what cannot be read must never become the head.
+      const manifest = decodeManifest(file, manifestKey(request.name, commit.version))
       const put = await request.manifests.put(commit.version, file).catch((error: unknown) => {
         request.act.doubt()
         throw error
       })
       noteChange()
-      if (put === 'created') {
-        return decodeManifest(file, manifestKey(request.name, commit.version))
-      }
+      if (put === 'created') return manifest
     } finally {
       await lock.release()
     }
@@ -111,6 +113,19 @@ export async function waitForCommits(environment: Environment): Promise<void> {
     const lock = await locks.acquire(name, lockWaitMs / 2)
     await lock.release()
   }
+}
+
+function checkLimits({ segments, nextSegment, nextSource }: CollectionState): void {
+  if (segments.length > limits.segmentsMax) {
+    throw new AkidbError('LIMIT', `${segments.length} segments are over segmentsMax`, {
+      hint: 'Run akidb compact, then the command again.',
+      details: { segments: segments.length, segmentsMax: limits.segmentsMax },
+    })
+  }
+  if (nextSegment <= ORDINAL_MAX && nextSource <= ORDINAL_MAX) return
+  throw new AkidbError('LIMIT', 'the collection has used all its segment keys or source ordinals', {
+    hint: 'Export its records and ingest them into a new collection.',
+  })
 }
 
 const encode = (next: NextState): EncodedState =>
@@ -150,7 +165,11 @@ function commitLine(
     audit: { logId: point.logId, size: point.size, root: point.root },
     ...(origin === undefined || origin === null ? {} : { origin }),
     ...(log === undefined ? {} : { log }),
-    changed: next.changed,
+    changed: {
+      inserted: Math.max(0, next.changed.inserted),
+      updated: Math.max(0, next.changed.updated),
+      deleted: Math.max(0, next.changed.deleted),
+    },
     stateRoot: encoded.stateRoot,
   }
 }

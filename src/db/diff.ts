@@ -68,9 +68,9 @@ interface RowPlace {
 /** Live rows of `view` that `other` does not hold in the very same segment and row. */
 async function candidates(view: View, other: View): Promise<Map<string, RowPlace>> {
   const found = new Map<string, RowPlace>()
-  const twins = new Map(other.segments.map((s) => [segmentIdentity(s.entry.blobs), s.alive]))
+  const twins = new Map(other.segments.map((s) => [segmentIdentity(s.entry), s.alive]))
   for (const segment of view.segments) {
-    const twin = twins.get(segmentIdentity(segment.entry.blobs))
+    const twin = twins.get(segmentIdentity(segment.entry))
     const rows = twin === undefined ? segment.alive : segment.alive.clone().andNot(twin)
     const ids = await segment.reader.ids()
     for (const row of rows) found.set(ids.id(row), { segment, row })

@@ -1,3 +1,4 @@
+import { sha256Hex } from '../core/digest.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { hasBlob, type WriterPin } from './pins.ts'
@@ -65,7 +66,7 @@ export async function openLedger(
     entries,
     record: async (entry) => {
       const start = length === 0 ? header : ''
-      const line = Buffer.from(`${start}${JSON.stringify(entry)}\n`)
+      const line = Buffer.from(`${start}${encodeLine(entry)}\n`)
       await state.append(path, line, length)
       length += line.byteLength
     },
@@ -82,10 +83,18 @@ async function readText(state: ObjectStore, path: string): Promise<string> {
   }
 }
 
-/** Our own file, but a crash may have torn its last line. */
+/** JSON, a tab, and the first 16 hex digits of the JSON's SHA-256. */
+function encodeLine(entry: LedgerEntry): string {
+  const json = JSON.stringify(entry)
+  return `${json}\t${sha256Hex(Buffer.from(json)).slice(0, 16)}`
+}
+
+/** Our own file, but a crash may have torn its last line, or a disk may have changed one. */
 function parseLine(line: string): LedgerEntry | undefined {
+  const [json = '', digest] = line.split('\t')
+  if (digest !== sha256Hex(Buffer.from(json)).slice(0, 16)) return undefined
   try {
-    const entry = JSON.parse(line) as LedgerEntry
+    const entry = JSON.parse(json) as LedgerEntry
     return Array.isArray(entry.segment?.blobs) && Number.isSafeInteger(entry.rowsRead)
       ? entry
       : undefined

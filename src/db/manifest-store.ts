@@ -1,6 +1,8 @@
+import { limits } from '../core/limits.ts'
 import { hasCode } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { decodeManifest } from '../format/manifest-codec.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore, PutResult } from '../storage/object-store.ts'
 
 const TOP = 99_999_999_999_999_999_999n
@@ -71,7 +73,8 @@ export class ManifestStore {
   async read(version: number): Promise<Manifest> {
     if (this.#cached?.commit.version === version) return this.#cached
     const key = manifestKeyIn(this.#folder, version)
-    const manifest = decodeManifest(await this.#store.get(key), key)
+    const bytes = await getBounded(this.#store, key, limits.manifestBytesMax)
+    const manifest = decodeManifest(bytes, key)
     if (manifest.commit.version > (this.#cached?.commit.version ?? 0)) this.#cached = manifest
     return manifest
   }

@@ -217,7 +217,7 @@ async function replace(
 /** A revert sets the numbers of segments and sources back: an equal key alone says nothing. */
 const isSameSegment = (a: SegmentEntry, b: SegmentEntry | undefined): boolean =>
   a.key === b?.key &&
-  segmentIdentity(a.blobs) === segmentIdentity(b.blobs) &&
+  segmentIdentity(a) === segmentIdentity(b) &&
   a.sources.length === b.sources.length &&
   a.sources.every((ordinal, i) => ordinal === b.sources[i])
 

@@ -3,6 +3,7 @@ import { type Check, list, object, ShapeError, text, whole } from '../core/shape
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import { blobKey } from '../format/blob.ts'
 import type { Manifest } from '../format/manifest.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { closureOf } from './closure.ts'
 import { type Environment, randomHex } from './environment.ts'
@@ -216,7 +217,8 @@ async function readJson<T>(
   shape: Check<T>,
 ): Promise<T | undefined> {
   try {
-    return shape(JSON.parse(Buffer.from(await store.get(key)).toString('utf8')), key)
+    const bytes = await getBounded(store, key, limits.smallFileBytesMax)
+    return shape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined
     if (!(error instanceof SyntaxError || error instanceof ShapeError)) throw error

@@ -15,7 +15,7 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
  */
 export async function resolveState(core: CollectionCore, asOf: string): Promise<Manifest> {
   if (isSha256Hex(asOf)) return await byRoot(core, asOf)
-  if (/^\d{1,15}$/.test(asOf)) return await byVersion(core, Number(asOf))
+  if (/^\d+$/.test(asOf)) return await byVersion(core, Number(asOf))
   if (TIME.test(asOf)) return await byTime(core, asOf)
   if (LABEL.test(asOf)) return await byLabel(core, asOf)
   throw new AkidbError('USAGE', `"${asOf}" names no state`, {
@@ -24,7 +24,7 @@ export async function resolveState(core: CollectionCore, asOf: string): Promise<
 }
 
 async function byVersion(core: CollectionCore, version: number): Promise<Manifest> {
-  const manifest = await core.manifests.find(version)
+  const manifest = Number.isSafeInteger(version) ? await core.manifests.find(version) : undefined
   if (manifest !== undefined) return manifest
   const newest = await core.manifests.newestVersion()
   throw notFound(

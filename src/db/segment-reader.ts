@@ -3,7 +3,7 @@ import type { VectorIndex } from '../ann/vector-index.ts'
 import type { IndexParameters, VectorSpec } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { decodeIds, type IdTable } from '../format/ids-section.ts'
-import type { BlobRef, BlobRole, SegmentEntry } from '../format/manifest.ts'
+import type { BlobRole, SegmentEntry } from '../format/manifest.ts'
 import { decodeOrigin, type OriginTable } from '../format/origin-section.ts'
 import {
   decodePage,
@@ -201,8 +201,8 @@ interface PageSource {
 }
 
 /** What a segment's blobs are called in a cache: its content, whatever state names it. */
-export const segmentIdentity = (blobs: readonly BlobRef[]): string =>
-  blobs.map((blob) => blob.digest).join()
+export const segmentIdentity = ({ rows, blobs }: Pick<SegmentEntry, 'rows' | 'blobs'>): string =>
+  [rows, ...blobs.map((blob) => blob.digest)].join()
 
 function required(sections: Sections, name: string): Uint8Array {
   const bytes = sections.get(name)

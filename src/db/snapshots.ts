@@ -2,6 +2,7 @@ import { limits } from '../core/limits.ts'
 import { object, ShapeError, text, whole } from '../core/shape.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import { runAct } from './acts.ts'
 import type { SnapshotInfo } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
@@ -77,7 +78,8 @@ export async function readSnapshot(
 ): Promise<SnapshotInfo | undefined> {
   const key = snapshotKey(core.name, label)
   try {
-    const bytes = await core.environment.store.get(key)
+    const { store } = core.environment
+    const bytes = await getBounded(store, key, limits.smallFileBytesMax)
     return shape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined

@@ -1,5 +1,7 @@
+import { limits } from '../core/limits.ts'
 import { literal, object, ShapeError, text } from '../core/shape.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 
 export const STORE_FILE = 'akidb.json'
@@ -63,7 +65,8 @@ export const writePlace = async (state: ObjectStore, place: PlaceFile): Promise<
 
 async function readJson(store: ObjectStore, key: string): Promise<unknown> {
   try {
-    return JSON.parse(Buffer.from(await store.get(key)).toString('utf8'))
+    const bytes = await getBounded(store, key, limits.smallFileBytesMax)
+    return JSON.parse(Buffer.from(bytes).toString('utf8'))
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined
     if (error instanceof SyntaxError) throw damaged(key, error.message)

@@ -26,7 +26,7 @@ import { listReplays, parseReplayName, removeReplay, replayFolder } from './repl
 import { storeStatus } from './status.ts'
 import { upgradeStore } from './upgrade.ts'
 import { isLogOpen } from './wal/log-file.ts'
-import { LogOwner } from './wal/log-owner.ts'
+import { LogOwner, OWNER_WAIT_MAX_MS } from './wal/log-owner.ts'
 import {
   askOwner,
   type OwnerCommand,
@@ -322,16 +322,16 @@ class OwnerHost implements CollectionHost {
     this.#core = core
   }
 
-  owner(): Promise<LogOwner> {
-    this.#owner ??= this.#become().catch((error: unknown) => {
+  owner(waitMs = Math.min(this.#environment.lockWaitMs, OWNER_WAIT_MAX_MS)): Promise<LogOwner> {
+    this.#owner ??= this.#become(waitMs).catch((error: unknown) => {
       this.#owner = undefined
       throw error
     })
     return this.#owner
   }
 
-  async #become(): Promise<LogOwner> {
-    const owner = await LogOwner.start(this.#environment, { timer: true })
+  async #become(waitMs: number): Promise<LogOwner> {
+    const owner = await LogOwner.start(this.#environment, { timer: true, waitMs })
     const flush = async ({ collection }: OwnerCommand): Promise<void> => {
       await owner.flush(this.#core(collection))
     }
@@ -357,7 +357,7 @@ class OwnerHost implements CollectionHost {
       if (asked === 'done' || mode === 'read') return
       if (!(await isLogOpen(state, await core.head()))) return
       try {
-        await this.owner()
+        await this.owner(0)
       } catch (error) {
         // Another process becomes the owner at this moment, and soon answers.
         if (!hasCode(error, 'LOCKED') || clock.nowMs() >= endMs) throw error

@@ -27,6 +27,9 @@ import {
 /** Sources that one blob of them may list. */
 const OLDER_SOURCES_MAX = 10_000_000
 
+/** Largest segment key and source ordinal: blobs hold them as u32. */
+export const ORDINAL_MAX = 2 ** 32 - 1
+
 const digest = text(/^[0-9a-f]{64}$/)
 const time = text(/^\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 
@@ -41,16 +44,16 @@ const blobFields = {
 export const blobShape: Check<BlobRef> = object(blobFields)
 
 const segment = object({
-  key: whole(),
+  key: whole(0, ORDINAL_MAX),
   rows: whole(1, limits.segmentRowsMax),
   blobs: list(blobShape, BLOB_ROLES.length),
   tombstones: optional(object({ ...blobFields, count: whole(1, limits.segmentRowsMax) })),
-  sources: list(whole()),
+  sources: list(whole(0, ORDINAL_MAX)),
   payloadBytes: whole(),
 })
 
 const source = object({
-  ordinal: whole(),
+  ordinal: whole(0, ORDINAL_MAX),
   name: text(),
   sha256: text(/^([0-9a-f]{64}|)$/),
   options: digest,
@@ -86,8 +89,8 @@ export const stateShape: Check<CollectionState> = object(
       m: whole(2, 64),
       efConstruction: whole(2, 2_000),
     }),
-    nextSegment: whole(),
-    nextSource: whole(),
+    nextSegment: whole(0, ORDINAL_MAX),
+    nextSource: whole(0, ORDINAL_MAX),
     segments: list(segment, limits.segmentsMax),
     sources: list(source, limits.manifestSourcesMax),
     sourcesBlob: optional(blobShape),

@@ -6,13 +6,15 @@ import { openStoreBlob } from '../bundle/store-blob.ts'
 import { isSha256Hex } from '../core/digest.ts'
 import { runAct } from '../db/acts.ts'
 import type { OnProgress } from '../db/api.ts'
+import { missingBlob } from '../db/blob-store.ts'
 import { closureOf } from '../db/closure.ts'
 import { countOf } from '../db/history.ts'
+import { createWriterPin, holdState, type WriterPin } from '../db/pins.ts'
 import { resolveState } from '../db/resolve.ts'
 import type { OpenedStore } from '../db/store.ts'
-import { AkidbError } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import { blobKey } from '../format/blob.ts'
-import type { CollectionState, Manifest } from '../format/manifest.ts'
+import type { BlobRef, CollectionState, Manifest } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
 import { LOG_KEY } from '../trust/key-store.ts'
 import { certifyLogKey } from '../trust/log-key.ts'
@@ -65,14 +67,29 @@ interface Exported {
  * Writes collections as one signed bundle. What the write-ahead log holds is committed first.
  *
  * @throws NOT_FOUND (collection, snapshot, base), EXISTS (output), INTEGRITY (a damaged blob),
- *   NO_SPACE
+ *   NO_SPACE, CONFLICT (gc took a state before it was held)
  */
 export async function exportBundle(
   store: OpenedStore,
   options: ExportOptions,
 ): Promise<ExportResult> {
+  const pin = createWriterPin(store.environment)
+  try {
+    return await exportHeld(store, options, pin)
+  } finally {
+    await pin.release()
+  }
+}
+
+async function exportHeld(
+  store: OpenedStore,
+  options: ExportOptions,
+  pin: WriterPin,
+): Promise<ExportResult> {
   const exported: Exported[] = []
-  for (const name of new Set(options.collections)) exported.push(await chosen(store, name, options))
+  for (const name of new Set(options.collections)) {
+    exported.push(await chosen(store, name, options, pin))
+  }
   if (exported.length === 0) throw new AkidbError('USAGE', 'export needs a collection')
   const details = {
     collections: exported.map(({ name, manifest }) => ({
@@ -84,16 +101,22 @@ export async function exportBundle(
   const [first] = exported
   const collection = exported.length === 1 && first !== undefined ? { collection: first.name } : {}
   return await runAct(store.environment, { act: 'export', ...collection, details }, async (act) => {
-    const result = await writeBundle(store, options, exported, act.point)
+    const result = await writeBundle(store, options, exported, act.point, pin)
     return { result, outcome: { headDigest: result.headDigest, bytes: result.bytes } }
   })
 }
 
-async function chosen(store: OpenedStore, name: string, options: ExportOptions): Promise<Exported> {
+async function chosen(
+  store: OpenedStore,
+  name: string,
+  options: ExportOptions,
+  pin: WriterPin,
+): Promise<Exported> {
   await store.flush(name)
   const core = store.core(name)
   const manifest =
     options.snapshot === undefined ? await core.head() : await resolveState(core, options.snapshot)
+  await holdState(pin, core.manifests, manifest)
   const rows = await countOf(core, manifest)
   const root = await baseRoot(store, name, options.since)
   if (root === undefined) return { name, manifest, rows, base: undefined }
@@ -127,6 +150,7 @@ async function writeBundle(
   options: ExportOptions,
   exported: readonly Exported[],
   log: { logId: string; size: number; root: string },
+  pin: WriterPin,
 ): Promise<ExportResult> {
   const { environment } = store
   const audit = await environment.audit()
@@ -148,7 +172,7 @@ async function writeBundle(
       log,
       ...(to === undefined ? {} : { to }),
       states: uniqueStates(exported),
-      blobs: packBlobs(store, exported, options.noIndex === true),
+      blobs: packBlobs(store, exported, options.noIndex === true, pin),
       signers: [options.signer],
       logKey,
       logKeyCertificate: certifyLogKey(logKey, [options.signer]),
@@ -207,6 +231,7 @@ function packBlobs(
   store: OpenedStore,
   exported: readonly Exported[],
   noIndex: boolean,
+  pin: WriterPin,
 ): readonly PackBlob[] {
   const blobs = new Map<string, PackBlob>()
   const there = new Set(
@@ -217,11 +242,24 @@ function packBlobs(
   for (const { manifest } of exported) {
     for (const [digest, ref] of closureOf(manifest)) {
       const left = there.has(digest) || (noIndex && ref.role === 'graph')
-      const open = openStoreBlob(store.environment.store, blobKey(digest))
+      const open = openHeld(store, ref, pin)
       blobs.set(digest, left ? { ref } : { ref, open })
     }
   }
   return [...blobs.values()]
+}
+
+/** A blob's bytes. Long exports renew the pin before each. @throws INTEGRITY where it is missing */
+const openHeld = (store: OpenedStore, ref: BlobRef, pin: WriterPin) => {
+  const open = openStoreBlob(store.environment.store, blobKey(ref.digest))
+  return async function* (offset: number): AsyncIterable<Uint8Array> {
+    await pin.renew()
+    try {
+      yield* open(offset)
+    } catch (error) {
+      throw hasCode(error, 'NOT_FOUND') ? missingBlob(ref, error) : error
+    }
+  }
 }
 
 /** Logs the export of this very head and proves that entry under a checkpoint that covers it. */

@@ -14,6 +14,7 @@ import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest, OriginEntry } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
+import { checkState } from './check-state.ts'
 
 export interface ImportedCollection {
   readonly name: string
@@ -197,6 +198,7 @@ export async function publish(
     await remember()
     return { ...result, inserted: 0, deleted: 0 }
   }
+  await checkState(environment.store, state)
   const counts = { inserted: 0, updated: 0, deleted: 0 }
   await commitManifest(environment, {
     manifests: core.manifests,

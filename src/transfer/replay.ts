@@ -6,7 +6,8 @@ import { manifestKeyIn } from '../db/manifest-store.ts'
 import { createWriterPin } from '../db/pins.ts'
 import { parseReplayName, replayAddress, replayFolder } from '../db/replays.ts'
 import type { OpenedStore } from '../db/store.ts'
-import { encodeManifest } from '../format/manifest-codec.ts'
+import { decodeState, encodeManifest } from '../format/manifest-codec.ts'
+import { checkState } from './check-state.ts'
 import { type Received, receiveBundle } from './import.ts'
 import { severalCollections } from './publish.ts'
 
@@ -77,6 +78,7 @@ async function open(
   const stateBytes = states.get(entry.stateRoot)
   if (replay === undefined || stateBytes === undefined)
     throw new Error('a verified bundle has both')
+  await checkState(store.environment.store, decodeState(stateBytes, `state ${entry.stateRoot}`))
   const file = encodeManifest(
     {
       format: 'akidb-manifest/1',

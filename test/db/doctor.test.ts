@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { chmodSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -155,7 +156,9 @@ describe('status', () => {
     const blob = { digest: hex, bytes: 1, chunkBytes: 4096, chunkRoot: hex, role: 'pack' }
     const entry = { segment: { rows: 5, blobs: [blob], payloadBytes: 1 }, rowsRead: 7 }
     const header = JSON.stringify({ options: hex, schema: hex })
-    const file = `${header}\n${JSON.stringify(entry)}\n{"torn`
+    const json = JSON.stringify(entry)
+    const digest = createHash('sha256').update(json).digest('hex').slice(0, 16)
+    const file = `${header}\n${json}\t${digest}\n{"torn`
     await state.put(`ledger/docs/${hex}-${hex.slice(0, 16)}.jsonl`, Buffer.from(file))
     await using store = await openStore({ url, mode: 'read' })
     expect((await store.status()).ledger).toEqual([

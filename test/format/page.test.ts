@@ -194,7 +194,7 @@ describe('docs/format.md: sections', () => {
       ...{ bytes: bytes.length - 12, check, kind: 1, idBytes: 2, payloadBytes: 7, components: 2 },
     })
     expect(bytes.length).toBe(lengthOf(table) + 2 + 7 + 8)
-    expect(GROUP_RECORD_BYTES).toBe(lengthOf(table) + 8)
+    expect(GROUP_RECORD_BYTES).toBe(lengthOf(table) + 16)
   })
 })
 

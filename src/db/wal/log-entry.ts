@@ -11,8 +11,9 @@
  *   23      …      -     id (UTF-8), payload (UTF-8), vector (f32)
  *
  * A group is what one fsync made durable. Its first record has no id and no vector, and as payload
- * the position (u64) where the group before it ended. So a group that is missing or damaged shows:
- * the next one does not follow.
+ * the position (u64) where the group before it ended, then how many bytes (u32) and how many
+ * records (u32) follow it. So a group that is missing shows, because the next one does not follow,
+ * and one that is damaged is told from one that broke off, which is shorter than it says.
  */
 import { sha256 } from '../../core/digest.ts'
 import { stringifyJson } from '../../core/json.ts'
@@ -27,9 +28,10 @@ const CHECK_BYTES = 8
 const UPSERT = 1
 const DELETE = 2
 const GROUP = 3
+const GROUP_PAYLOAD_BYTES = 16
 
 /** Bytes of the record that begins a group. */
-export const GROUP_RECORD_BYTES = HEADER_BYTES + BODY_HEADER_BYTES + 8
+export const GROUP_RECORD_BYTES = HEADER_BYTES + BODY_HEADER_BYTES + GROUP_PAYLOAD_BYTES
 
 export type LogEntry =
   | { readonly kind: 'upsert'; readonly row: LogRow }
@@ -45,10 +47,18 @@ export function encodeLogEntry(entry: LogEntry): Uint8Array {
   return encodeRecord(UPSERT, { id, payload: text, vector })
 }
 
-/** @param after position where the group before ended; 0 for the first */
-export function encodeGroupRecord(after: number): Uint8Array {
-  const payload = Buffer.alloc(8)
+/**
+ * @param after position where the group before ended; 0 for the first
+ * @param entries the records that follow, at most 2^32 − 1 bytes in all
+ */
+export function encodeGroupRecord(after: number, entries: readonly Uint8Array[]): Uint8Array {
+  const payload = Buffer.alloc(GROUP_PAYLOAD_BYTES)
   payload.writeBigUInt64LE(BigInt(after))
+  payload.writeUInt32LE(
+    entries.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    8,
+  )
+  payload.writeUInt32LE(entries.length, 12)
   return encodeRecord(GROUP, { id: '', payload })
 }
 
@@ -91,6 +101,10 @@ export interface DecodedGroup {
   readonly after: number
   readonly entries: readonly PlacedEntry[]
   readonly end: number
+  /** Whether the log ends before the group says that it does. */
+  readonly torn: boolean
+  /** Whether the group is there in its full length, and does not hold what it says. */
+  readonly damaged: boolean
 }
 
 /**
@@ -112,6 +126,16 @@ export function decodeGroups(bytes: Uint8Array, start: number): DecodedGroup[] {
   return groups
 }
 
+/**
+ * Whether a piece goes on, after its last group or from its first byte, with a full group record
+ * that is none. A write that broke off leaves less, or zeros.
+ */
+export function hasBrokenTail(bytes: Uint8Array, start: number, last?: DecodedGroup): boolean {
+  if (last !== undefined && (last.torn || last.damaged)) return false
+  const tail = bytes.subarray(last === undefined ? 0 : last.end - start)
+  return tail.byteLength >= GROUP_RECORD_BYTES && tail.some((byte) => byte !== 0)
+}
+
 /** Where a group begins at or after `from`: at `from` itself but for damage. */
 function nextGroup(log: Buffer, from: number): number | undefined {
   for (let at = from; at + GROUP_RECORD_BYTES <= log.byteLength; at++) {
@@ -123,20 +147,25 @@ function nextGroup(log: Buffer, from: number): number | undefined {
 const isGroup = (log: Buffer, at: number): boolean =>
   log.readUInt8(at + HEADER_BYTES) === GROUP &&
   recordEnd(log, at) === at + GROUP_RECORD_BYTES &&
-  log.readUInt32LE(at + 15) === 8
+  log.readUInt32LE(at + 15) === GROUP_PAYLOAD_BYTES
 
 function decodeGroup(log: Buffer, groupAt: number, start: number): DecodedGroup {
-  const after = Number(log.readBigUInt64LE(groupAt + HEADER_BYTES + BODY_HEADER_BYTES))
+  const payloadAt = groupAt + HEADER_BYTES + BODY_HEADER_BYTES
+  const after = Number(log.readBigUInt64LE(payloadAt))
+  const count = log.readUInt32LE(payloadAt + 12)
   const entries: PlacedEntry[] = []
   let at = groupAt + GROUP_RECORD_BYTES
-  for (;;) {
+  const groupEnd = at + log.readUInt32LE(payloadAt + 8)
+  while (at < groupEnd) {
     const end = recordEnd(log, at)
     if (end === undefined || log.readUInt8(at + HEADER_BYTES) === GROUP) break
     const entry = decodeBody(log.subarray(at + HEADER_BYTES, end))
     entries.push({ entry, end: start + end })
     at = end
   }
-  return { after, entries, end: start + at }
+  const torn = groupEnd > log.byteLength
+  const isWhole = at === groupEnd && entries.length === count
+  return { after, entries, end: start + at, torn, damaged: !torn && !isWhole }
 }
 
 /** End of the record at `at`, where it is whole and its lengths and its check agree. */

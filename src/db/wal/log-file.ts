@@ -6,6 +6,7 @@ import {
   decodeGroups,
   encodeGroupRecord,
   GROUP_RECORD_BYTES,
+  hasBrokenTail,
   type PlacedEntry,
 } from './log-entry.ts'
 
@@ -64,20 +65,26 @@ export async function readLog(
   log: { readonly collectionId: string; readonly epoch: number; readonly folded: number },
 ): Promise<PlacedEntry[]> {
   const groups: DecodedGroup[] = []
+  // Where a later group follows, what is broken before it was never acknowledged.
+  let broken: string | undefined
   for (const { key, start } of await pieces(state, log.collectionId, log.epoch)) {
     const bytes = await state.get(key).catch((error: unknown) => {
       // Its owner folded and removed it meanwhile.
       if (hasCode(error, 'NOT_FOUND')) return new Uint8Array()
       throw error
     })
-    for (const group of decodeGroups(bytes, start)) {
+    const found = decodeGroups(bytes, start)
+    for (const group of found) {
       dropFailed(groups, group.after)
       const before = groups.at(-1)?.end
       const follows = before === undefined ? group.after <= log.folded : group.after === before
       if (!follows) throw damaged(key, before ?? log.folded)
       groups.push(group)
+      broken = group.damaged ? key : undefined
     }
+    if (hasBrokenTail(bytes, start, found.at(-1))) broken = key
   }
+  if (broken !== undefined) throw damaged(broken, groups.at(-1)?.end ?? log.folded)
   return groups.flatMap((group) => group.entries)
 }
 
@@ -131,7 +138,7 @@ export class LogWriter {
   /** Appends one group. Durable when it resolves. @returns where its first entry begins */
   async append(entries: readonly Uint8Array[]): Promise<number> {
     const key = `${epochPrefix(this.#collectionId, this.#epoch)}${digits(this.#start)}`
-    const bytes = Buffer.concat([encodeGroupRecord(this.#after), ...entries])
+    const bytes = Buffer.concat([encodeGroupRecord(this.#after, entries), ...entries])
     try {
       await this.#state.append(key, bytes, this.#bytes)
     } catch (error) {

@@ -9,6 +9,8 @@ import { OwnedLog } from './owned-log.ts'
 export const OWNER_LOCK = 'owner'
 /** A dirty log is committed after this long. */
 export const FOLD_INTERVAL_MS = 60_000
+/** A short command that owns the log is waited for; a server is named without much delay. */
+export const OWNER_WAIT_MAX_MS = 2_000
 
 /**
  * The one process that takes single writes of a store. It holds `owner.db` while it lives; every
@@ -28,8 +30,11 @@ export class LogOwner {
   }
 
   /** @throws LOCKED naming the owner where there is another */
-  static async start(environment: Environment, options: { timer: boolean }): Promise<LogOwner> {
-    const lock = await environment.locks.acquire(OWNER_LOCK, 0)
+  static async start(
+    environment: Environment,
+    options: { readonly timer: boolean; readonly waitMs?: number },
+  ): Promise<LogOwner> {
+    const lock = await environment.locks.acquire(OWNER_LOCK, options.waitMs ?? 0)
     const owner = new LogOwner(environment, lock)
     if (options.timer) owner.#startTimer()
     return owner

@@ -93,7 +93,7 @@ export async function touchedIds(
 }
 
 /** A revert sets the numbers of segments back, so that another one may get the same number. */
-const identityOf = ({ key, blobs }: SegmentEntry): string => `${key} ${segmentIdentity(blobs)}`
+const identityOf = (entry: SegmentEntry): string => `${entry.key} ${segmentIdentity(entry)}`
 
 async function addLive(core: CollectionCore, entry: SegmentEntry, ids: Set<string>): Promise<void> {
   const dead = new Set(await deadRows(core.environment.store, entry))
