@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest'
-import { checkStore } from '../../src/db/check.ts'
 import type { CollectionCore } from '../../src/db/collection-core.ts'
 import { deleteRecords } from '../../src/db/delete.ts'
 import { collectGarbage } from '../../src/db/gc.ts'
@@ -7,11 +6,11 @@ import { revertTo } from '../../src/db/history.ts'
 import { buildIndexes } from '../../src/db/index-build.ts'
 import { dropCollection } from '../../src/db/lifecycle.ts'
 import { mergeSegments } from '../../src/db/merge.ts'
-import { checkOutcomes, recoverActs } from '../../src/db/recover.ts'
 import { createSnapshot } from '../../src/db/snapshots.ts'
 import { crashAtStep } from '../support/fault-store.ts'
 import { cloneMachine, createTestMachine, type TestMachine } from '../support/memory-environment.ts'
-import { ingestRows, recordsOf, testRows } from '../support/records.ts'
+import { ingestRows, testRows } from '../support/records.ts'
+import { contents, expectOutcomes, reopen } from '../support/reopened.ts'
 
 /** Shares of an append that reach the disk when the crash comes before it. */
 const TORN_SHARES = [0, 0.5, 1]
@@ -82,43 +81,6 @@ async function base(): Promise<TestMachine> {
   await deleteRecords(core('docs'), { ids: ['a0'] })
   await (await environment.audit()).checkpoint()
   return machine
-}
-
-/** Records of all collections as a fresh process sees them. */
-async function contents(machine: TestMachine): Promise<string> {
-  const { core } = machine.start()
-  const found: unknown[] = []
-  for (const name of ['docs', 'notes']) {
-    const head = await core(name).manifests.newest()
-    const exists = head !== undefined && head.state.dropped !== true
-    const records = exists ? await recordsOf(core(name)) : []
-    const ids = records.map(([id]) => id)
-    expect(new Set(ids).size, 'no record twice').toBe(ids.length)
-    found.push([name, records])
-  }
-  return JSON.stringify(found)
-}
-
-/** What opening for writing does, and then everything that can be checked. */
-async function reopen(machine: TestMachine): Promise<void> {
-  const { environment } = machine.start()
-  await recoverActs(environment)
-  await checkOutcomes(environment)
-  const keys = { trusted: async () => [machine.logKey] }
-  const { environment: reader } = machine.start({ mode: 'read' })
-  const { problems } = await checkStore({ ...reader, keys }, { readData: true })
-  expect(problems).toEqual([])
-}
-
-/** Begun acts and their outcomes, as many of one as of the other. */
-async function expectOutcomes(machine: TestMachine): Promise<void> {
-  const open = new Map<string, number>()
-  for await (const entry of (await machine.start().environment.audit()).read()) {
-    if (entry.actId === undefined) continue
-    const change = entry.phase === 'intent' ? 1 : -1
-    open.set(entry.actId, (open.get(entry.actId) ?? 0) + change)
-  }
-  expect([...open.values()].filter((count) => count !== 0)).toEqual([])
 }
 
 it.each(COMMANDS)(
