@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
 import type { Environment } from './environment.ts'
 import { Fresh } from './freshness.ts'
 import type { LogRows } from './log-rows.ts'
@@ -141,8 +142,10 @@ export class CollectionCore {
    * away. @returns false where one did before
    */
   async #pin(head: Manifest): Promise<boolean> {
-    if (this.environment.mode === 'read' || this.#unpin.has(head.digest)) return true
-    const unpin = await this.#tryPin(head)
+    const { mode, store, pinStore } = this.environment
+    const pins = mode === 'write' ? store : pinStore?.()
+    if (pins === undefined || this.#unpin.has(head.digest)) return true
+    const unpin = await this.#tryPin(head, pins)
     if (unpin === undefined) return false
     const former = [...this.#unpin.values()]
     this.#unpin.clear()
@@ -152,9 +155,9 @@ export class CollectionCore {
   }
 
   /** Where the disk is full or read only, reading goes on without a pin. */
-  async #tryPin(head: Manifest): Promise<(() => Promise<void>) | undefined> {
+  async #tryPin(head: Manifest, store: ObjectStore): Promise<(() => Promise<void>) | undefined> {
     try {
-      return await pinManifest(this.environment, this.manifests, head)
+      return await pinManifest({ ...this.environment, store }, this.manifests, head)
     } catch (error) {
       if (!hasCode(error, 'NO_SPACE', 'AUTH')) throw error
       return async () => undefined

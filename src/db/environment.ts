@@ -22,6 +22,8 @@ export interface Environment {
   readonly command: string
   readonly reason: string | undefined
   readonly lockWaitMs: number
+  /** Where a reader keeps its pins; absent where it can write nowhere. A writer uses `store`. */
+  readonly pinStore?: () => ObjectStore | undefined
   /**
    * How old a search's look at the head and the log may be; 0 looks every time. Other processes'
    * commits only.

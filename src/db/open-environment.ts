@@ -77,6 +77,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
   const warn = options.onWarning ?? (() => undefined)
   let audit: Promise<AuditLog> | undefined
   let builder: IndexBuilder | undefined
+  let pins: ObjectStore | undefined
   const environment: OpenEnvironment = {
     mode: options.mode,
     store,
@@ -89,6 +90,10 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     reason: options.reason,
     lockWaitMs,
     headAgeMaxMs: HEAD_AGE_MAX_MS,
+    pinStore: () => {
+      pins ??= options.mode === 'write' ? store : writableStore(folder)
+      return pins
+    },
     warn,
     file,
     stateFolder,
@@ -189,8 +194,12 @@ async function loadLogKey({ keys, stateFolder }: OpenEnvironment): Promise<Signe
 function auditStore(environment: OpenEnvironment): ObjectStore {
   if (environment.mode === 'write') return environment.store
   const folder = environment.store.url
-  return isWritable(folder) ? openFsStore(folder, { mode: 'write' }) : environment.state
+  return writableStore(folder) ?? environment.state
 }
+
+/** A reader's way to write its pins and audit entries beside a store, where it may. */
+const writableStore = (folder: string): ObjectStore | undefined =>
+  isWritable(folder) ? openFsStore(folder, { mode: 'write' }) : undefined
 
 function isWritable(folder: string): boolean {
   try {

@@ -68,7 +68,9 @@ describe('an ingest that is ended in the middle', () => {
       await interrupted(url, file, { rows, signal })
       const store = await opened(url)
       const why = `seed ${seed}, ${signal} at row ${rows}`
-      expect(await store.list(), why).toEqual([])
+      // Killed just before its commit, the collection itself may be there, and empty.
+      const visible = (await store.list()).map(({ count }) => count)
+      expect(visible.filter((count) => count > 0), why).toEqual([])
       const ledgers = await readdir(join(url, 'local', 'ledger', 'docs'))
       expect(ledgers, why).toHaveLength(1)
       const { result, notes } = await take(store, file)
