@@ -23,14 +23,20 @@ export async function replayLog(
   let next = 0
   for (const { entry, end } of open) {
     for (; next < commits.length && (commits[next]?.seen ?? 0) < end; next++) {
-      for (const id of await (commits[next] as SeenCommit).touched()) rows.forget(id)
+      await forgetTouched(rows, commits[next] as SeenCommit)
     }
     applyEntry(rows, entry)
   }
   for (; next < commits.length; next++) {
-    for (const id of await (commits[next] as SeenCommit).touched()) rows.forget(id)
+    await forgetTouched(rows, commits[next] as SeenCommit)
   }
   return rows
+}
+
+/** A revert decides about every id: all rows that it had seen lose. */
+async function forgetTouched(rows: LogRows, commit: SeenCommit): Promise<void> {
+  const ids = commit.decidesAll ? [...rows.touchedIds()] : await commit.touched()
+  for (const id of ids) rows.forget(id)
 }
 
 export function applyEntry(rows: LogRows, entry: LogEntry): void {
@@ -41,6 +47,7 @@ export function applyEntry(rows: LogRows, entry: LogEntry): void {
 /** A commit of another writer, and how much of the log it had seen. */
 interface SeenCommit {
   readonly seen: number
+  readonly decidesAll: boolean
   touched(): Promise<Iterable<string>>
 }
 
@@ -63,7 +70,8 @@ async function commitsSince(
       const [before, after] = [parent, child]
       if (child.commit.act !== 'merge' && child.commit.act !== 'index') {
         const seen = child.commit.log?.seen ?? 0
-        found.push({ seen, touched: () => touchedIds(core, before, after) })
+        const decidesAll = child.commit.act === 'revert'
+        found.push({ seen, decidesAll, touched: () => touchedIds(core, before, after) })
       }
     }
     child = parent
