@@ -53,7 +53,8 @@ export async function revertTo(
   try {
     for (const state of [head, target]) await holdState(pin, core.manifests, state)
     const changed = await difference(core, head, target)
-    if (target.commit.stateRoot === head.commit.stateRoot) return resultOf(head, changed)
+    const same = target.commit.stateRoot === head.commit.stateRoot
+    if (same && !(await hasOpenLog(core, head))) return resultOf(head, changed)
     return resultOf(await commitRevert(core, pin, { head, target, changed }), changed)
   } finally {
     await pin.release()
@@ -95,6 +96,12 @@ async function commitRevert(
     const { version, stateRoot } = done.commit
     return { result: done, outcome: { version, manifest: done.digest, stateRoot } }
   })
+}
+
+/** Rows of a write-ahead log are in no state: a revert takes them back too. */
+async function hasOpenLog(core: CollectionCore, head: Manifest): Promise<boolean> {
+  const length = (await core.log?.length(head)) ?? 0
+  return length > (head.commit.log?.folded ?? 0)
 }
 
 function checkTarget(name: string, head: Manifest, target: Manifest): void {
