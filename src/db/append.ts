@@ -94,12 +94,17 @@ async function nextState(
 /** Existing log entries lose to this commit's rows. */
 export async function seenLog(core: CollectionCore, head: Manifest): Promise<LogPosition> {
   const seen = (await core.log?.length(head)) ?? 0
-  const base = knownLog(head)
+  const base = logOf(head)
   return { ...base, seen: Math.max(base.seen, seen) }
 }
 
-/** What a head has seen of the log and no more: every later entry wins over this commit. */
-export const knownLog = ({ commit }: Manifest): LogPosition =>
+/** Nothing of the log that is not in segments: every open entry wins over this commit. */
+export const foldedLog = (head: Manifest): LogPosition => {
+  const base = logOf(head)
+  return { ...base, seen: base.folded }
+}
+
+const logOf = ({ commit }: Manifest): LogPosition =>
   commit.log ?? { epoch: commit.epoch, folded: 0, seen: 0 }
 
 function checkHead(

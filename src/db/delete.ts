@@ -3,7 +3,7 @@ import { AkidbError } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { parseFilter } from '../search/filter.ts'
 import { runAct } from './acts.ts'
-import { checkFollowing, knownLog, seenLog } from './append.ts'
+import { checkFollowing, foldedLog, seenLog } from './append.ts'
 import { type CollectionCore, commitLockName } from './collection-core.ts'
 import { commitManifest, type NextState } from './commit.ts'
 import { selectRows } from './filter-rows.ts'
@@ -106,7 +106,7 @@ async function nextState(
     changed: { inserted: 0, updated: 0, deleted },
     // A filter or a source chose among the rows of segments: an entry that came to the log after
     // they were flushed was never looked at, and stays.
-    log: request.ids === undefined ? knownLog(head) : await seenLog(core, head),
+    log: request.ids === undefined ? foldedLog(head) : await seenLog(core, head),
   }
 }
 

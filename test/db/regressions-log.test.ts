@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { deleteRecords } from '../../src/db/delete.ts'
+import { revertTo } from '../../src/db/history.ts'
+import { versionDigits } from '../../src/db/manifest-store.ts'
 import { LogOwner } from '../../src/db/wal/log-owner.ts'
+import { AkidbError } from '../../src/errors/errors.ts'
 import { makeDocs, seenBy, startOwner } from '../support/log-process.ts'
 import { cloneMachine, createTestMachine } from '../support/memory-environment.ts'
 import { ingestRows } from '../support/records.ts'
@@ -21,6 +24,91 @@ describe('a delete by filter beside a log owner', () => {
     expect(await seenBy(machine.start())).toEqual(['a=2'])
     await owner.owner.fold()
     expect(await seenBy(machine.start())).toEqual(['a=2'])
+  })
+
+  it('leaves it also where another append had seen it', async () => {
+    const machine = createTestMachine()
+    await makeDocs(machine)
+    const owner = await startOwner(machine)
+    const other = machine.start().core('docs')
+    await ingestRows(other, [{ id: 'a', vector: [1, 1], n: 1 }])
+    await owner.put(['a'], 2)
+    // Names the log as seen up to and with the row above.
+    await ingestRows(machine.start().core('docs'), [{ id: 'b', vector: [1, 1], n: 3 }])
+    expect(await deleteRecords(other, { filter: { n: 1 } })).toBe(1)
+    expect(await seenBy(owner)).toEqual(['a=2', 'b=3'])
+    await ingestRows(other, [{ id: 'c', vector: [1, 1], n: 4 }])
+    expect(await seenBy(machine.start())).toEqual(['a=2', 'b=3', 'c=4'])
+    await owner.owner.fold()
+    expect(await seenBy(machine.start())).toEqual(['a=2', 'b=3', 'c=4'])
+  })
+
+  it('has a later append of the same id win', async () => {
+    const machine = createTestMachine()
+    await makeDocs(machine)
+    const owner = await startOwner(machine)
+    const other = machine.start().core('docs')
+    await ingestRows(other, [{ id: 'b', vector: [1, 1], n: 1 }])
+    await owner.put(['a'], 2)
+    await ingestRows(other, [{ id: 'a', vector: [1, 1], n: 3 }])
+    expect(await deleteRecords(other, { filter: { n: 1 } })).toBe(1)
+    expect(await seenBy(owner)).toEqual(['a=3'])
+    expect(await seenBy(machine.start())).toEqual(['a=3'])
+  })
+})
+
+describe('a revert to the state of the head', () => {
+  it('takes back the open rows of the log, and none that come later', async () => {
+    const machine = createTestMachine()
+    await makeDocs(machine)
+    const owner = await startOwner(machine)
+    const other = machine.start().core('docs')
+    await ingestRows(other, [{ id: 'a', vector: [1, 1], n: 1 }])
+    await owner.put(['a', 'b'], 2)
+    const { version } = (await other.head()).commit
+    await revertTo(other, String(version), false)
+    expect((await other.head()).commit.version).toBe(version + 1)
+    expect(await seenBy(owner)).toEqual(['a=1'])
+    await owner.put(['b'], 3)
+    await ingestRows(other, [{ id: 'c', vector: [1, 1], n: 4 }])
+    expect(await seenBy(machine.start())).toEqual(['a=1', 'b=3', 'c=4'])
+    await owner.owner.fold()
+    expect(await seenBy(machine.start())).toEqual(['a=1', 'b=3', 'c=4'])
+  })
+})
+
+describe('an owner that another one replaces', () => {
+  it('does not say that its rows are committed before they are', async () => {
+    const machine = createTestMachine()
+    await makeDocs(machine)
+    const owner = await startOwner(machine)
+    await owner.put(['a'], 1)
+    const { epoch } = (await owner.core.head()).commit
+    // The other one has claimed the next epoch and goes no further.
+    const claim = `collections/docs/owner/${versionDigits(epoch + 1)}.json`
+    await machine.store.put(claim, Buffer.from('{}'))
+    await expect(owner.put(['b'], 2)).rejects.toMatchObject({ code: 'CONFLICT' })
+    await expect(owner.owner.flush(owner.core)).rejects.toMatchObject({ code: 'CONFLICT' })
+  })
+})
+
+describe('a write that failed after it reached the disk', () => {
+  it('does not come back when what is before it is committed', async () => {
+    const machine = createTestMachine()
+    await makeDocs(machine)
+    let full = false
+    const owner = await startOwner(machine, ({ phase, operation, key }) => {
+      if (!full || phase !== 'after' || operation !== 'append' || !key.startsWith('wal/')) return
+      full = false
+      throw new AkidbError('NO_SPACE', 'the disk is full')
+    })
+    await owner.put(['a'], 1)
+    full = true
+    await expect(owner.put(['b'], 2)).rejects.toMatchObject({ code: 'NO_SPACE' })
+    await ingestRows(machine.start().core('docs'), [{ id: 'b', vector: [1, 1], n: 3 }])
+    await owner.owner.fold()
+    owner.process.kill()
+    expect(await seenBy(machine.start())).toEqual(['a=1', 'b=3'])
   })
 })
 

@@ -25,7 +25,8 @@ export function appender(site: Site, name: string, tasks: number): Role {
 async function oneTask(site: Site, process: SimProcess): Promise<void> {
   const roll = site.dice.below(20)
   if (roll < 10) await ingest(site, process)
-  else if (roll < 14) await remove(site, process)
+  else if (roll < 12) await remove(site, process)
+  else if (roll < 14) await sweep(site, process)
   else if (roll < 16) await revert(site, process)
   else if (roll < 19) await merge(site, process)
   else await snapshot(site, process)
@@ -72,6 +73,17 @@ async function remove(site: Site, process: SimProcess): Promise<void> {
   await act(site, process, { kind: 'delete', writes, mayFailWith }, async () => {
     await flushLog(site, process)
     await deleteRecords(process.core, { ids })
+  })
+}
+
+/** A delete by filter: it decides about rows of segments, so the log is committed before. */
+async function sweep(site: Site, process: SimProcess): Promise<void> {
+  const below = Math.max(1, site.nextValue - site.dice.below(4))
+  const writes: Writes = new Map(IDS.map((id) => [id, undefined]))
+  const mayFailWith = ['CONFLICT', 'LOCKED'] as const
+  await act(site, process, { kind: 'delete', writes, below, mayFailWith }, async () => {
+    await flushLog(site, process)
+    await deleteRecords(process.core, { filter: { must: [{ key: 'v', range: { lt: below } }] } })
   })
 }
 

@@ -8,6 +8,8 @@ export interface Op {
   readonly kind: OpKind
   readonly process: string
   readonly writes: Writes
+  /** A delete by filter: takes only what is below this value. */
+  readonly below?: number
   readonly startStep: number
   /** When the client was told that it is done. */
   ackStep?: number
@@ -41,8 +43,8 @@ export class History {
     this.#step = step
   }
 
-  begin(kind: OpKind, process: string, writes: Writes): Op {
-    const op: Op = { kind, process, writes, startStep: this.#step() }
+  begin(input: Pick<Op, 'kind' | 'process' | 'writes' | 'below'>): Op {
+    const op: Op = { ...input, startStep: this.#step() }
     this.ops.push(op)
     return op
   }
@@ -74,10 +76,13 @@ export class History {
   #checkId(who: string, id: string, value: number | undefined, startStep: number): void {
     const writes = this.ops.filter((op) => op.writes.has(id))
     const done = writes.filter((op) => doneStep(op) < startStep)
-    const superseded = (endStep: number): boolean => done.some((op) => op.startStep > endStep)
+    const superseded = (endStep: number): boolean =>
+      done.some((op) => op.startStep > endStep && takes(op, value))
     if (value === undefined && !superseded(-1) && done.length === 0) return
     const from = writes.filter((op) => op.writes.get(id) === value && mayHaveHappened(op))
-    if (from.some((op) => !superseded(endStep(op)))) return
+    const mayBeLast = (op: Op): boolean =>
+      !superseded(endStep(op)) && (op.below === undefined || !isSpared(writes, done, id))
+    if (from.some(mayBeLast)) return
     const lines = writes.map((op) => `\n  ${describe(op, id)}`).join('')
     const reason = from.length === 0 ? 'nobody wrote that' : 'that was overwritten before'
     throw new Violation(
@@ -96,6 +101,22 @@ const endStep = (op: Op): number =>
 /** A commit happened where its manifest is there, or where it had nothing to change. */
 const mayHaveHappened = (op: Op): boolean => op.kind === 'log' || Number.isFinite(doneStep(op))
 
+/** Whether an operation changes an id that has this value. */
+const takes = ({ below }: Op, value: number | undefined): boolean =>
+  below === undefined || (value !== undefined && value < below)
+
+/** Whether the newest write for certain is one that no delete by filter may have taken. */
+function isSpared(writes: readonly Op[], done: readonly Op[], id: string): boolean {
+  const sweeps = writes.filter((op) => op.below !== undefined)
+  const others = writes.filter((op) => op.below === undefined && mayHaveHappened(op))
+  return done.some((last) => {
+    const value = last.writes.get(id)
+    if (last.below !== undefined || value === undefined) return false
+    const isLast = others.every((op) => op === last || endStep(op) < last.startStep)
+    return isLast && !sweeps.some((sweep) => takes(sweep, value))
+  })
+}
+
 const describe = (op: Op, id: string): string => {
   const { kind, process, startStep, commitStep, ackStep, failStep } = op
   const times = [
@@ -105,5 +126,6 @@ const describe = (op: Op, id: string): string => {
     ['fail', failStep],
   ].filter(([, step]) => step !== undefined)
   const when = times.map(([name, step]) => `${name} ${step}`).join(', ')
-  return `${kind} by ${process} "${id}" = ${op.writes.get(id)}, ${when}`
+  const which = op.below === undefined ? '' : ` below ${op.below}`
+  return `${kind}${which} by ${process} "${id}" = ${op.writes.get(id)}, ${when}`
 }

@@ -1,7 +1,7 @@
-import { closureOf } from '../../src/db/closure.ts'
 import type { CollectionCore } from '../../src/db/collection-core.ts'
 import { manifestKey } from '../../src/db/manifest-store.ts'
 import { blobKey } from '../../src/format/blob.ts'
+import { closureOf } from '../../src/format/closure.ts'
 import type { Manifest } from '../../src/format/manifest.ts'
 import type { StepHook } from '../support/fault-store.ts'
 import type { TestMachine } from '../support/memory-environment.ts'
@@ -102,8 +102,8 @@ export class Observer {
       return target.content
     }
     for (const [id, value] of op?.writes ?? []) {
-      if (value === undefined) content.delete(id)
-      else content.set(id, value)
+      if (value !== undefined) content.set(id, value)
+      else if ((content.get(id) ?? 0) < (op?.below ?? Infinity)) content.delete(id)
     }
     return content
   }

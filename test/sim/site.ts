@@ -105,12 +105,14 @@ async function open(site: Site, { environment }: SimProcess): Promise<void> {
 export async function act(
   site: Site,
   process: SimProcess,
-  input: { kind: OpKind; writes: Writes; mayFailWith: readonly ErrorCode[] },
+  input: { kind: OpKind; writes: Writes; below?: number; mayFailWith: readonly ErrorCode[] },
   work: (op: Op) => Promise<void>,
 ): Promise<'done' | 'failed'> {
   const { history, scheduler, observer } = site
-  const op = history.begin(input.kind, process.name, input.writes)
-  const show = JSON.stringify([...input.writes])
+  const { mayFailWith, ...what } = input
+  const op = history.begin({ ...what, process: process.name })
+  const below = input.below === undefined ? '' : ` below ${input.below}`
+  const show = `${JSON.stringify([...input.writes])}${below}`
   scheduler.note(`${process.name} begins ${input.kind} ${show}`)
   if (input.kind !== 'log') observer.current.set(process.name, op)
   try {
@@ -120,7 +122,7 @@ export async function act(
     return 'done'
   } catch (error) {
     history.fail(op)
-    if (!isAllowed(site, error, ...input.mayFailWith)) throw error
+    if (!isAllowed(site, error, ...mayFailWith)) throw error
     scheduler.note(`${process.name} was told that ${input.kind} ${show} failed: ${String(error)}`)
     return 'failed'
   }

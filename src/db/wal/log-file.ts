@@ -123,6 +123,8 @@ export class LogWriter {
   #bytes = 0
   /** Where the last durable group ended. */
   #after = 0
+  /** Where what was left by the last failed write may end. */
+  #spent = 0
 
   constructor(state: ObjectStore, collectionId: string, epoch: number) {
     this.#state = state
@@ -133,6 +135,14 @@ export class LogWriter {
   /** Where the last durable group ended. */
   get length(): number {
     return this.#after
+  }
+
+  /**
+   * Where what failed writes left may end: it is behind the durable groups that came before. A
+   * commit of those names it too, else it would come back as open entries.
+   */
+  get spent(): number {
+    return this.#spent
   }
 
   /** Appends one group. Durable when it resolves. @returns where its first entry begins */
@@ -146,6 +156,7 @@ export class LogWriter {
       // are spent.
       this.#start += this.#bytes + bytes.byteLength
       this.#bytes = 0
+      this.#spent = this.#start
       throw error
     }
     const first = this.#start + this.#bytes + GROUP_RECORD_BYTES

@@ -73,12 +73,21 @@ export class LogOwner {
     if (failures.length > 0) throw failures[0]
   }
 
-  /** Commits what the log of one collection holds, be it a former owner's. */
+  /**
+   * Commits what the log of one collection holds, be it a former owner's.
+   *
+   * @throws CONFLICT where another process took the log over and has not committed it yet
+   */
   async flush(core: CollectionCore): Promise<void> {
     const head = await core.head()
     const known = await this.open(head.commit.collection)
     if (known === undefined && !(await isLogOpen(core.environment.state, head))) return
-    await (known ?? (await this.log(core, head))).fold()
+    const result = await (known ?? (await this.log(core, head))).fold()
+    if (result !== 'replaced' || !(await isLogOpen(core.environment.state, await core.head())))
+      return
+    throw new AkidbError('CONFLICT', `another process is taking over the log of "${core.name}"`, {
+      hint: 'Run the command again.',
+    })
   }
 
   /** Rows that are in logs only. */

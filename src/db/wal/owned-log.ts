@@ -248,10 +248,12 @@ export class OwnedLog {
       if (!this.owns(head)) return 'replaced'
       const due = await this.#inTurn(async () => ({
         rows: (await this.#rowsOn(head)).snapshot(),
-        folded: this.#placed.at(-1)?.end,
+        placed: this.#placed.at(-1)?.end,
+        spent: this.#writer.spent,
       }))
-      if (due.folded === undefined) return 'done'
-      const { folded, rows } = due
+      if (due.placed === undefined) return 'done'
+      const { rows } = due
+      const folded = Math.max(due.placed, due.spent)
       const log = { epoch: this.#epoch, folded, seen: folded }
       const done = await commitLogRows(this.#core, { head, rows, log, ownEpoch: this.#epoch })
       if (done === undefined) continue

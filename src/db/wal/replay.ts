@@ -7,8 +7,9 @@ import type { LogEntry, PlacedEntry } from './log-entry.ts'
 
 /**
  * The rows of a log on top of a head (design §4). Entries that are folded into segments are left
- * out; of the others an entry loses to every later commit that added or deleted its id and had seen
- * it.
+ * out; of the others an entry loses to every later commit that decided about its id and had seen
+ * it. How far a commit had seen the log is its own affair: a delete by filter that comes after an
+ * append may have looked at less of it.
  */
 export async function replayLog(
   core: CollectionCore,
@@ -18,26 +19,33 @@ export async function replayLog(
   const rows = new LogRows()
   const folded = head.commit.log?.folded ?? 0
   const open = entries.filter(({ end }) => end > folded)
-  if (open.length === 0) return rows
-  const commits = await commitsSince(core, head, folded)
-  let next = 0
-  for (const { entry, end } of open) {
-    for (; next < commits.length && (commits[next]?.seen ?? 0) < end; next++) {
-      await forgetTouched(rows, commits[next] as SeenCommit)
-    }
-    applyEntry(rows, entry)
-  }
-  for (; next < commits.length; next++) {
-    await forgetTouched(rows, commits[next] as SeenCommit)
-  }
+  const first = open[0]
+  if (first === undefined) return rows
+  const decided = await decisions(await commitsSince(core, head, folded), first.end)
+  for (const { entry, end } of open) if (end > decided(idOf(entry))) applyEntry(rows, entry)
   return rows
 }
 
-/** A revert decides about every id: all rows that it had seen lose. */
-async function forgetTouched(rows: LogRows, commit: SeenCommit): Promise<void> {
-  const ids = commit.decidesAll ? [...rows.touchedIds()] : await commit.touched()
-  for (const id of ids) rows.forget(id)
+/**
+ * Up to where in the log commits decided about an id.
+ *
+ * @param from end of the first open entry: commits that had seen less decided about none
+ */
+async function decisions(
+  commits: readonly SeenCommit[],
+  from: number,
+): Promise<(id: string) => number> {
+  const byId = new Map<string, number>()
+  let all = 0
+  for (const { seen, decidesAll, touched } of commits) {
+    if (seen < from) continue
+    if (decidesAll) all = Math.max(all, seen)
+    else for (const id of await touched()) byId.set(id, Math.max(byId.get(id) ?? 0, seen))
+  }
+  return (id) => Math.max(all, byId.get(id) ?? 0)
 }
+
+const idOf = (entry: LogEntry): string => (entry.kind === 'upsert' ? entry.row.id : entry.id)
 
 export function applyEntry(rows: LogRows, entry: LogEntry): void {
   if (entry.kind === 'upsert') rows.put(entry.row)
@@ -47,14 +55,12 @@ export function applyEntry(rows: LogRows, entry: LogEntry): void {
 /** A commit of another writer, and how much of the log it had seen. */
 interface SeenCommit {
   readonly seen: number
+  /** A revert decides about every id. */
   readonly decidesAll: boolean
-  touched(): Promise<Iterable<string>>
+  readonly touched: () => Promise<Iterable<string>>
 }
 
-/**
- * Commits of this epoch after the fold that `head` stands on, oldest first, that changed rows by
- * id.
- */
+/** Commits of this epoch after the fold that `head` stands on that changed rows by id. */
 async function commitsSince(
   core: CollectionCore,
   head: Manifest,
@@ -76,7 +82,7 @@ async function commitsSince(
     }
     child = parent
   }
-  return found.reverse()
+  return found
 }
 
 /**
