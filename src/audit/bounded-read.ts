@@ -5,6 +5,9 @@ import type { ObjectStore } from '../storage/object-store.ts'
 /** Longest batch of entries, closed or open. */
 export const BATCH_BYTES_MAX = limits.auditTileWidth * (limits.auditEntryBytesMax + 2)
 
+/** Lengths that a file may have had one after the other before reading it is given up. */
+const ATTEMPTS_MAX = 16
+
 /**
  * An object's bytes; undefined where it is missing, 'too long' where it has more than `bytesMax`.
  */
@@ -13,17 +16,16 @@ export async function readBounded(
   key: string,
   bytesMax: number,
 ): Promise<Uint8Array | 'too long' | undefined> {
-  let info = await store.head(key)
-  while (info !== undefined && info.bytes <= bytesMax) {
+  for (let attempt = 1; ; attempt++) {
+    const info = await store.head(key)
+    if (info === undefined) return undefined
+    if (info.bytes > bytesMax) return 'too long'
     try {
       return await store.get(key, { offset: 0, bytes: info.bytes })
     } catch (error) {
       if (hasCode(error, 'NOT_FOUND')) return undefined
-      const now = await store.head(key)
-      // Its writer met a full disk and cut off what it had begun to append.
-      if (now === undefined || now.bytes >= info.bytes) throw error
-      info = now
+      // Its writer cut off what was torn, and may have appended since.
+      if (!hasCode(error, 'INTEGRITY') || attempt === ATTEMPTS_MAX) throw error
     }
   }
-  return info === undefined ? undefined : 'too long'
 }
