@@ -237,7 +237,7 @@ async function ingest(core, name, rows, options) {
 }
 
 async function answersOf(core) {
-  const view = await core.view()
+  const { view, hold } = await core.hold()
   const searches = []
   for (const { vector, ...query } of QUERIES[core.name]) {
     const request = { ...query, ...(vector ? { vector: Float32Array.from(vector) } : {}) }

@@ -1,18 +1,17 @@
 import { limits } from '../core/limits.ts'
-import { AkidbError, hasCode } from '../errors/errors.ts'
+import { AkidbError } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
-import type { ObjectStore } from '../storage/object-store.ts'
 import type { Environment } from './environment.ts'
 import { Fresh } from './freshness.ts'
 import type { LogRows } from './log-rows.ts'
 import type { LogSource } from './log-source.ts'
 import { ManifestStore } from './manifest-store.ts'
-import { pinManifest } from './pins.ts'
+import { type Hold, ReaderPins } from './reader-pins.ts'
 import { resolveState } from './resolve.ts'
 import { type ForeignIndexLoader, SegmentReader, segmentIdentity } from './segment-reader.ts'
 import { laterView, openView, type View } from './view.ts'
 
-/** Segments of older states kept open beside the head's. */
+/** Segments kept open beside those of states that are read. */
 const FORMER_READERS_MAX = 64
 
 export interface CoreOptions {
@@ -33,6 +32,12 @@ interface KeptView {
   readonly view: View
 }
 
+/** A state as it is read, held against collections of garbage until it is released. */
+export interface HeldView {
+  readonly view: View
+  readonly hold: Hold
+}
+
 /** A collection's head, its open segments and its views: what every operation starts from. */
 export class CollectionCore {
   readonly environment: Environment
@@ -41,7 +46,7 @@ export class CollectionCore {
   readonly foreign: ForeignIndexLoader | undefined
   readonly log: LogSource | undefined
   readonly #readers = new Map<string, SegmentReader>()
-  readonly #unpin = new Map<string, () => Promise<void>>()
+  readonly #pins: ReaderPins
   readonly #fresh: Fresh<Manifest>
   #headView: KeptView | undefined
 
@@ -51,6 +56,7 @@ export class CollectionCore {
     const { clock, headAgeMaxMs = 0 } = options.environment
     this.#fresh = new Fresh(clock, headAgeMaxMs)
     this.manifests = new ManifestStore(options.environment.store, options.name, options.folder)
+    this.#pins = new ReaderPins(options.environment, this.manifests)
     this.foreign = options.foreign
     this.log = options.log
   }
@@ -75,43 +81,68 @@ export class CollectionCore {
   }
 
   /**
-   * The state that a search sees: the head with its log rows, or an older one (see resolveState).
+   * The state that a search sees, held until it is released: the head with its log rows, or an
+   * older one (see resolveState).
    */
-  async view(asOf?: string): Promise<View> {
-    if (asOf !== undefined) {
-      const manifest = await resolveState(this, asOf)
-      return await openView(this.environment.store, manifest, (entry) => this.reader(entry))
-    }
+  async hold(asOf?: string): Promise<HeldView> {
     for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
-      const view = await this.#viewOfHead()
-      if (view !== undefined) return view
+      const held = asOf === undefined ? await this.#holdHead() : await this.#holdOlder(asOf)
+      if (held !== undefined) return held
     }
     throw tooFast(this.name)
   }
 
+  /** Reads a state and holds it meanwhile. */
+  async read<T>(asOf: string | undefined, work: (view: View) => Promise<T>): Promise<T> {
+    const { view, hold } = await this.hold(asOf)
+    try {
+      return await work(view)
+    } finally {
+      await hold.release()
+    }
+  }
+
+  async #holdOlder(asOf: string): Promise<HeldView | undefined> {
+    const hold = await this.#pins.take(await resolveState(this, asOf), 'older')
+    return hold === undefined ? undefined : await this.#viewing(hold, () => this.#open(hold))
+  }
+
   /** Undefined where gc took the head, which is one no more, before it was pinned. */
-  async #viewOfHead(): Promise<View | undefined> {
+  async #holdHead(): Promise<HeldView | undefined> {
     const { head, log } = await this.#headAndLog()
-    // Both at one moment: the log may grow while the view is being made.
+    // All at one moment: the log may grow, and others may read, while the view is being made.
+    const kept = this.#headView
     const changes = log?.changes ?? 0
     const snapshot = log?.touched === 0 ? undefined : log?.snapshot()
-    const kept = this.#headView
-    if (kept?.head === head.digest && kept.log === log) {
-      if (kept.changes === changes) return kept.view
-      const next =
-        log === undefined
+    const hold = await this.#pins.take(head, 'head')
+    if (hold === undefined) return undefined
+    return await this.#viewing(hold, async () => {
+      const same = kept?.head === head.digest && kept.log === log ? kept : undefined
+      if (same?.changes === changes) return same.view
+      const since = same === undefined ? undefined : log?.changedSince(same.changes)
+      const later =
+        same === undefined || since === undefined
           ? undefined
-          : await laterView(kept.view, snapshot, log.changedSince(kept.changes))
-      if (next !== undefined) {
-        this.#headView = { ...kept, changes, view: next }
-        return next
-      }
+          : await laterView(same.view, snapshot, since)
+      const view = later ?? (await this.#open(hold, snapshot))
+      this.#headView = { head: head.digest, log, changes, view }
+      return view
+    })
+  }
+
+  async #viewing(hold: Hold, open: () => Promise<View>): Promise<HeldView> {
+    try {
+      return { view: await open(), hold }
+    } catch (error) {
+      await hold.release()
+      throw error
     }
-    if (!(await this.#pin(head))) return undefined
+  }
+
+  async #open({ manifest }: Hold, log?: LogRows): Promise<View> {
     const { store } = this.environment
-    const view = await openView(store, head, (entry) => this.reader(entry), snapshot)
-    this.#headView = { head: head.digest, log, changes, view }
-    this.#forget(head)
+    const view = await openView(store, manifest, (entry) => this.reader(entry), log)
+    await this.#forgetReaders()
     return view
   }
 
@@ -129,47 +160,29 @@ export class CollectionCore {
     throw tooFast(this.name)
   }
 
+  /** Lets go of a state that is pinned only for the next read. */
+  unpinIdle(): Promise<void> {
+    return this.#pins.trim()
+  }
+
   async close(): Promise<void> {
     for (const reader of this.#readers.values()) reader.close()
     this.#readers.clear()
-    for (const unpin of this.#unpin.values()) await unpin().catch(() => undefined)
-    this.#unpin.clear()
+    await this.#pins.close()
     this.#headView = undefined
   }
 
-  /**
-   * Holds the head's closure while this process reads it, so that no collection of garbage takes it
-   * away. @returns false where one did before
-   */
-  async #pin(head: Manifest): Promise<boolean> {
-    const { mode, store, pinStore } = this.environment
-    const pins = mode === 'write' ? store : pinStore?.()
-    if (pins === undefined || this.#unpin.has(head.digest)) return true
-    const unpin = await this.#tryPin(head, pins)
-    if (unpin === undefined) return false
-    const former = [...this.#unpin.values()]
-    this.#unpin.clear()
-    this.#unpin.set(head.digest, unpin)
-    for (const release of former) await release().catch(() => undefined)
-    return true
-  }
-
-  /** Where the disk is full or read only, reading goes on without a pin. */
-  async #tryPin(head: Manifest, store: ObjectStore): Promise<(() => Promise<void>) | undefined> {
-    try {
-      return await pinManifest({ ...this.environment, store }, this.manifests, head)
-    } catch (error) {
-      if (!hasCode(error, 'NO_SPACE', 'AUTH')) throw error
-      return async () => undefined
+  /** Closes segments of states that nobody reads any more, but for the latest. */
+  async #forgetReaders(): Promise<void> {
+    if (this.#readers.size <= FORMER_READERS_MAX) return
+    const used = new Set<string>()
+    for (const { state } of await this.#pins.inUse()) {
+      for (const entry of state.segments) used.add(segmentIdentity(entry))
     }
-  }
-
-  #forget(head: Manifest): void {
-    const current = new Set(head.state.segments.map((entry) => segmentIdentity(entry)))
-    let excess = this.#readers.size - current.size - FORMER_READERS_MAX
+    let excess = this.#readers.size - used.size - FORMER_READERS_MAX
     for (const [key, reader] of this.#readers) {
       if (excess <= 0) break
-      if (current.has(key)) continue
+      if (used.has(key)) continue
       reader.close()
       this.#readers.delete(key)
       excess--

@@ -31,7 +31,7 @@ import { checkRecord } from './record-input.ts'
 import { getRecord, scanRecords } from './records.ts'
 import { runSearch } from './search-run.ts'
 import { createSnapshot, dropSnapshot, listSnapshots } from './snapshots.ts'
-import type { View, ViewSegment } from './view.ts'
+import type { ViewSegment } from './view.ts'
 import type { LogOwner } from './wal/log-owner.ts'
 
 /** What a collection asks of its store. */
@@ -89,28 +89,34 @@ export class OpenCollection implements Collection {
     ids: readonly string[],
     options: { asOf?: string; withVector?: boolean } = {},
   ): Promise<(StoredRecord | undefined)[]> {
-    const view = await this.core.view(options.asOf)
     const parts = { payload: true, vector: options.withVector === true, source: true }
-    const found: (StoredRecord | undefined)[] = []
-    for (const id of ids) found.push(await getRecord(this.core, view, id, parts))
-    return found
+    return await this.core.read(options.asOf, async (view) => {
+      const found: (StoredRecord | undefined)[] = []
+      for (const id of ids) found.push(await getRecord(this.core, view, id, parts))
+      return found
+    })
   }
 
   async *scan(
     options: { filter?: unknown; asOf?: string; withVector?: boolean; signal?: AbortSignal } = {},
   ): AsyncIterable<StoredRecord> {
-    const view: View = await this.core.view(options.asOf)
     const filter = options.filter === undefined ? undefined : parseFilter(options.filter)
     const { signal } = options
-    yield* scanRecords(this.core, view, {
-      parts: { payload: true, vector: options.withVector === true, source: false },
-      signal,
-      rowsOf: async (number) => {
-        const segment = view.segments[number] as ViewSegment
-        return filter === undefined ? segment.alive : await selectRows(segment, filter)
-      },
-      logMatches: (record) => filter === undefined || matchesFilter(filter, record),
-    })
+    const { view, hold } = await this.core.hold(options.asOf)
+    try {
+      yield* scanRecords(this.core, view, {
+        parts: { payload: true, vector: options.withVector === true, source: false },
+        signal,
+        rowsOf: async (number) => {
+          const segment = view.segments[number] as ViewSegment
+          return filter === undefined ? segment.alive : await selectRows(segment, filter)
+        },
+        logMatches: (record) => filter === undefined || matchesFilter(filter, record),
+        onRow: () => (hold.isOld() ? hold.renew() : undefined),
+      })
+    } finally {
+      await hold.release()
+    }
   }
 
   search(request: SearchRequest): Promise<SearchResult> {

@@ -1,7 +1,6 @@
 import type { Manifest } from '../format/manifest.ts'
 import type { DiffResult } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
-import { resolveState } from './resolve.ts'
 import { segmentIdentity } from './segment-reader.ts'
 import { openView, type View, type ViewSegment } from './view.ts'
 
@@ -12,12 +11,18 @@ export async function diffVersions(
   b: string,
   limit: number,
 ): Promise<DiffResult> {
-  const from = await resolveState(core, a)
-  const to = await resolveState(core, b)
-  const difference = await diffStates(core, from, to, limit)
-  const end = ({ commit }: Manifest) => ({ version: commit.version, stateRoot: commit.stateRoot })
-  return { a: end(from), b: end(to), ...difference }
+  return await core.read(a, ({ manifest: from }) =>
+    core.read(b, async ({ manifest: to }) => {
+      const difference = await diffStates(core, from, to, limit)
+      return { a: endOf(from), b: endOf(to), ...difference }
+    }),
+  )
 }
+
+const endOf = ({ commit: { version, stateRoot } }: Manifest): DiffResult['a'] => ({
+  version,
+  stateRoot,
+})
 
 type Difference = Omit<DiffResult, 'a' | 'b'>
 type Change = DiffResult['changes'][number]

@@ -12,7 +12,7 @@ import { indexOf } from './lifecycle.ts'
 import { createWriterPin, holdState, type WriterPin } from './pins.ts'
 import { runSearch } from './search-run.ts'
 import { type NewSegment, SegmentBuilder } from './segment-builder.ts'
-import { payloadObject, vectorSpecOf } from './view.ts'
+import { payloadObject, type View, vectorSpecOf } from './view.ts'
 
 export type IndexStatus = Awaited<ReturnType<Collection['indexStatus']>>[number]
 type BuildOptions = NonNullable<Parameters<Collection['buildIndex']>[0]>
@@ -34,14 +34,14 @@ export async function buildIndexes(
   }
   const index = indexOf(options.index, head.state.index)
   const other = JSON.stringify(index) !== JSON.stringify(head.state.index)
-  const todo = new Set<number>()
+  const pending = new Set<number>()
   for (const entry of head.state.segments) {
     const wanted = index.type === 'hnsw' && entry.rows >= limits.graphRowsMin
     const has = await core.reader(entry).hasGraph()
-    if (options.again === true || wanted !== has || (wanted && other)) todo.add(entry.key)
+    if (options.again === true || wanted !== has || (wanted && other)) pending.add(entry.key)
   }
-  if (todo.size === 0 && !other) return { segments: 0, elapsedMs: 0 }
-  const details = { index, segments: todo.size }
+  if (pending.size === 0 && !other) return { segments: 0, elapsedMs: 0 }
+  const details = { index, segments: pending.size }
   await runAct(
     environment,
     { act: 'index.build', collection: core.name, parent: head, details },
@@ -49,7 +49,7 @@ export async function buildIndexes(
       const pin = createWriterPin(environment)
       try {
         await holdState(pin, core.manifests, head)
-        const segments = await rebuilt(core, head, { index, todo, pin, options })
+        const segments = await rebuilt(core, head, { index, pending, pin, options })
         const manifest = await commitManifest(environment, {
           manifests: core.manifests,
           name: core.name,
@@ -71,12 +71,12 @@ export async function buildIndexes(
       }
     },
   )
-  return { segments: todo.size, elapsedMs: environment.clock.nowMs() - startedMs }
+  return { segments: pending.size, elapsedMs: environment.clock.nowMs() - startedMs }
 }
 
 interface Rebuild {
   readonly index: IndexParameters
-  readonly todo: ReadonlySet<number>
+  readonly pending: ReadonlySet<number>
   readonly pin: WriterPin
   readonly options: BuildOptions
 }
@@ -90,7 +90,7 @@ async function rebuilt(
   let done = 0
   for (const entry of head.state.segments) {
     work.options.signal?.throwIfAborted()
-    if (!work.todo.has(entry.key)) {
+    if (!work.pending.has(entry.key)) {
       segments.push(entry)
       continue
     }
@@ -158,12 +158,19 @@ export async function measureRecall(
 ): Promise<{ recall: number; k: number; ef: number; samples: number }> {
   const k = options.k ?? 10
   const ef = options.ef ?? Math.max(DEFAULT_EF, 2 * k)
-  const view = await core.view()
+  const wanted = Math.max(1, options.samples ?? SAMPLES)
+  return await core.read(undefined, (view) => recallOf(core, view, { k, ef, wanted }))
+}
+
+async function recallOf(
+  core: CollectionCore,
+  view: View,
+  { k, ef, wanted }: { readonly k: number; readonly ef: number; readonly wanted: number },
+): Promise<{ recall: number; k: number; ef: number; samples: number }> {
   const spec = vectorSpecOf(view.manifest.state.schema)
   if (spec === undefined) {
     throw new AkidbError('USAGE', `collection "${core.name}" holds no vectors to measure`)
   }
-  const wanted = Math.max(1, options.samples ?? SAMPLES)
   const total = view.segments.reduce((sum, segment) => sum + segment.live, 0)
   const step = Math.max(1, Math.floor(total / wanted))
   let [seen, samples, found, possible] = [0, 0, 0, 0]

@@ -12,8 +12,10 @@ import { liveCount, vectorSpecOf } from './view.ts'
  */
 export async function collectionInfo(core: CollectionCore, asOf?: string): Promise<CollectionInfo> {
   const manifest = asOf === undefined ? await core.head() : await resolveState(core, asOf)
-  const view = await readable(core, () => core.view(asOf))
-  const { commit, state } = view?.manifest ?? manifest
+  const seen = await readable(core, () =>
+    core.read(asOf, async (view) => ({ manifest: view.manifest, count: liveCount(view) })),
+  )
+  const { commit, state } = seen?.manifest ?? manifest
   const spec = vectorSpecOf(state.schema)
   const sources = (await readable(core, () => allSources(core.environment.store, state))) ?? []
   const segments = []
@@ -23,7 +25,7 @@ export async function collectionInfo(core: CollectionCore, asOf?: string): Promi
     collection: core.name,
     dimension: spec?.dimension ?? null,
     metric: spec?.metric ?? null,
-    count: view === undefined ? manifestCount(manifest) : liveCount(view),
+    count: seen?.count ?? manifestCount(manifest),
     manifestVersion: commit.version,
     stateRoot: commit.stateRoot,
     segments,

@@ -58,7 +58,9 @@ export class ManifestStore {
 
   /** Whether a version is there now. */
   async has(version: number): Promise<boolean> {
-    return (await this.#store.head(manifestKeyIn(this.#folder, version))) !== undefined
+    const there = (await this.#store.head(manifestKeyIn(this.#folder, version))) !== undefined
+    if (!there && this.#cached?.commit.version === version) this.#cached = undefined
+    return there
   }
 
   /** 0 where there is none. */

@@ -2,10 +2,10 @@ import { limits } from '../core/limits.ts'
 import { type Check, list, object, ShapeError, text, whole } from '../core/shape.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import { blobKey } from '../format/blob.ts'
+import { closureOf } from '../format/closure.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
-import { closureOf } from './closure.ts'
 import { type Environment, randomHex } from './environment.ts'
 import type { ManifestStore } from './manifest-store.ts'
 
@@ -96,29 +96,62 @@ const lapsed = (digest: string): AkidbError =>
     details: { digest },
   })
 
+/** The pin of one state that is read. */
+export interface StatePin {
+  /** Whether it is time to renew it, long before it lapses. */
+  isOld(): boolean
+  /** @throws CONFLICT where it had lapsed and a collection of garbage took the state */
+  renew(): Promise<void>
+  /** Never throws: what stays lapses by itself. */
+  release(): Promise<void>
+}
+
 /**
- * Pins a state for a reader: it tests that the state is there after it has pinned it.
+ * Pins a state for a reader: it tests that the state is there after it has pinned it. The head is
+ * never waited for: a collection of garbage that runs spares what it found named in its second
+ * look, and whoever committed later waited for its end.
  *
- * @returns how to let go of it; undefined where gc takes it or took it, since something newer is
- *   there
+ * @param wait for a collection of garbage that has condemned a part of an older state; without, it
+ *   is given up at once
+ * @returns undefined where gc takes it or took it
+ * @throws LOCKED where that collection goes on for too long
  */
 export async function pinManifest(
   environment: Environment,
   manifests: ManifestStore,
   manifest: Manifest,
-): Promise<(() => Promise<void>) | undefined> {
+  { wait }: { readonly wait: boolean },
+): Promise<StatePin | undefined> {
   const id = randomHex(environment, 8)
-  const { store } = environment
+  const { store, clock } = environment
   const blobs = [...closureOf(manifest).keys()]
-  await putPin(store, { id, blobs, manifests: [manifest.digest] })
-  const unpin = async (): Promise<void> => void (await store.delete(pinKey(id)))
-  const { version } = manifest.commit
-  // Who can read something newer does not wait.
-  const isOld = async (): Promise<boolean> => (await manifests.newestVersion()) !== version
-  const ended = await waitForCollections(environment, [...blobs, manifest.digest], isOld)
-  if (ended && (await manifests.has(version))) return unpin
-  await unpin()
-  return undefined
+  const { version, name } = manifest.commit
+  let renewedMs = 0
+  const save = async (): Promise<void> => {
+    renewedMs = clock.nowMs()
+    await putPin(store, { id, blobs, manifests: [manifest.digest] })
+  }
+  const release = async (): Promise<void> => {
+    await store.delete(pinKey(id)).catch(() => false)
+  }
+  const isThere = async (mayWait: boolean): Promise<boolean> => {
+    if ((await manifests.newestVersion()) === version) return true
+    const named = [...blobs, manifest.digest]
+    return (await waitForCollections(environment, named, mayWait)) && (await manifests.has(version))
+  }
+  await save()
+  if (!(await isThere(wait))) {
+    await release()
+    return undefined
+  }
+  return {
+    isOld: () => clock.nowMs() - renewedMs > RENEW_MS,
+    renew: async () => {
+      await save()
+      if (!(await isThere(true))) throw removed(name, version)
+    },
+    release,
+  }
 }
 
 /**
@@ -133,11 +166,13 @@ export async function holdState(
 ): Promise<void> {
   await pin.add([...closureOf(manifest).keys()])
   if (await manifests.has(manifest.commit.version)) return
-  const { name, version } = manifest.commit
-  throw new AkidbError('CONFLICT', `version ${version} of "${name}" was removed by akidb gc`, {
+  throw removed(manifest.commit.name, manifest.commit.version)
+}
+
+const removed = (name: string, version: number): AkidbError =>
+  new AkidbError('CONFLICT', `version ${version} of "${name}" was removed by akidb gc`, {
     hint: 'Run the command again.',
   })
-}
 
 const pinKey = (id: string): string => `pins/${id}.json`
 
@@ -150,19 +185,19 @@ async function putPin(store: ObjectStore, pin: Omit<PinFile, 'renewedMs'>): Prom
  * Waits until no running collection has condemned one of these blobs. A record whose collector is
  * dead (its lock is free) takes no more blobs, so it need not be waited for.
  *
- * @returns false where `giveUp` said so before
+ * @returns false where one has, and `mayWait` is not
  */
 async function waitForCollections(
   environment: Environment,
   digests: readonly string[],
-  giveUp: () => Promise<boolean> = async () => false,
+  mayWait = true,
 ): Promise<boolean> {
   const wanted = new Set(digests)
   const deadline = environment.clock.nowMs() + Math.max(environment.lockWaitMs, limits.lockWaitMs)
   for (;;) {
     const running = await condemnedByRunning(environment, wanted)
     if (!running) return true
-    if (await giveUp()) return false
+    if (!mayWait) return false
     if (environment.clock.nowMs() > deadline) {
       throw new AkidbError('LOCKED', 'a garbage collection holds a blob that this command needs', {
         hint: 'Try again when akidb gc has ended.',

@@ -103,11 +103,14 @@ export async function* scanRecords(
     readonly rowsOf: (segment: number) => Promise<Iterable<number>>
     readonly logMatches: (record: StoredRecord) => boolean
     readonly signal?: AbortSignal | undefined
+    /** Called before each record of a segment: keeps the state held however long it takes. */
+    readonly onRow: () => Promise<void> | undefined
   },
 ): AsyncIterable<StoredRecord> {
   for (let segment = 0; segment < view.segments.length; segment++) {
     for (const row of await options.rowsOf(segment)) {
       options.signal?.throwIfAborted()
+      await options.onRow()
       yield await recordAt(core, view, { segment, row }, options.parts)
     }
   }

@@ -1,7 +1,7 @@
 import { isSha256Hex } from '../core/digest.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
-import type { CollectionCore } from './collection-core.ts'
+import type { CollectionStates } from './collection-states.ts'
 import { LABEL } from './label.ts'
 import { readSnapshot } from './snapshots.ts'
 
@@ -13,7 +13,7 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/
  *
  * @throws NOT_FOUND, also where gc removed it, and says so; USAGE for a word of no such form
  */
-export async function resolveState(core: CollectionCore, asOf: string): Promise<Manifest> {
+export async function resolveState(core: CollectionStates, asOf: string): Promise<Manifest> {
   if (isSha256Hex(asOf)) return await byRoot(core, asOf)
   if (/^\d+$/.test(asOf)) return await byVersion(core, Number(asOf))
   if (TIME.test(asOf)) return await byTime(core, asOf)
@@ -23,7 +23,7 @@ export async function resolveState(core: CollectionCore, asOf: string): Promise<
   })
 }
 
-async function byVersion(core: CollectionCore, version: number): Promise<Manifest> {
+async function byVersion(core: CollectionStates, version: number): Promise<Manifest> {
   const manifest = Number.isSafeInteger(version) ? await core.manifests.find(version) : undefined
   if (manifest !== undefined) return manifest
   const newest = await core.manifests.newestVersion()
@@ -36,14 +36,14 @@ async function byVersion(core: CollectionCore, version: number): Promise<Manifes
   )
 }
 
-async function byRoot(core: CollectionCore, root: string): Promise<Manifest> {
+async function byRoot(core: CollectionStates, root: string): Promise<Manifest> {
   for await (const manifest of core.manifests.history()) {
     if (manifest.commit.stateRoot === root) return manifest
   }
   throw notFound(core.name, `state ${root}`, 'akidb log shows the states that are kept.')
 }
 
-async function byTime(core: CollectionCore, time: string): Promise<Manifest> {
+async function byTime(core: CollectionStates, time: string): Promise<Manifest> {
   const at = Date.parse(time)
   if (Number.isNaN(at)) throw new AkidbError('USAGE', `"${time}" is no time`)
   let newer: number | undefined
@@ -62,7 +62,7 @@ async function byTime(core: CollectionCore, time: string): Promise<Manifest> {
   throw notFound(core.name, `state of ${time}`, hint)
 }
 
-async function byLabel(core: CollectionCore, label: string): Promise<Manifest> {
+async function byLabel(core: CollectionStates, label: string): Promise<Manifest> {
   const snapshot = await readSnapshot(core, label)
   if (snapshot === undefined) {
     throw notFound(core.name, `snapshot "${label}"`, 'akidb snapshot list shows them.')

@@ -1,12 +1,12 @@
 import { limits } from '../core/limits.ts'
 import { AkidbError, DimensionMismatchError } from '../errors/errors.ts'
-import { type Filter, parseFilter } from '../search/filter.ts'
+import { parseFilter } from '../search/filter.ts'
 import { type RankedHit, reciprocalRank, weightedLinear } from '../search/fusion.ts'
 import type { Hit, SearchPlan, SearchRequest, SearchResult } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { getRecord } from './records.ts'
 import { searchByText } from './search-text.ts'
-import { type RankedRecord, searchByVector } from './search-vector.ts'
+import { type CheckedSearch, type RankedRecord, searchByVector } from './search-vector.ts'
 import { type View, vectorSpecOf } from './view.ts'
 
 export const DEFAULT_K = 10
@@ -14,15 +14,6 @@ export const DEFAULT_K = 10
 export const DEFAULT_EF = 128
 /** Hits of each part of a hybrid search, in multiples of k. */
 const HYBRID_DEPTH = 5
-
-/** Everything a search has been checked to be. */
-export interface CheckedSearch {
-  readonly k: number
-  readonly ef: number
-  readonly exact: boolean
-  readonly filter: Filter | undefined
-  readonly signal: AbortSignal | undefined
-}
 
 /**
  * Searches one state by vector, by the vector of a record, by words, or by vector and words.
@@ -35,7 +26,15 @@ export async function runSearch(
   request: SearchRequest,
 ): Promise<SearchResult> {
   const search = checkSearch(request)
-  const view = await core.view(request.asOf)
+  return await core.read(request.asOf, (view) => searchView(core, view, request, search))
+}
+
+async function searchView(
+  core: CollectionCore,
+  view: View,
+  request: SearchRequest,
+  search: CheckedSearch,
+): Promise<SearchResult> {
   const vector = await queryVector(core, view, request)
   const { text } = request
   let found: { hits: readonly RankedRecord[]; plan: SearchPlan }

@@ -5,9 +5,9 @@ import type { Manifest } from '../format/manifest.ts'
 import { getBounded } from '../storage/bounded-get.ts'
 import { runAct } from './acts.ts'
 import type { SnapshotInfo } from './api.ts'
-import type { CollectionCore } from './collection-core.ts'
+import type { CollectionStates } from './collection-states.ts'
 import { LABEL } from './label.ts'
-import { pinManifest } from './pins.ts'
+import { pinManifest, type StatePin } from './pins.ts'
 
 const snapshotPrefix = (name: string): string => `collections/${name}/snapshots/`
 const snapshotKey = (name: string, label: string): string => `${snapshotPrefix(name)}${label}.json`
@@ -20,13 +20,13 @@ const shape = object({
 })
 
 /** Pins the head under a label. @throws EXISTS, USAGE for a label of another form */
-export async function createSnapshot(core: CollectionCore, label: string): Promise<SnapshotInfo> {
+export async function createSnapshot(core: CollectionStates, label: string): Promise<SnapshotInfo> {
   if (!LABEL.test(label)) {
     throw new AkidbError('USAGE', `"${label}" is no label`, {
       hint: 'A letter or _, then at most 62 letters, digits, ".", "_" or "-".',
     })
   }
-  const { head, unpin } = await pinnedHead(core)
+  const { head, pin } = await pinnedHead(core)
   const info: SnapshotInfo = {
     label,
     stateRoot: head.commit.stateRoot,
@@ -44,17 +44,16 @@ export async function createSnapshot(core: CollectionCore, label: string): Promi
     }
     return { result: info, outcome: { label, stateRoot: info.stateRoot } }
   })
-  return await created.finally(() => unpin().catch(() => undefined))
+  return await created.finally(() => pin.release())
 }
 
 /** The head, held until a snapshot names it: a newer commit would let gc take it before. */
-async function pinnedHead(
-  core: CollectionCore,
-): Promise<{ head: Manifest; unpin: () => Promise<void> }> {
+async function pinnedHead(core: CollectionStates): Promise<{ head: Manifest; pin: StatePin }> {
   for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
     const head = await core.head()
-    const unpin = await pinManifest(core.environment, core.manifests, head)
-    if (unpin !== undefined) return { head, unpin }
+    const options = { wait: false }
+    const pin = await pinManifest(core.environment, core.manifests, head, options)
+    if (pin !== undefined) return { head, pin }
   }
   throw new AkidbError('CONFLICT', `"${core.name}" is changing too fast for a snapshot`, {
     hint: 'Run the command again.',
@@ -62,7 +61,7 @@ async function pinnedHead(
 }
 
 /** By label, bytewise. */
-export async function listSnapshots(core: CollectionCore): Promise<SnapshotInfo[]> {
+export async function listSnapshots(core: CollectionStates): Promise<SnapshotInfo[]> {
   const found: SnapshotInfo[] = []
   for await (const info of core.environment.store.list(snapshotPrefix(core.name))) {
     const label = info.key.slice(snapshotPrefix(core.name).length, -'.json'.length)
@@ -73,7 +72,7 @@ export async function listSnapshots(core: CollectionCore): Promise<SnapshotInfo[
 }
 
 export async function readSnapshot(
-  core: CollectionCore,
+  core: CollectionStates,
   label: string,
 ): Promise<SnapshotInfo | undefined> {
   const key = snapshotKey(core.name, label)
@@ -93,7 +92,7 @@ export async function readSnapshot(
 }
 
 /** @throws NOT_FOUND */
-export async function dropSnapshot(core: CollectionCore, label: string): Promise<void> {
+export async function dropSnapshot(core: CollectionStates, label: string): Promise<void> {
   const snapshot = LABEL.test(label) ? await readSnapshot(core, label) : undefined
   if (snapshot === undefined) {
     throw new AkidbError('NOT_FOUND', `"${core.name}" has no snapshot "${label}"`, {

@@ -228,7 +228,8 @@ export class OpenedStore implements Store {
 
   async gc(options: { keepMs?: number; dryRun?: boolean } = {}): Promise<GcResult> {
     if (options.dryRun !== true) this.#checkWritable()
-    return collectGarbage(this.environment, options)
+    for (const core of this.#cores.values()) await core.unpinIdle()
+    return await collectGarbage(this.environment, options)
   }
 
   upgrade(

@@ -111,7 +111,7 @@ it('says of a time whose commit is gone that it is gone, and tells of no older o
   const docs = machine.start().core('docs')
   expect(await idsOf(docs, times[1])).toEqual(['a0', 'a1', 'a2', 'a3'])
   expect(await idsOf(docs, times[4])).toEqual(LIVE)
-  await expect(docs.view(times[2])).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  await expect(docs.hold(times[2])).rejects.toMatchObject({ code: 'NOT_FOUND' })
 })
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

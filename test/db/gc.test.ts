@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { beginAct } from '../../src/db/acts.ts'
 import { writeBlob } from '../../src/db/blob-store.ts'
-import { closureOf } from '../../src/db/closure.ts'
 import { deleteRecords } from '../../src/db/delete.ts'
 import type { Environment } from '../../src/db/environment.ts'
 import { collectGarbage, GC_KEEP_MS } from '../../src/db/gc.ts'
@@ -14,6 +13,7 @@ import { replayFolder } from '../../src/db/replays.ts'
 import { createSnapshot, dropSnapshot } from '../../src/db/snapshots.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
 import { blobKey, section } from '../../src/format/blob.ts'
+import { closureOf } from '../../src/format/closure.ts'
 import type { BlobRef, Manifest } from '../../src/format/manifest.ts'
 import { blobsIn, DAY_MS, expectWhole, LIVE, versionsOf, withHistory } from '../support/history.ts'
 import { contentsOf, createTestMachine, type TestMachine } from '../support/memory-environment.ts'
@@ -44,7 +44,7 @@ describe('what stays', () => {
     )
     const bytes = gone.reduce((sum, [, body]) => sum + body.byteLength, 0)
     expect(result).toEqual({ manifests: 4, blobs: 3, bytes, kept: 1 })
-    await expect(core('docs').view('3')).rejects.toMatchObject({
+    await expect(core('docs').hold('3')).rejects.toMatchObject({
       code: 'NOT_FOUND',
       hint: expect.stringContaining('gc'),
     })
@@ -102,7 +102,8 @@ describe('what stays', () => {
     const { environment, core } = machine.start()
     await ingestRows(core('docs'), testRows('a', 3))
     const head = await core('docs').head()
-    const unpin = await pinManifest(environment, core('docs').manifests, head)
+    const options = { wait: false }
+    const pin = await pinManifest(environment, core('docs').manifests, head, options)
     await deleteRecords(core('docs'), { ids: ['a0', 'a1', 'a2'] })
     await collectGarbage(environment, { keepMs: 0 })
     expect(await versionsOf(core('docs'))).toContain(head.commit.version)
@@ -111,7 +112,7 @@ describe('what stays', () => {
     await collectGarbage(environment, { keepMs: 0 })
     expect(await versionsOf(core('docs'))).toEqual([head.commit.version + 1])
     expect([...(await contentsOf(machine.store)).keys()].join()).not.toContain('pins/')
-    await unpin?.()
+    await pin?.release()
   })
 
   it('keeps the blobs that a writer has pinned, and no longer', async () => {

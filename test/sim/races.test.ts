@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
+import type { CollectionCore } from '../../src/db/collection-core.ts'
 import { deleteRecords } from '../../src/db/delete.ts'
 import { collectGarbage } from '../../src/db/gc.ts'
 import { revertTo } from '../../src/db/history.ts'
@@ -73,7 +74,7 @@ it('keeps a row of the log when the segment with its older row is gone', async (
   await deleteRecords(core, { ids: ['a1'] })
   process.kill()
   const reader = machine.start().core('docs')
-  const view = await reader.view()
+  const { view } = await reader.hold()
   expect(view.log?.get('a0')).toBeDefined()
   expect(await idsOf(reader)).toEqual(['a0'])
 })
@@ -159,4 +160,30 @@ it('reads the newer state when gc takes the head before it is pinned', async () 
   const reader = machine.start({ hook: race.hook })
   race.arm()
   expect(await idsOf(reader.core('docs'))).toEqual(['a0', 'a1'])
+})
+
+it('reads every row while a write to the log and another read come in between', async () => {
+  const machine = createTestMachine()
+  const other = machine.start()
+  await ingestRows(other.core('docs'), testRows('a', 1))
+  const race = once('delete', /^pins\//, async () => {
+    await write('a0', core)
+    await write('b', core)
+    await idsOf(core)
+  })
+  const process: TestProcess = machine.start({ owner: () => owner, hook: race.hook })
+  const core = process.core('docs')
+  const owner = await LogOwner.start(process.environment, { timer: false })
+  const write = async (id: string, docs: CollectionCore): Promise<void> => {
+    const row = { id, vector: Float32Array.of(1, 2, 3, 4), payload: new Map() }
+    await (await owner.log(docs, await docs.head())).write([{ kind: 'upsert', row }])
+  }
+  await write('a0', core)
+  await owner.fold()
+  await idsOf(core)
+  // The next read lets go of the head before, and stands still just then.
+  await ingestRows(other.core('docs'), testRows('c', 1))
+  race.arm()
+  expect(await idsOf(core)).toEqual(['a0', 'c0'])
+  expect(await idsOf(core)).toEqual(['a0', 'b', 'c0'])
 })

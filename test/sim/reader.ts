@@ -3,7 +3,7 @@ import { collectGarbage } from '../../src/db/gc.ts'
 import { payloadObject, type View } from '../../src/db/view.ts'
 import { hasCode } from '../../src/errors/errors.ts'
 import { type Content, Violation } from './history.ts'
-import { contentOf, expectContent } from './observer.ts'
+import { expectContent } from './observer.ts'
 import type { SimProcess } from './sim-process.ts'
 import { IDS, isAllowed, type Role, type Site } from './site.ts'
 
@@ -31,10 +31,10 @@ export async function readOnce(site: Site, process: SimProcess): Promise<void> {
   const startMs = clock.nowMs()
   const startStep = site.scheduler.steps
   try {
-    const view = await process.core.view()
-    await clock.sleep(site.dice.below(60))
-    const content = await contentOfView(view)
-    const { version } = view.manifest.commit
+    const { content, version } = await process.core.read(undefined, async (view) => {
+      await clock.sleep(site.dice.below(60))
+      return { content: await contentOfView(view), version: view.manifest.commit.version }
+    })
     const show = JSON.stringify([...content])
     site.scheduler.note(`${process.name} read version ${version} from step ${startStep}: ${show}`)
     site.history.checkRead(process.name, IDS, content, startStep)
@@ -49,17 +49,27 @@ export async function readOnce(site: Site, process: SimProcess): Promise<void> {
   }
 }
 
-/** A state of a number is always the same. */
+/** A state of a number is always the same, and there until its reader is done. */
 async function readOld(site: Site, process: SimProcess): Promise<void> {
   const { commits, newest } = site.observer
+  const { clock } = process.environment
   const version = 1 + site.dice.below(newest)
+  const startMs = clock.nowMs()
+  let holding = false
   try {
-    const content = await contentOf(process.core, String(version))
+    const content = await process.core.read(String(version), async (view) => {
+      holding = true
+      await clock.sleep(site.dice.below(60))
+      return await contentOfView(view)
+    })
     const expected = commits.get(version)?.content ?? new Map()
     expectContent(`version ${version}, read by ${process.name},`, content, expected)
   } catch (error) {
-    // Older states are not pinned by reading them.
-    if (site.gcRuns === 0 || !hasCode(error, 'NOT_FOUND', 'INTEGRITY')) throw error
+    const lapsed = clock.nowMs() - startMs >= limits.pinLifeMs
+    const unpinned = lapsed || site.sickDisk
+    if (site.gcRuns === 0) throw error
+    if (hasCode(error, 'NOT_FOUND') && (!holding || unpinned)) return
+    if (!(unpinned && hasCode(error, 'INTEGRITY')) && !hasCode(error, 'LOCKED')) throw error
   }
 }
 

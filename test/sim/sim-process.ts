@@ -111,8 +111,17 @@ export function startSimProcess(
 
 /** A process that no scheduler holds up and nobody kills: what the checks look through. */
 export function startObserver(machine: TestMachine, name: string): SimProcess {
-  const { environment, core, kill } = startProcess(machine, { name }, name)
-  return { name, environment, core: core(COLLECTION), owner: undefined, kill }
+  const { environment, kill } = startProcess(machine, { name }, name)
+  // It reads without pins, which would change what garbage is.
+  const core: CollectionCore = new CollectionCore({
+    environment: { ...environment, mode: 'read' },
+    name: COLLECTION,
+    log: logSource(
+      () => core,
+      () => undefined,
+    ),
+  })
+  return { name, environment, core, owner: undefined, kill }
 }
 
 function steppingLocks(

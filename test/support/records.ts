@@ -41,18 +41,20 @@ export async function ingestRows(
  * they occur.
  */
 export async function recordsOf(core: CollectionCore, asOf?: string): Promise<[string, string][]> {
-  const view = await core.view(asOf)
-  const found: [string, string][] = []
-  for (const { reader, alive } of view.segments) {
-    const ids = await reader.ids()
-    for (const row of alive) {
-      const payload = payloadObject(await reader.payload(row))
-      found.push([ids.id(row), JSON.stringify([...payload])])
+  const found = await core.read(asOf, async (view) => {
+    const records: [string, string][] = []
+    for (const { reader, alive } of view.segments) {
+      const ids = await reader.ids()
+      for (const row of alive) {
+        const payload = payloadObject(await reader.payload(row))
+        records.push([ids.id(row), JSON.stringify([...payload])])
+      }
     }
-  }
-  for (const { id, payload } of view.log?.rows() ?? []) {
-    found.push([id, JSON.stringify([...payload])])
-  }
+    for (const { id, payload } of view.log?.rows() ?? []) {
+      records.push([id, JSON.stringify([...payload])])
+    }
+    return records
+  })
   return found.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
 }
 
