@@ -1,35 +1,68 @@
 /** The library: everything that the command line and the server use of the engine. */
+export type { AuditEntry } from './audit/entry.ts'
+export type { AuditProblem } from './audit/problems.ts'
+export type { AuditVerification } from './audit/verify.ts'
 export type * from './db/api.ts'
 export {
+  type AuditCheckpointResult,
+  type AuditLogRequest,
+  type AuditProofResult,
+  type AuditVerifyRequest,
   auditCheckpoint,
   auditEntries,
   auditProve,
-  auditSearch,
   verifyAudit,
 } from './db/audit-ops.ts'
-export { runBench } from './db/bench.ts'
-export { doctor } from './db/doctor.ts'
-export { initStore } from './db/init.ts'
+export { auditSearch, type QueryPolicy, type SearchToAudit } from './db/audit-search.ts'
+export { type BenchRequest, type BenchResult, runBench } from './db/bench.ts'
+export { type DoctorResult, doctor } from './db/doctor.ts'
+export { type InitRequest, type InitResult, initStore } from './db/init.ts'
 export {
+  type BackupKeysRequest,
+  type BackupKeysResult,
   backupKeys,
   exportKey,
+  type GenerateKeyRequest,
   generateKey,
+  type ImportKeysRequest,
   importKeys,
+  type KeyEntry,
+  type KeyList,
   listKeys,
+  type PublicKeyText,
   readPublicKey,
+  type TrustKeyRequest,
   trustKey,
 } from './db/key-ops.ts'
-export { adoptStore } from './db/place.ts'
-export { openQueries } from './db/query-file.ts'
-export { openStore } from './db/store.ts'
-export { akidbVersion, versionInfo } from './db/version.ts'
+export { type AdoptRequest, type AdoptResult, adoptStore } from './db/place.ts'
+export {
+  openQueries,
+  type QueryFile,
+  type QueryRow,
+  type QuerySource,
+} from './db/query-file.ts'
+export type { RepairResult } from './db/repair.ts'
+export { type OpenedStore, openStore } from './db/store.ts'
+export type { AskPassphrase, PassphraseQuestion, StoreRequest } from './db/store-request.ts'
+export { akidbVersion, type VersionInfo, versionInfo } from './db/version.ts'
 export { AkidbError } from './errors/errors.ts'
 export { type ErrorCode, EXIT_CODES } from './errors/exit-codes.ts'
 export {
+  type BundleCheckRequest,
+  type BundleInput,
+  type BundleInspectResult,
+  type BundleVerifyResult,
   checkBundle as verifyBundle,
   describeBundle as inspectBundle,
+  type ExportRequest,
   exportCollections as exportBundle,
+  type ImportRequest,
   importCollections as importBundle,
+  type NamedSigner,
+  type ReplayedBundle,
+  type ReplayRequest,
   replayCollections as replayBundle,
 } from './transfer/bundles.ts'
-export { repairFrom } from './transfer/repair.ts'
+export type { BundleOutput, ExportResult } from './transfer/export.ts'
+export type { ImportResult } from './transfer/import.ts'
+export { type RepairFromOptions, repairFrom } from './transfer/repair.ts'

@@ -18,6 +18,10 @@ describe('layers', () => {
     expectNone(sources.flatMap(rules.upwardImports))
   })
 
+  it('import in no circle, not even for types', () => {
+    expectNone(rules.importCircles(sources))
+  })
+
   it('of bytes and numbers do no I/O and ask no clock', () => {
     expectNone(
       sources
@@ -102,6 +106,24 @@ describe('the rules themselves', () => {
     const text =
       "import { x } from '../trust/signer.ts'\nimport { y } from '../ann/vector-index.ts'"
     expect(rules.upwardImports(sample('src/transfer/export.ts', text))).toEqual([])
+  })
+
+  it('catch circles of imports: of types, at run time, re-exports, and of one file alone', () => {
+    const files = [
+      sample('src/db/a.ts', "import type { B } from './b.ts'"),
+      sample('src/db/b.ts', "export * from './c.ts'\nexport type D = import('./d.ts').D"),
+      sample('src/db/c.ts', "const later = () => import('./a.ts')"),
+      sample('src/db/d.ts', "import './b.ts'\nimport './e.ts'"),
+      sample('src/db/e.ts', "import { e } from './e.ts'\nimport fs from 'node:fs'"),
+      sample('src/db/f.ts', "import './a.ts'\nimport '../core/g.ts'"),
+      sample('src/core/g.ts', ''),
+    ]
+    expect(rules.importCircles(files)).toEqual([
+      'src/db/a.ts -> src/db/b.ts -> src/db/c.ts -> src/db/a.ts',
+      'src/db/b.ts -> src/db/d.ts -> src/db/b.ts',
+      'src/db/e.ts -> src/db/e.ts',
+    ])
+    expect(rules.importCircles(files.filter(({ path }) => !/[bde]\.ts$/.test(path)))).toEqual([])
   })
 
   it('catch files, clocks and randomness in a pure layer', () => {

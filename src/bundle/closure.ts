@@ -1,15 +1,7 @@
 import { AkidbError } from '../errors/errors.ts'
+import { blobRefsOf } from '../format/closure.ts'
 import type { BlobRef, CollectionState } from '../format/manifest.ts'
 import { type BlobRecord, encodeRecord } from './records.ts'
-
-/** Every blob that a state names, some of them perhaps more than once. */
-export function* blobsOfState(state: CollectionState): Generator<BlobRef> {
-  for (const segment of state.segments) {
-    yield* segment.blobs
-    if (segment.tombstones !== undefined) yield segment.tombstones
-  }
-  if (state.sourcesBlob !== undefined) yield state.sourcesBlob
-}
 
 /** Gathers what states name and compares it with the records of a bundle: neither may have more. */
 export class Closure {
@@ -17,7 +9,7 @@ export class Closure {
 
   /** @throws INTEGRITY where two references with one digest differ */
   add(state: CollectionState): void {
-    for (const ref of blobsOfState(state)) {
+    for (const ref of blobRefsOf(state)) {
       const line = lineOf(ref)
       const before = this.#lines.get(ref.digest)
       if (before === undefined) this.#lines.set(ref.digest, line)

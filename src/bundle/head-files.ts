@@ -1,7 +1,21 @@
 import { limits } from '../core/limits.ts'
 import { ShapeError } from '../core/shape.ts'
 import { INVENTORY_NAME, pageName, stateName, VERIFY_NAME } from './bundle-format.ts'
-import type { BundleHead, HeadFile } from './head.ts'
+
+/** One member between the proof and the blobs, with its size and SHA-256. */
+export interface HeadFile {
+  readonly path: string
+  readonly bytes: number
+  readonly sha256: string
+}
+
+/** What says which files a head must have. */
+interface HeadContents {
+  readonly files: readonly HeadFile[]
+  readonly collections: readonly { readonly stateRoot: string }[]
+  /** `blobs`: of the complete set. */
+  readonly totals: { readonly blobs: number }
+}
 
 /** Kinds of files in the order in which they stand, each with its names and its limit. */
 const KINDS = [
@@ -29,7 +43,7 @@ export const headFileKind = (file: HeadFile): HeadFileKind =>
  *
  * @throws ShapeError saying what is wrong
  */
-export function checkHeadFiles(head: BundleHead): void {
+export function checkHeadFiles(head: HeadContents): void {
   let before: HeadFile | undefined
   for (const file of head.files) {
     const kind = KINDS[rankOf(file.path)]

@@ -3,14 +3,7 @@ import { list, literal, object, optional, ShapeError, text, whole } from '../cor
 import { AkidbError } from '../errors/errors.ts'
 import type { AuditPosition } from '../format/manifest.ts'
 import { BUNDLE_FORMAT, KNOWN_BUNDLE_REQUIRES } from './bundle-format.ts'
-import { checkHeadFiles } from './head-files.ts'
-
-/** One member between the proof and the blobs, with its size and SHA-256. */
-export interface HeadFile {
-  readonly path: string
-  readonly bytes: number
-  readonly sha256: string
-}
+import { checkHeadFiles, type HeadFile } from './head-files.ts'
 
 /** One exported collection. */
 export interface HeadCollection {

@@ -1,5 +1,5 @@
+import { blobRefsOf } from '../format/closure.ts'
 import type { CollectionState } from '../format/manifest.ts'
-import { blobsOfState } from './closure.ts'
 import type { HeadCollection } from './head.ts'
 
 /** One exported collection, for the inventory. */
@@ -24,7 +24,7 @@ export function encodeInventory(
 ): Uint8Array {
   const subjects = new Map<string, string>()
   for (const { state } of collections) {
-    for (const ref of blobsOfState(state)) subjects.set(ref.digest, ref.role)
+    for (const ref of blobRefsOf(state)) subjects.set(ref.digest, ref.role)
   }
   const statement = {
     _type: 'https://in-toto.io/Statement/v1',

@@ -2,7 +2,7 @@ import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { chunkLayout } from '../format/chunks.ts'
 import type { BlobRef } from '../format/manifest.ts'
-import type { HeadFile } from './head.ts'
+import type { HeadFile } from './head-files.ts'
 import type { BlobRecord } from './records.ts'
 import { BLOCK_BYTES, END_MARKER, paddingBytes } from './tar-header.ts'
 

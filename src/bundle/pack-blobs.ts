@@ -4,9 +4,17 @@ import { checkChunkList } from '../format/blob.ts'
 import { chunkLayout } from '../format/chunks.ts'
 import type { BlobRef } from '../format/manifest.ts'
 import type { Member } from './members.ts'
-import type { PackBlob } from './pack.ts'
 import type { PackOutput } from './pack-output.ts'
 import type { ProgressSteps } from './progress.ts'
+
+/** A blob of the complete set. */
+export interface PackBlob {
+  readonly ref: BlobRef
+  /**
+   * Its bytes from `offset` on. Absent: the receiver has it (a delta), only its record is written.
+   */
+  readonly open?: (offset: number) => AsyncIterable<Uint8Array>
+}
 
 /**
  * Writes the members of the carried blobs.

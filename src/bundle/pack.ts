@@ -1,7 +1,7 @@
 import { sha256Hex } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
-import type { AuditPosition, BlobRef } from '../format/manifest.ts'
+import type { AuditPosition } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
 import { signDetached } from '../trust/dsse.ts'
 import { encodePublicKey } from '../trust/public-key-file.ts'
@@ -24,20 +24,11 @@ import { Closure } from './closure.ts'
 import { type BundleHead, decodeHead, encodeHead, type HeadCollection } from './head.ts'
 import { encodeInventory, type InventoryCollection } from './inventory.ts'
 import { blobMembers, bundleBytes, fileMembers } from './members.ts'
-import { packBlobs } from './pack-blobs.ts'
+import { type PackBlob, packBlobs } from './pack-blobs.ts'
 import { PackOutput } from './pack-output.ts'
 import { type OnBundleProgress, ProgressSteps } from './progress.ts'
 import { type BlobRecord, encodePages } from './records.ts'
 import { VERIFY_TEXT } from './verify-text.ts'
-
-/** A blob of the complete set. */
-export interface PackBlob {
-  readonly ref: BlobRef
-  /**
-   * Its bytes from `offset` on. Absent: the receiver has it (a delta), only its record is written.
-   */
-  readonly open?: (offset: number) => AsyncIterable<Uint8Array>
-}
 
 export interface PackRequest {
   readonly origin: BundleHead['origin']

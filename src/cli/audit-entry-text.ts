@@ -1,4 +1,4 @@
-import type { AuditEntryView } from './engine-audit.ts'
+import type { AuditEntry } from '../index.ts'
 import { escapeLine } from './escape.ts'
 import { shortDigest } from './human.ts'
 import { jsonLine } from './json-document.ts'
@@ -7,7 +7,7 @@ import { jsonLine } from './json-document.ts'
  * An entry of the audit log as one line: number, time, who, what, on which collection, and how it
  * went. Digests are shortened; `--json` has all.
  */
-export function entryText({ seq, time, act, ...rest }: AuditEntryView): string {
+export function entryText({ seq, time, act, ...rest }: AuditEntry): string {
   const { phase, actor, collection, reason, details } = rest
   const { result, code, ...facts } = isObject(details) ? details : {}
   const end = phase === 'outcome' ? `: ${String(result ?? 'done')}` : ''

@@ -1,5 +1,5 @@
 import { AkidbError } from '../errors/errors.ts'
-import type { BundleInput } from './engine.ts'
+import type { BundleInput } from '../index.ts'
 import type { Io } from './io.ts'
 
 /** A bundle named on the command line; `-` is stdin. */

@@ -1,5 +1,5 @@
 import type { Command, Option } from './commander.ts'
-import { globalOptions } from './program.ts'
+import { globalOptions } from './global-options.ts'
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
 export type Shell = (typeof SHELLS)[number]

@@ -1,6 +1,6 @@
-import type { OnProgress, Store } from '../db/api.ts'
 import { AkidbError } from '../errors/errors.ts'
-import type { Engine, StoreRequest } from './engine.ts'
+import type { OnProgress, OpenedStore, StoreRequest } from '../index.ts'
+import type { Engine } from './engine.ts'
 import { escapeJson, escapeText } from './escape.ts'
 import { jsonDocument } from './json-document.ts'
 import { createPassphrases, type Passphrases } from './passphrase.ts'
@@ -24,7 +24,7 @@ export interface Context {
   /** Opens the store, and closes it whatever happens. */
   withStore<T>(
     mode: 'read' | 'write',
-    work: (store: Store, engine: Engine) => Promise<T>,
+    work: (store: OpenedStore, engine: Engine) => Promise<T>,
   ): Promise<T>
   /** Shows progress while `work` runs. */
   progress<T>(label: string, work: (onProgress: OnProgress) => Promise<T>): Promise<T>

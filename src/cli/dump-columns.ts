@@ -1,5 +1,5 @@
 import type { JsonValue } from '../core/json.ts'
-import type { StoredRecord } from '../db/api.ts'
+import type { StoredRecord } from '../index.ts'
 import { cellType } from '../ingest/type-check.ts'
 
 /**

@@ -1,9 +1,9 @@
 import { ByteWriter, ParquetWriter, schemaFromColumnData, type Writer } from 'hyparquet-writer'
 import type { JsonValue } from '../core/json.ts'
 import { stringifyJson } from '../core/json.ts'
-import type { StoredRecord } from '../db/api.ts'
+import type { StoredRecord } from '../index.ts'
 import type { ColumnKind } from './dump-columns.ts'
-import { type DumpPlan, type DumpWriter, flatRow, type WriteChunk } from './dump-rows.ts'
+import { type DumpPlan, type DumpWriter, flatRow, type WriteChunk } from './dump-plan.ts'
 
 /** Rows or bytes of a row group: what is held in memory at once. */
 const GROUP_ROWS_MAX = 10_000

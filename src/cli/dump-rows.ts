@@ -1,48 +1,20 @@
 import { type JsonObject, type JsonValue, stringifyJson } from '../core/json.ts'
-import type { StoredRecord } from '../db/api.ts'
-import { AkidbError } from '../errors/errors.ts'
-import { type ColumnKind, columnKinds, needsTypes } from './dump-columns.ts'
+import type { StoredRecord } from '../index.ts'
+import type { ColumnKind } from './dump-columns.ts'
+import {
+  columnTwice,
+  type DumpFormat,
+  type DumpPlan,
+  type DumpWriter,
+  flatRow,
+  type WriteChunk,
+} from './dump-plan.ts'
 import { csvLine } from './table.ts'
-
-export const DUMP_FORMATS = ['jsonl', 'csv', 'parquet'] as const
-export type DumpFormat = (typeof DUMP_FORMATS)[number]
 
 /** Text is handed on in pieces of about this size. */
 const PIECE_BYTES = 64 * 1024
 
-export interface DumpFields {
-  /** Payload fields in the order of their first appearance; empty for JSONL, which needs none. */
-  readonly kinds: ReadonlyMap<string, ColumnKind>
-  /** Sentences for the operator. */
-  readonly notes: readonly string[]
-}
-
-export interface DumpPlan {
-  readonly columns: { readonly id: string; readonly vector: string }
-  readonly vectors: boolean
-  readonly fields: DumpFields
-}
-
-export interface DumpWriter {
-  add(record: StoredRecord): Promise<void>
-  finish(): Promise<void>
-}
-
-export type WriteChunk = (chunk: string | Uint8Array) => Promise<void>
-
-/** Reads all payloads once for the formats that must know their columns first. */
-export async function planColumns(
-  format: DumpFormat,
-  scan: () => AsyncIterable<StoredRecord>,
-): Promise<DumpFields> {
-  if (format === 'jsonl') return { kinds: new Map(), notes: [] }
-  const { kinds, guessable } = await columnKinds(scan())
-  if (format === 'parquet') return { kinds, notes: [] }
-  const types = needsTypes(kinds, guessable)
-  const note = `to take this CSV back unchanged, give ingest --types ${types.join(',')}`
-  return { kinds, notes: types.length === 0 ? [] : [note] }
-}
-
+/** Writes records in one format, in the order in which they are added. */
 export async function dumpWriter(
   format: DumpFormat,
   plan: DumpPlan,
@@ -56,27 +28,10 @@ export async function dumpWriter(
   return buffered(write, (record) => `${stringifyJson(flatRow(plan, record))}\n`)
 }
 
-/** One record as one flat object: id, vector, then the payload's fields. */
-export function flatRow(plan: DumpPlan, record: StoredRecord): Map<string, unknown> {
-  const row = new Map<string, unknown>([[plan.columns.id, record.id]])
-  if (record.vector !== undefined) row.set(plan.columns.vector, Array.from(record.vector))
-  for (const [name, value] of record.payload) {
-    if (row.has(name) || (plan.vectors && name === plan.columns.vector)) throw clash(name)
-    row.set(name, value)
-  }
-  return row
-}
-
-const clash = (name: string): AkidbError =>
-  new AkidbError('USAGE', `the payload has a field "${name}", which is also a column of the dump`, {
-    hint: 'Choose other names with --id-column and --vector-column.',
-    details: { column: name },
-  })
-
 async function csvDump(plan: DumpPlan, write: WriteChunk): Promise<DumpWriter> {
   const { columns, vectors, fields } = plan
   for (const name of fields.kinds.keys()) {
-    if (name === columns.id || (vectors && name === columns.vector)) throw clash(name)
+    if (name === columns.id || (vectors && name === columns.vector)) throw columnTwice(name)
   }
   const names = [columns.id, ...(vectors ? [columns.vector] : []), ...fields.kinds.keys()]
   await write(csvLine(names))

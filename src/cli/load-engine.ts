@@ -1,8 +1,6 @@
 import { stat } from 'node:fs/promises'
-import type { AuditEntry } from '../audit/entry.ts'
-import type { OpenedStore } from '../db/store.ts'
-import type { Engine } from './engine.ts'
-import type { AuditEntryView, AuditVerifyRequest, AuditVerifyResult } from './engine-audit.ts'
+import type { AuditVerifyRequest } from '../index.ts'
+import type { Engine, LogVerification } from './engine.ts'
 
 /** Loads the library. Called by the first command that needs it, never at the start. */
 export async function loadEngine(): Promise<Engine> {
@@ -10,17 +8,14 @@ export async function loadEngine(): Promise<Engine> {
   return {
     ...library,
     bench: library.runBench,
-    versionInfo: async () => library.versionInfo(),
-    ingest: (store, name, request) => opened(store).prospect(name).ingest(request),
-    previewIngest: (store, name, request) => opened(store).prospect(name).preview(request),
-    repair: (store, request) => library.repairFrom(opened(store), request),
-    auditSearch: (store, search) => library.auditSearch(opened(store), search),
+    repair: library.repairFrom,
+    auditLog: library.auditEntries,
+    ingest: (store, name, request) => store.prospect(name).ingest(request),
+    previewIngest: (store, name, request) => store.prospect(name).preview(request),
     verifyAudit: async (request) =>
       (await isFile(request.target))
         ? await verifyBundleLog(library, request)
         : await library.verifyAudit(request),
-    auditLog: (request) =>
-      library.auditEntries(request) as AsyncIterable<AuditEntryView & AuditEntry>,
     serve: async (request) => {
       const { serveStore } = await import('../server/serve-store.ts')
       return await serveStore(request)
@@ -38,7 +33,7 @@ const isFile = async (path: string | undefined): Promise<boolean> =>
 async function verifyBundleLog(
   library: Pick<Engine, 'inspectBundle' | 'verifyBundle'>,
   { target = '', keyFiles, store, onProgress, signal }: AuditVerifyRequest,
-): Promise<AuditVerifyResult> {
+): Promise<LogVerification> {
   const request = {
     input: { path: target },
     keyFiles,
@@ -60,6 +55,3 @@ async function verifyBundleLog(
     })),
   }
 }
-
-/** The library's own stores are all that a command ever holds. */
-const opened = (store: unknown): OpenedStore => store as OpenedStore

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { AkidbError } from '../errors/errors.ts'
-import type { AskPassphrase } from './engine.ts'
+import type { AskPassphrase } from '../index.ts'
 import type { Io } from './io.ts'
 import type { Ask } from './prompts.ts'
 import type { Settings } from './settings.ts'

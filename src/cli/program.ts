@@ -1,7 +1,8 @@
 import type { App } from './app.ts'
 import { Command, Option } from './commander.ts'
 import { describe, formatHelp } from './describe.ts'
-import { REGISTRY, type RegisteredCommand } from './registry.ts'
+import { globalOptions } from './global-options.ts'
+import { REGISTRY } from './registry.ts'
 
 /** Takes the text of a help that was asked for. */
 export type OnHelp = (text: string) => void
@@ -49,8 +50,8 @@ const define = async (command: Command, app: App, onHelp: OnHelp): Promise<void>
   const registered = REGISTRY.find(({ name }) => name === command.name())
   if (registered === undefined || command.parent?.parent || defined.has(command)) return
   defined.add(command)
-  const defineCommand = await (registered satisfies RegisteredCommand).load()
-  defineCommand(command, app)
+  const defineCommand = await registered.load()
+  defineCommand(command, app, (program) => loadAll(program, app, () => undefined))
   for (const nested of [command, ...command.commands]) configure(nested, onHelp)
 }
 
@@ -63,26 +64,3 @@ const configure = (command: Command, onHelp: OnHelp): void => {
     .configureHelp({ formatHelp })
     .configureOutput({ writeOut: onHelp, writeErr: () => undefined, outputError: () => undefined })
 }
-
-/** Options that every command takes, before or after its name. */
-export const globalOptions = (): Option[] => [
-  new Option('--store <folder>', 'the store (default: ./akidb-data where it exists)'),
-  new Option('--state <folder>', 'the state folder: keys, locks, cache (default: <store>/local)'),
-  new Option('--config <file>', 'read this configuration instead of ./akidb.config.json'),
-  new Option('--json', 'print one JSON document; errors and warnings as JSON on stderr'),
-  new Option('-q, --quiet', 'no chatter; work commands print nothing when all went well'),
-  new Option('-v, --verbose', 'print more, and the stack of a bug'),
-  new Option('--log-file <file>', 'append a log as JSON lines'),
-  new Option('--progress <mode>', 'auto, bar, plain, json or none'),
-  new Option('--no-color', 'no colour'),
-  new Option('--no-input', 'never ask; fail naming the option that would have answered'),
-  new Option('--lock-wait <duration>', 'how long to wait for a lock (default: 10s)'),
-  new Option('--threads <n>', 'threads for building (default: cores, at most 8)'),
-  new Option('--memory <size>', 'memory to stay within, where there is a choice'),
-  new Option('--offline', 'refuse every address but the loopback'),
-  new Option('--reason <text>', 'why; goes into the audit log'),
-  new Option(
-    '--passphrase-file <file>',
-    'read the passphrase of a key from this file, or - for stdin',
-  ),
-]

@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import type { Progress } from '../db/api.ts'
+import type { Progress } from '../index.ts'
 import { escapeLine } from './escape.ts'
 import { humanBytes, humanCount, humanDuration } from './human.ts'
 import { jsonLine } from './json-document.ts'

@@ -1,10 +1,4 @@
-import type { App } from './app.ts'
-import type { Command } from './commander.ts'
-
-/**
- * Adds arguments, options, subcommands and the action to a command that has only its name so far.
- */
-export type DefineCommand = (command: Command, app: App) => void
+import type { DefineCommand } from './define-command.ts'
 
 /**
  * A command of the first level. Its module is loaded only when it is chosen, so that akidb starts

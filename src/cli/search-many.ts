@@ -1,14 +1,14 @@
-import type { Collection, SearchRequest, Store } from '../db/api.ts'
 import { AkidbError } from '../errors/errors.ts'
-import type { SearchFlags } from './commands/search.ts'
+import type { Collection, OpenedStore, QueryRow, QuerySource, SearchRequest } from '../index.ts'
 import type { Context } from './context.ts'
-import type { Engine, QueryRow, QuerySource } from './engine.ts'
+import type { Engine } from './engine.ts'
 import { escapeJson } from './escape.ts'
 import { jsonLine } from './json-document.ts'
+import type { SearchFlags } from './search-flags.ts'
 
 interface Parts {
   readonly context: Context
-  readonly store: Store
+  readonly store: OpenedStore
   readonly engine: Engine
 }
 

@@ -1,10 +1,10 @@
 import { type JsonObject, stringifyJson } from '../core/json.ts'
-import type { Hit, SearchPlan, SearchResult } from '../db/api.ts'
-import type { SearchFlags } from './commands/search.ts'
+import type { Hit, SearchPlan, SearchResult } from '../index.ts'
 import type { Context } from './context.ts'
 import { escapeJson, escapeLine, escapeText } from './escape.ts'
 import { humanDuration, plural, shortDigest } from './human.ts'
 import { jsonDocument, jsonLine } from './json-document.ts'
+import type { SearchFlags } from './search-flags.ts'
 import { sourceText } from './source-text.ts'
 import { csvLine, table } from './table.ts'
 

@@ -1,4 +1,4 @@
-import type { RecordSourceInfo } from '../db/api.ts'
+import type { RecordSourceInfo } from '../index.ts'
 
 /**
  * Where a record came from: `papers.csv, line 17 (sha256 0a1b2c3d4e5f)`. Rows of Parquet count from

@@ -1,6 +1,6 @@
 import { AkidbError } from '../errors/errors.ts'
-import type { JsonValue } from './json.ts'
 import { scanNumber } from './json-number.ts'
+import type { JsonValue } from './json-value.ts'
 
 /** What of a record's top level the caller wants in another form. */
 export interface RecordKeys {

@@ -356,7 +356,16 @@ export interface Store {
   readonly mode: 'read' | 'write'
   readonly stateFolder: string
   createCollection(name: string, options?: CreateOptions): Promise<Collection>
+  /** @throws NOT_FOUND where there is none */
   collection(name: string): Promise<Collection>
+  /**
+   * A collection that may not exist yet: its `ingest` makes it, its `preview` says what that would
+   * take. Everything else of it is NOT_FOUND until then, and its `id` is ''. Nothing is read or
+   * made by this call.
+   *
+   * @throws USAGE for a name that no collection can have
+   */
+  prospect(name: string): Collection
   list(options?: { replays?: boolean }): Promise<readonly CollectionInfo[]>
   drop(name: string): Promise<{ rows: number }>
   check(options?: {

@@ -15,19 +15,22 @@ import type { OnProgress } from './api.ts'
 import { certificateKey } from './init.ts'
 import { readKeyFiles } from './key-ops.ts'
 import { namedPositions, openEnvironment, openKeys, stateFolderOf } from './open-environment.ts'
-import type { OpenedStore } from './store.ts'
 import type { StoreRequest } from './store-request.ts'
 
+/** Which entries to read; absent members do not narrow. */
+export interface AuditLogRequest extends StoreRequest {
+  /** Milliseconds since 1970, inclusive. */
+  readonly sinceMs?: number
+  /** Milliseconds since 1970, exclusive. */
+  readonly untilMs?: number
+  readonly act?: string
+  readonly collection?: string
+  /** Name of a user. */
+  readonly actor?: string
+}
+
 /** Entries of this state folder's log, oldest first. */
-export async function* auditEntries(
-  request: StoreRequest & {
-    readonly sinceMs?: number
-    readonly untilMs?: number
-    readonly act?: string
-    readonly collection?: string
-    readonly actor?: string
-  },
-): AsyncIterable<AuditEntry> {
+export async function* auditEntries(request: AuditLogRequest): AsyncIterable<AuditEntry> {
   const environment = await openEnvironment({ ...request, mode: 'read' })
   try {
     const audit = await environment.audit()
@@ -40,18 +43,21 @@ export async function* auditEntries(
   }
 }
 
-export interface AuditTarget {
+/** Which log or proof to verify, with which keys. */
+export interface AuditVerifyRequest {
+  /** The store whose log is verified, unless `target` is given; its trusted keys count. */
   readonly store?: { readonly url: string; readonly state?: string }
   /** Folder of a log or of a store. */
   readonly target?: string
   readonly proofFile?: string
+  /** PEM files of public keys to trust, beside the store's own. */
   readonly keyFiles: readonly string[]
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
 }
 
 /** Verifies the log of a store, of a copy of a store, or a bare log folder. */
-export async function verifyAudit(request: AuditTarget): Promise<AuditVerification> {
+export async function verifyAudit(request: AuditVerifyRequest): Promise<AuditVerification> {
   const keys = await readKeyFiles(request.keyFiles)
   const proof =
     request.proofFile === undefined
@@ -109,7 +115,7 @@ interface Logs {
 }
 
 /** A store, its folder `audit`, one log of that, or a log that was copied elsewhere. */
-async function logsAt(request: AuditTarget): Promise<Logs> {
+async function logsAt(request: AuditVerifyRequest): Promise<Logs> {
   const folder = resolve(request.target ?? request.store?.url ?? '.')
   const above = dirname(folder)
   const idsIn = async (root: string) => await logIds(openFsStore(root, { mode: 'read' }))
@@ -148,7 +154,7 @@ async function bareLog(store: ObjectStore): Promise<{ logId?: string }> {
 }
 
 /** Keys of the operator's own store; a folder that is checked does not bring its own trust. */
-async function ownKeys({ store }: AuditTarget): Promise<readonly PublicKey[]> {
+async function ownKeys({ store }: AuditVerifyRequest): Promise<readonly PublicKey[]> {
   if (store === undefined) return []
   const stateFolder = stateFolderOf(store.url, store.state)
   const there = await stat(join(stateFolder, 'keys')).catch(() => undefined)
@@ -194,10 +200,17 @@ function merged(all: readonly AuditVerification[]): AuditVerification {
   }
 }
 
+/** The signed size and root. */
+export interface AuditCheckpointResult {
+  readonly logId: string
+  readonly size: number
+  readonly root: string
+  /** The signed note's text. */
+  readonly note: string
+}
+
 /** Signs a checkpoint over everything logged so far. */
-export async function auditCheckpoint(
-  request: StoreRequest,
-): Promise<{ logId: string; size: number; root: string; note: string }> {
+export async function auditCheckpoint(request: StoreRequest): Promise<AuditCheckpointResult> {
   const environment = await openEnvironment({ ...request, mode: 'write' })
   try {
     const audit = await environment.audit()
@@ -208,10 +221,19 @@ export async function auditCheckpoint(
   }
 }
 
+/** A proof of one entry. */
+export interface AuditProofResult {
+  readonly seq: number
+  readonly size: number
+  readonly root: string
+  /** The proof file's exact bytes. */
+  readonly proof: Uint8Array
+}
+
 /** A file that proves one entry to anybody who has the log's public key. */
 export async function auditProve(
   request: StoreRequest & { readonly seq: number },
-): Promise<{ seq: number; size: number; root: string; proof: Uint8Array }> {
+): Promise<AuditProofResult> {
   const environment = await openEnvironment({ ...request, mode: 'write' })
   try {
     const audit = await environment.audit()
@@ -221,67 +243,4 @@ export async function auditProve(
   } finally {
     await environment.close()
   }
-}
-
-export type QueryPolicy = 'off' | 'digest' | 'full'
-
-export interface SearchToAudit {
-  readonly collection: string
-  readonly policy: QueryPolicy
-  /** Refuse the search where the entry cannot be written. */
-  readonly required: boolean
-  /** The search as asked, JSON text. */
-  readonly query: string
-  /** 0: a file of queries, which are not counted before the first answer. */
-  readonly queries: number
-  readonly stateRoot: string
-  readonly reason?: string
-}
-
-/** Longest query text that goes into an entry whole. */
-const QUERY_BYTES_MAX = 16 * 1024
-
-/**
- * Writes the one audit entry of a search, by policy.
- *
- * @throws AUTH where it is required and cannot be written
- */
-export async function auditSearch(store: OpenedStore, search: SearchToAudit): Promise<void> {
-  if (search.policy === 'off') return
-  try {
-    await logSearches(store, [search])
-  } catch (error) {
-    if (!hasCode(error, 'AUTH', 'NO_SPACE', 'NOT_FOUND', 'LOCKED')) throw error
-    if (search.required) {
-      throw new AkidbError('AUTH', `the search cannot be logged: ${error.message}`, {
-        hint: 'audit.required is set. Make the state folder writable, or give another --state.',
-        cause: error,
-      })
-    }
-    // A store without a state folder of its own (a read-only medium) has no log.
-    if (error.code === 'NOT_FOUND') return
-    const message = `the search was not logged: ${error.message}`
-    store.environment.warn({ code: 'NOT_AUDITED', message })
-  }
-}
-
-/** One entry for each of these searches or batches of searches. */
-export async function logSearches(
-  store: OpenedStore,
-  searches: readonly Omit<SearchToAudit, 'required'>[],
-): Promise<void> {
-  const { environment } = store
-  const audit = await environment.audit()
-  const { actor } = environment
-  await audit.append(
-    searches.map(({ policy, query, queries, stateRoot, collection, reason }) => {
-      const bytes = Buffer.from(query, 'utf8')
-      const whole = policy === 'full' && bytes.byteLength <= QUERY_BYTES_MAX
-      const text = whole ? { text: query } : {}
-      const count = queries === 0 ? {} : { queries }
-      const details = { query: sha256Hex(bytes), ...text, ...count, stateRoot }
-      const why = reason === undefined ? {} : { reason }
-      return { act: 'search', phase: 'event', actor, collection, ...why, details }
-    }),
-  )
 }

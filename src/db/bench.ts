@@ -6,17 +6,19 @@ import { IngestGroup } from './ingest-group.ts'
 import { initStore } from './init.ts'
 import { openStore } from './store.ts'
 
+/** Sizes of the made-up data. */
 export interface BenchRequest {
   readonly rows: number
   readonly dimension: number
   readonly queries: number
   readonly threads?: number
-  /** Where the temporary store lies. */
+  /** Where the temporary store lies; default: the system's folder for temporary files. */
   readonly folder?: string
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
 }
 
+/** Measurements, each with its unit. */
 export interface BenchResult {
   readonly rows: number
   readonly dimension: number

@@ -1,9 +1,10 @@
+import type { NamedPosition } from '../audit/log.ts'
 import { isSha256Hex } from '../core/digest.ts'
 import { hasCode } from '../errors/errors.ts'
+import { blobRefsOf } from '../format/closure.ts'
 import type { BlobRef, Commit, Manifest, SegmentEntry } from '../format/manifest.ts'
 import { decodeManifest, decodeState } from '../format/manifest-codec.ts'
 import type { CheckProblems } from './check-problems.ts'
-import { blobRefsOf } from './closure.ts'
 import { CollectionCore } from './collection-core.ts'
 import type { Environment } from './environment.ts'
 import { collectionNames } from './lifecycle.ts'
@@ -32,16 +33,12 @@ export interface ManifestFindings {
   readonly segments: ReadonlyMap<string, NamedSegment>
   /** States with a list of older sources, by the digest of that blob. */
   readonly sources: ReadonlyMap<string, NamedSegment['manifest']>
+  /** The newest manifest of each collection and replay that can be read, by key. */
+  readonly heads: ReadonlyMap<string, Manifest>
   /** Digest of the whole file by key. */
   readonly digests: ReadonlyMap<string, string>
   /** What each manifest says of its audit log, by log id. */
   readonly positions: ReadonlyMap<string, readonly NamedPosition[]>
-}
-
-interface NamedPosition {
-  readonly size: number
-  readonly root: string
-  readonly where: string
 }
 
 /**
@@ -70,6 +67,7 @@ class ManifestWalk implements ManifestFindings {
   readonly blobs = new Map<string, NamedBlob>()
   readonly segments = new Map<string, NamedSegment>()
   readonly sources = new Map<string, Manifest>()
+  readonly heads = new Map<string, Manifest>()
   readonly digests = new Map<string, string>()
   readonly positions = new Map<string, NamedPosition[]>()
   readonly #commits = new Map<string, Commit>()
@@ -93,7 +91,7 @@ class ManifestWalk implements ManifestFindings {
       if (manifest !== undefined) {
         this.#place(key, folder, name, manifest)
         if (child !== undefined) this.#link(key, manifest, child)
-        if (isHead) await this.#log(key, manifest)
+        if (isHead) await this.#head(key, manifest)
         this.#position(key, manifest)
         this.#names(key, manifest)
       }
@@ -107,6 +105,7 @@ class ManifestWalk implements ManifestFindings {
     for await (const { key } of this.#environment.store.list(`${folder}/`)) {
       const manifest = await this.#read(key)
       if (manifest === undefined) continue
+      this.heads.set(key, manifest)
       this.#place(key, folder, name, manifest)
       this.#names(key, manifest)
     }
@@ -179,8 +178,10 @@ class ManifestWalk implements ManifestFindings {
     }
   }
 
-  /** Acknowledged rows that are in the write-ahead log alone. */
-  async #log(key: string, { commit }: Manifest): Promise<void> {
+  /** Its state, and the acknowledged rows that are in the write-ahead log alone. */
+  async #head(key: string, manifest: Manifest): Promise<void> {
+    this.heads.set(key, manifest)
+    const { commit } = manifest
     const { collection: collectionId, epoch, log } = commit
     const place = { collectionId, epoch, folded: log?.folded ?? 0 }
     await this.#problems.look(key, () => readLog(this.#environment.state, place))

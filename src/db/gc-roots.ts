@@ -1,7 +1,7 @@
 import { hasCode } from '../errors/errors.ts'
+import { closureOf } from '../format/closure.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { decodeManifest } from '../format/manifest-codec.ts'
-import { closureOf } from './closure.ts'
 import { CollectionCore } from './collection-core.ts'
 import type { Environment } from './environment.ts'
 import { ledgerBlobs } from './ledger.ts'

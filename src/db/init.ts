@@ -15,24 +15,25 @@ import { collectionNames } from './lifecycle.ts'
 import { ManifestStore } from './manifest-store.ts'
 import { folderOf, openEnvironment, openKeys, stateFolderOf } from './open-environment.ts'
 import { readPlace, readStoreFile, STORE_FILE, type StoreFile, writePlace } from './store-file.ts'
+import type { StoreRequest } from './store-request.ts'
 
 /** Key of the reserve that gc and drop give up so that they can run on a full disk. */
 export const RESERVE_FILE = 'reserve'
 
-export interface InitOptions {
-  readonly url: string
-  readonly state?: string
+/** A store to make. */
+export interface InitRequest extends StoreRequest {
   /** Make the key `log` only. */
   readonly noKey?: boolean
   /** Passphrase of the key `default`; absent: none. */
   readonly passphrase?: string
-  readonly command?: string
-  readonly reason?: string
 }
 
+/** The store, whether it was made now, and its own keys by fingerprint. */
 export interface InitResult {
+  /** Its folder. */
   readonly store: string
   readonly id: string
+  /** Its state folder. */
   readonly state: string
   readonly created: boolean
   readonly keys: readonly { readonly name: string; readonly keyId: string }[]
@@ -44,7 +45,7 @@ export interface InitResult {
  *
  * @throws AUTH where the folder cannot be written; USAGE where it lacks hard links or folder fsync
  */
-export async function initStore(options: InitOptions): Promise<InitResult> {
+export async function initStore(options: InitRequest): Promise<InitResult> {
   const folder = folderOf(options.url)
   const store = openFsStore(folder, { mode: 'write' })
   const stateFolder = stateFolderOf(options.url, options.state)
@@ -89,7 +90,7 @@ async function createStoreFile(store: ObjectStore): Promise<StoreFile> {
   return put === 'created' ? file : await readStoreFile(store)
 }
 
-async function ensureKeys(keys: KeyStore, options: InitOptions): Promise<boolean> {
+async function ensureKeys(keys: KeyStore, options: InitRequest): Promise<boolean> {
   const present = new Set((await keys.list()).map((key) => key.name))
   if (!present.has(LOG_KEY)) await keys.generate(LOG_KEY)
   const wanted = options.noKey !== true && !present.has(DEFAULT_KEY)
@@ -113,7 +114,7 @@ export async function ensureReserve(state: ObjectStore): Promise<void> {
 }
 
 /** The log begins with the store, and `default` vouches for the log's key. */
-async function firstEntry(options: InitOptions, keys: KeyStore, logId: string): Promise<void> {
+async function firstEntry(options: InitRequest, keys: KeyStore, logId: string): Promise<void> {
   const environment = await openEnvironment({ ...options, mode: 'write' })
   try {
     const audit = await environment.audit()

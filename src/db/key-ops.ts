@@ -13,14 +13,22 @@ import type { AskPassphrase, StoreRequest } from './store-request.ts'
 /** A key file is a few hundred bytes, a backup of a hundred keys a few ten thousand. */
 const KEY_FILE_BYTES_MAX = 4 * 1024 * 1024
 
+/** A key by name and fingerprint (SHA-256 of its DER form, 64 hex digits). */
 export interface KeyEntry {
   readonly name: string
   readonly keyId: string
   /** 'private': we can sign with it. 'trusted': a public key whose signatures we accept. */
   readonly kind: 'private' | 'trusted'
+  /** Private keys: whether a passphrase protects it. */
   readonly locked?: boolean
 }
 
+/** Keys, ours and trusted ones. */
+export interface KeyList {
+  readonly keys: readonly KeyEntry[]
+}
+
+/** A public key as PEM (SubjectPublicKeyInfo); `pem` is '' where a fingerprint asked for it. */
 export interface PublicKeyText {
   readonly name: string | null
   readonly keyId: string
@@ -50,14 +58,16 @@ async function withKeys<T>(
   }
 }
 
+/** A key to make. */
+export interface GenerateKeyRequest extends StoreRequest {
+  readonly name: string
+  readonly replace?: boolean
+  /** Absent: the key has none. */
+  readonly passphrase?: string
+}
+
 /** @throws EXISTS, USAGE (name) */
-export const generateKey = (
-  request: StoreRequest & {
-    readonly name: string
-    readonly replace?: boolean
-    readonly passphrase?: string
-  },
-): Promise<KeyEntry> =>
+export const generateKey = (request: GenerateKeyRequest): Promise<KeyEntry> =>
   withKeys(request, 'keys.generate', async (keys, environment) => {
     const { name, replace, passphrase } = request
     const key = await keys.generate(name, {
@@ -69,7 +79,7 @@ export const generateKey = (
   })
 
 /** Keys of a store, its own and those it trusts. */
-export const listKeys = (request: StoreRequest): Promise<{ readonly keys: readonly KeyEntry[] }> =>
+export const listKeys = (request: StoreRequest): Promise<KeyList> =>
   withKeys(request, undefined, async (keys) => ({ keys: await entries(keys) }))
 
 async function entries(keys: KeyStore): Promise<KeyEntry[]> {
@@ -111,9 +121,15 @@ export async function readPublicKey(
   })
 }
 
-export const trustKey = (
-  request: StoreRequest & { readonly input: string; readonly name?: string },
-): Promise<KeyEntry> =>
+/** A key to trust. */
+export interface TrustKeyRequest extends StoreRequest {
+  /** Path of a PEM file, or a fingerprint (64 hex digits). */
+  readonly input: string
+  readonly name?: string
+}
+
+/** Accepts what a key signs. @throws NOT_FOUND, BAD_INPUT */
+export const trustKey = (request: TrustKeyRequest): Promise<KeyEntry> =>
   withKeys(request, 'keys.trust', async (keys) => {
     const key = await publicKeyOf(keys, request.input)
     const named = request.name === undefined ? {} : { name: request.name }
@@ -152,14 +168,23 @@ export async function readKeyFiles(paths: readonly string[]): Promise<PublicKey[
   return keys
 }
 
+/** Where a backup goes. */
+export interface BackupKeysRequest extends StoreRequest {
+  readonly path: string
+  /** Replace the file if it exists. */
+  readonly force: boolean
+  /** Protects the backup; '': nothing does. */
+  readonly passphrase: string
+}
+
+/** Names of the keys in a backup. */
+export interface BackupKeysResult {
+  readonly path: string
+  readonly keys: readonly string[]
+}
+
 /** Writes all keys to a new file of mode 0600. @throws EXISTS */
-export const backupKeys = (
-  request: StoreRequest & {
-    readonly path: string
-    readonly force: boolean
-    readonly passphrase: string
-  },
-): Promise<{ readonly path: string; readonly keys: readonly string[] }> =>
+export const backupKeys = (request: BackupKeysRequest): Promise<BackupKeysResult> =>
   withKeys(request, 'keys.backup', async (keys) => {
     const { path, passphrase } = request
     const bytes = await keys.backup(passphrase === '' ? {} : { passphrase })
@@ -186,13 +211,15 @@ const fileExists = (path: string): AkidbError =>
     details: { file: path },
   })
 
+/** A backup to bring back. */
+export interface ImportKeysRequest extends StoreRequest {
+  /** What backupKeys wrote. */
+  readonly path: string
+  readonly passphrase: AskPassphrase
+}
+
 /** Brings back the keys of a backup. @throws EXISTS, AUTH (passphrase), BAD_INPUT */
-export const importKeys = (
-  request: StoreRequest & {
-    readonly path: string
-    readonly passphrase: AskPassphrase
-  },
-): Promise<{ readonly keys: readonly KeyEntry[] }> =>
+export const importKeys = (request: ImportKeysRequest): Promise<KeyList> =>
   withKeys(request, 'keys.import', async (keys) => {
     const bytes = await readBounded(request.path)
     const names = await restored(keys, bytes, request.passphrase)

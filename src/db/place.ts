@@ -3,6 +3,7 @@ import { DEFAULT_KEY, LOG_KEY } from '../trust/key-store.ts'
 import { certify, inodeOf } from './init.ts'
 import { folderOf, type OpenEnvironment, openEnvironment } from './open-environment.ts'
 import { readPlace, writePlace } from './store-file.ts'
+import type { StoreRequest } from './store-request.ts'
 
 /**
  * Refuses to change a store that is not where its state folder last saw it: two copies must never
@@ -31,6 +32,12 @@ export async function checkPlace(environment: OpenEnvironment): Promise<void> {
   })
 }
 
+/** How the store came to where it is. */
+export interface AdoptRequest extends StoreRequest {
+  readonly as: 'moved' | 'copy'
+}
+
+/** The log that goes on, or the new one of a copy. */
 export interface AdoptResult {
   readonly store: string
   readonly id: string
@@ -42,13 +49,7 @@ export interface AdoptResult {
  * Records a store's new place. A copy gets a log key of its own, so that the two never share a log;
  * its new log begins with an entry that names the end of the old one.
  */
-export async function adoptStore(options: {
-  readonly url: string
-  readonly state?: string
-  readonly as: 'moved' | 'copy'
-  readonly command?: string
-  readonly reason?: string
-}): Promise<AdoptResult> {
+export async function adoptStore(options: AdoptRequest): Promise<AdoptResult> {
   const environment = await openEnvironment({ ...options, mode: 'write' })
   try {
     const { keys, store, file } = environment
@@ -65,7 +66,7 @@ export async function adoptStore(options: {
 }
 
 async function recordAdoption(
-  options: { url: string; state?: string; as: 'moved' | 'copy'; reason?: string },
+  options: AdoptRequest,
   former: { logId: string; size: number; root: string },
 ): Promise<void> {
   const environment = await openEnvironment({ ...options, mode: 'write' })

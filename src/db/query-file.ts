@@ -3,12 +3,10 @@ import { openFile } from '../ingest/input-bytes.ts'
 import { openSource } from '../ingest/open-source.ts'
 import type { ReadOptions } from '../ingest/records.ts'
 
-export interface QueryFile {
+/** A file of queries, and what the collection can use of it. */
+export interface QueryFile
+  extends Pick<ReadOptions, 'format' | 'idColumn' | 'vectorColumn' | 'vectorColumns'> {
   readonly path: string
-  readonly format?: 'csv' | 'jsonl' | 'parquet'
-  readonly idColumn?: string
-  readonly vectorColumn?: string
-  readonly vectorColumns?: string
   /** Column of the query text; default `text`. */
   readonly textColumn?: string
   /** The collection's; absent: it has no vectors, and a vector column is ignored. */
@@ -18,6 +16,7 @@ export interface QueryFile {
   readonly signal?: AbortSignal
 }
 
+/** One query of the file. */
 export interface QueryRow {
   /** The row's id, or its number from 0. */
   readonly query: string
@@ -25,6 +24,7 @@ export interface QueryRow {
   readonly text?: string
 }
 
+/** The columns that were found, and the rows in the order of the file. */
 export interface QuerySource {
   readonly idColumn?: string
   readonly vectorColumn?: string

@@ -8,8 +8,7 @@ import type { SearchPlan } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { selectRows } from './filter-rows.ts'
 import type { LogRow, LogRows } from './log-rows.ts'
-import type { CheckedSearch } from './search-run.ts'
-import type { RankedRecord } from './search-vector.ts'
+import type { CheckedSearch, RankedRecord } from './search-vector.ts'
 import type { Place, View } from './view.ts'
 
 interface TextQuery {

@@ -4,11 +4,11 @@ import { limits } from '../core/limits.ts'
 import { distanceFrom, type Metric, scoreOf } from '../core/metric.ts'
 import type { VectorSpec } from '../core/schema.ts'
 import { matchesFilter } from '../search/evaluate.ts'
+import type { Filter } from '../search/filter.ts'
 import { planSegment, type SegmentPlan } from '../search/planner.ts'
 import type { SearchPlan } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { selectRows } from './filter-rows.ts'
-import type { CheckedSearch } from './search-run.ts'
 import { type Place, type View, type ViewSegment, vectorSpecOf } from './view.ts'
 
 /** A hit before its payload is fetched. */
@@ -25,6 +25,15 @@ export interface RankedRecord {
  * near tie that float64 orders otherwise.
  */
 const TIE_SLACK = 8
+
+/** How to search, checked to be in its limits. */
+export interface CheckedSearch {
+  readonly k: number
+  readonly ef: number
+  readonly exact: boolean
+  readonly filter: Filter | undefined
+  readonly signal: AbortSignal | undefined
+}
 
 interface VectorQuery {
   readonly vector: Float32Array

@@ -1,22 +1,19 @@
-import type { Warning } from './api.ts'
+import type { OpenOptions } from './api.ts'
 
 /** Which store, and what a caller tells about itself. */
-export interface StoreRequest {
-  readonly url: string
-  readonly state?: string
-  readonly threads?: number
-  readonly lockWaitMs?: number
-  /** Whom sudo runs this process for, where it does: goes into the audit log. */
-  readonly sudoUser?: string
-  /** The command line, for lock messages and the audit log. */
-  readonly command?: string
-  readonly reason?: string
-  readonly onWarning?: (warning: Warning) => void
+export interface StoreRequest extends Omit<OpenOptions, 'mode'> {
   readonly signal?: AbortSignal
 }
 
-/** Asked for the passphrase of a locked key, before any other work starts. */
-export type AskPassphrase = (question: {
+/**
+ * Asked for the passphrase of a locked or a new key, before any other work starts, and only then.
+ * Rejects with AUTH where nobody can answer.
+ */
+export type AskPassphrase = (question: PassphraseQuestion) => Promise<string>
+
+/** Which key, and what for. */
+export interface PassphraseQuestion {
   readonly keyName: string
+  /** 'unlock' a key, or 'choose' one for a new key (an empty answer means: none). */
   readonly purpose: 'unlock' | 'choose'
-}) => Promise<string>
+}

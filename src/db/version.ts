@@ -8,8 +8,18 @@ export function akidbVersion(): string {
   return version
 }
 
+/** Versions of akidb and its parts, and the formats that it reads and writes. */
+export interface VersionInfo {
+  readonly akidb: string
+  readonly node: string
+  /** Of the search engine: the kernel's kind and the start of its digest. */
+  readonly engine: string
+  readonly zstd: string
+  readonly formats: { readonly read: readonly string[]; readonly write: readonly string[] }
+}
+
 /** Versions of everything that decides bytes. */
-export const versionInfo = () => ({
+export const versionInfo = (): VersionInfo => ({
   akidb: akidbVersion(),
   node: process.versions.node,
   engine: `wasm-${kernelFingerprint().slice(0, 12)}`,

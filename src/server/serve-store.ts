@@ -1,16 +1,23 @@
-import { logSearches } from '../db/audit-ops.ts'
+import { logSearches, type QueryPolicy } from '../db/audit-search.ts'
 import { openStore } from '../db/store.ts'
 import type { StoreRequest } from '../db/store-request.ts'
 import type { SearchBatch } from './search-journal.ts'
 import { type ServerRequest, serve } from './serve.ts'
 
+/** Which store to serve, where to listen, and whom to tell. */
 export interface ServeStoreRequest
   extends StoreRequest,
     Pick<ServerRequest, 'host' | 'port' | 'onReady' | 'onLog'> {
   /** What the audit log keeps of searches; default 'digest'. */
-  readonly auditQueries?: 'off' | 'digest' | 'full'
+  readonly auditQueries?: QueryPolicy
   /** Refuse searches while their entries cannot be written. */
   readonly auditRequired?: boolean
+}
+
+/** What a server did until it was stopped. */
+export interface ServeResult {
+  readonly requests: number
+  readonly elapsedMs: number
 }
 
 /**
@@ -19,9 +26,7 @@ export interface ServeStoreRequest
  *
  * @throws LOCKED where another process owns the log or the port is taken, NOT_FOUND, AUTH
  */
-export async function serveStore(
-  request: ServeStoreRequest,
-): Promise<{ readonly requests: number; readonly elapsedMs: number }> {
+export async function serveStore(request: ServeStoreRequest): Promise<ServeResult> {
   const startedMs = performance.now()
   const policy = request.auditQueries ?? 'digest'
   const store = await openStore({ ...request, mode: 'write' })

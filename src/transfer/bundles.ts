@@ -1,8 +1,9 @@
 import { basename } from 'node:path'
 import { readBundleFile } from '../bundle/bundle-file.ts'
-import { inspectBundle } from '../bundle/inspect.ts'
+import type { BundleHead } from '../bundle/head.ts'
+import { type BundleInspection, inspectBundle } from '../bundle/inspect.ts'
 import type { BundleSigner } from '../bundle/open-head.ts'
-import { verifyBundle } from '../bundle/verify.ts'
+import { type BundleReport, verifyBundle } from '../bundle/verify.ts'
 import type { OnProgress } from '../db/api.ts'
 import { readKeyFiles, unlock } from '../db/key-ops.ts'
 import { openKeys, stateFolderOf } from '../db/open-environment.ts'
@@ -11,9 +12,9 @@ import type { AskPassphrase, StoreRequest } from '../db/store-request.ts'
 import { akidbVersion } from '../db/version.ts'
 import { hasCode } from '../errors/errors.ts'
 import type { PublicKey } from '../trust/signer.ts'
-import { type BundleOutput, bundleProgress, type ExportResult, exportBundle } from './export.ts'
-import { type ImportResult, importBundle } from './import.ts'
-import { replayBundle } from './replay.ts'
+import { bundleProgress, type ExportOptions, type ExportResult, exportBundle } from './export.ts'
+import { type ImportOptions, type ImportResult, importBundle } from './import.ts'
+import { type ReplayOptions, type ReplayResult, replayBundle } from './replay.ts'
 
 /** Where a bundle comes from: a path, or a stream such as stdin. */
 export type BundleInput =
@@ -25,17 +26,13 @@ const bytesOf = (input: BundleInput): AsyncIterable<Uint8Array> =>
 
 const nameOf = (input: BundleInput): string => ('path' in input ? basename(input.path) : input.name)
 
-export interface ExportRequest extends StoreRequest {
-  readonly collections: readonly string[]
-  readonly output: BundleOutput
+/** What goes into a bundle, and who signs it. */
+export interface ExportRequest
+  extends StoreRequest,
+    Omit<ExportOptions, 'signer' | 'akidbVersion' | 'signal'> {
   /** Name of the signing key. */
   readonly key: string
-  readonly snapshot?: string
-  readonly since?: string
-  readonly to?: string
-  readonly noIndex?: boolean
   readonly passphrase: AskPassphrase
-  readonly onProgress?: OnProgress
 }
 
 /** Opens the store, unlocks the key, exports. */
@@ -49,14 +46,14 @@ export async function exportCollections(request: ExportRequest): Promise<ExportR
   }
 }
 
-export interface ImportRequest extends StoreRequest {
+/** A bundle to take, and under which name. */
+export interface ImportRequest
+  extends StoreRequest,
+    Pick<ImportOptions, 'as' | 'diverge' | 'dryRun' | 'onProgress'> {
   readonly input: BundleInput
-  readonly as?: string
-  readonly diverge?: boolean
-  readonly dryRun?: boolean
-  readonly onProgress?: OnProgress
 }
 
+/** Opens the store, imports. */
 export async function importCollections(request: ImportRequest): Promise<ImportResult> {
   const store = await openStore({ ...request, mode: 'write' })
   try {
@@ -67,18 +64,20 @@ export async function importCollections(request: ImportRequest): Promise<ImportR
   }
 }
 
-export interface ReplayRequest extends StoreRequest {
+/** A bundle to open read-only. */
+export interface ReplayRequest extends StoreRequest, Pick<ReplayOptions, 'as' | 'onProgress'> {
   readonly input: BundleInput
-  readonly as?: string
-  readonly onProgress?: OnProgress
 }
 
-/** @returns the address of the first state, and of all of them */
-export async function replayCollections(request: ReplayRequest): Promise<{
+/** The replayed states; `name` and `stateRoot` are those of the first. */
+export interface ReplayedBundle extends ReplayResult {
+  /** Address of the state in reading commands: `<name>@<12 hex>`. */
   readonly name: string
   readonly stateRoot: string
-  readonly replays: readonly { readonly name: string; readonly stateRoot: string }[]
-}> {
+}
+
+/** Opens the store, and the states of a bundle beside its own. */
+export async function replayCollections(request: ReplayRequest): Promise<ReplayedBundle> {
   const store = await openStore({ ...request, mode: 'write' })
   try {
     const { input } = request
@@ -92,6 +91,7 @@ export async function replayCollections(request: ReplayRequest): Promise<{
   }
 }
 
+/** A bundle to inspect or verify. */
 export interface BundleCheckRequest {
   readonly input: BundleInput
   /** PEM files of public keys to trust, beside the store's own. */
@@ -115,14 +115,28 @@ async function trustedKeys(request: BundleCheckRequest): Promise<PublicKey[]> {
   }
 }
 
-const namedSigner = ({ keyId, name, trusted }: BundleSigner) => ({
+/** Who signed, and whether we trust that key; `name` is null where the key has none here. */
+export interface NamedSigner {
+  readonly keyId: string
+  readonly name: string | null
+  readonly trusted: boolean
+}
+
+const namedSigner = ({ keyId, name, trusted }: BundleSigner): NamedSigner => ({
   keyId,
   name: name ?? null,
   trusted,
 })
 
+/** Every problem found; `ok` where there is none and a trusted key signed. */
+export interface BundleVerifyResult
+  extends Pick<BundleReport, 'ok' | 'problems' | 'stateRoots' | 'bytes'> {
+  readonly signers: readonly NamedSigner[]
+  readonly elapsedMs: number
+}
+
 /** Verifies a bundle; needs no store. Every problem is reported. */
-export async function checkBundle(request: BundleCheckRequest) {
+export async function checkBundle(request: BundleCheckRequest): Promise<BundleVerifyResult> {
   const startedMs = performance.now()
   const { onProgress, signal } = request
   const report = await verifyBundle({
@@ -137,8 +151,17 @@ export async function checkBundle(request: BundleCheckRequest) {
   return { ok, problems, signers, stateRoots, bytes, elapsedMs }
 }
 
+/** What a bundle's head says, whoever signed it; `bytes` are those of the blobs that it carries. */
+export interface BundleInspectResult
+  extends ExportResult,
+    Pick<BundleHead, 'kind' | 'origin' | 'previousHead' | 'minimumReader' | 'to'>,
+    Pick<BundleHead, 'log' | 'collections' | 'totals'>,
+    Pick<BundleInspection, 'trusted' | 'inventory' | 'problems'> {
+  readonly signers: readonly NamedSigner[]
+}
+
 /** What a bundle says of itself; only its first part is read. */
-export async function describeBundle(request: BundleCheckRequest) {
+export async function describeBundle(request: BundleCheckRequest): Promise<BundleInspectResult> {
   const keys = await trustedKeys(request)
   const found = await inspectBundle({ read: bytesOf(request.input), keys })
   const { head, headDigest, stateRoots, baseStateRoots, trusted, problems } = found

@@ -5,16 +5,22 @@ import { type BundleReport, verifyBundle } from '../bundle/verify.ts'
 import { runAct } from '../db/acts.ts'
 import type { OnProgress } from '../db/api.ts'
 import { isIntact } from '../db/blob-store.ts'
-import { closureOf } from '../db/closure.ts'
 import { countOf } from '../db/history.ts'
 import { createWriterPin, type WriterPin } from '../db/pins.ts'
 import type { OpenedStore } from '../db/store.ts'
 import { blobKey } from '../format/blob.ts'
+import { closureOf } from '../format/closure.ts'
 import type { BlobRef } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
 import { bundleProgress } from './export.ts'
 import { rebuildMissing } from './missing.ts'
-import { type ImportedCollection, type ImportPlan, planImport, publish } from './publish.ts'
+import {
+  checkPlans,
+  type ImportedCollection,
+  type ImportPlan,
+  planImport,
+  publish,
+} from './publish.ts'
 
 export interface ImportOptions {
   /** For messages and the audit log: base name of the bundle. */
@@ -63,6 +69,7 @@ export async function importBundle(
     try {
       const received = await receiveBundle(store, options, pin)
       const plans = await planImport(store, received.head, received.states, options)
+      await checkPlans(store, plans)
       const collections: ImportedCollection[] = []
       for (const plan of plans) collections.push(await publish(store, act, plan))
       const done = { ...received, collections }

@@ -45,6 +45,7 @@ export async function replayBundle(
       if (options.as !== undefined && collections.length !== 1) {
         throw severalCollections(collections.length)
       }
+      await checkAll(store, received)
       const replays: Opened[] = []
       for (const entry of collections) {
         replays.push(await open(store, received, entry, { actId: running.id, as: options.as }))
@@ -56,6 +57,15 @@ export async function replayBundle(
       await pin.release().catch(() => undefined)
     }
   })
+}
+
+/** Nothing is opened before every state has been compared with its blobs. */
+async function checkAll(store: OpenedStore, { head, states }: Received): Promise<void> {
+  for (const { stateRoot, rows } of head.collections) {
+    const bytes = states.get(stateRoot)
+    if (bytes === undefined) throw new Error('a verified bundle holds its states')
+    await checkState(store.environment.store, decodeState(bytes, `state ${stateRoot}`), rows)
+  }
 }
 
 interface Opened {
@@ -78,7 +88,6 @@ async function open(
   const stateBytes = states.get(entry.stateRoot)
   if (replay === undefined || stateBytes === undefined)
     throw new Error('a verified bundle has both')
-  await checkState(store.environment.store, decodeState(stateBytes, `state ${entry.stateRoot}`))
   const file = encodeManifest(
     {
       format: 'akidb-manifest/1',

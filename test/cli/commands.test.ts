@@ -222,7 +222,7 @@ describe('bundle verify', () => {
     const problems = [
       { code: 'UNTRUSTED', member: 'HEAD.dsse', offset: 0, message: 'unknown key' },
       { code: 'INTEGRITY', member: 'blobs/ab', offset: 512, message: 'digest differs' },
-    ]
+    ] as const
     const good = fakeEngine({ engine: { verifyBundle: async () => verified } })
     const fine = await run(['bundle', 'verify', 'a.akipkg', '--key', 'k.pem', '--json'], good)
     expect(fine.code).toBe(0)
@@ -285,7 +285,8 @@ describe('output files', () => {
 
 describe('audit verify', () => {
   it('tells what is broken, exit 24', async () => {
-    const problems = [{ code: 'TRUNCATED', seq: 5, message: 'the log ends before its checkpoint' }]
+    const message = 'the log ends before its checkpoint'
+    const problems = [{ code: 'TRUNCATED', seq: 5, message }] as const
     const { engine } = fakeEngine({
       engine: {
         verifyAudit: async () => ({ ok: false, entries: 5, root: ROOT, checkpoints: 1, problems }),

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { Store } from '../../src/index.ts'
 import { inputFile, lines, opened, tempStore } from '../support/temp-store.ts'
 
 const at = (...values: number[]): Float32Array => Float32Array.from(values)
@@ -150,3 +151,31 @@ function circle(): Record<string, unknown> {
   round.round = round
   return round
 }
+
+describe('a collection that may not exist yet', () => {
+  it('is NOT_FOUND but for preview and ingest, which makes it', async () => {
+    const store: Store = await tempStore()
+    const docs = store.prospect('docs')
+    expect([docs.name, docs.id]).toEqual(['docs', ''])
+    const file = await inputFile(dirname(store.url), 'a.jsonl', lines('r', 10))
+    expect(await docs.preview({ inputs: [file] })).toHaveLength(1)
+    const uses: (() => Promise<unknown>)[] = [
+      () => docs.info(),
+      () => docs.get(['r1']),
+      () => docs.search({ vector: at(1, 2, 3, 4) }),
+      () => docs.upsert([{ id: 'a', vector: at(1, 2, 3, 4) }]),
+      () => docs.delete({ ids: ['r1'] }),
+      () => docs.snapshots.create('friday'),
+      () => docs.compact(),
+    ]
+    for (const use of uses) await expect(use()).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    expect(await store.list()).toEqual([])
+    expect(await docs.ingest({ inputs: [file] })).toMatchObject({ created: true, inserted: 10 })
+    expect((await docs.info()).count).toBe(10)
+  })
+
+  it('needs a name that a collection can have', async () => {
+    const store: Store = await tempStore()
+    expect(() => store.prospect('../docs')).toThrow(expect.objectContaining({ code: 'USAGE' }))
+  })
+})

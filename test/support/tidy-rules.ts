@@ -69,6 +69,51 @@ function below(layer: string): ReadonlySet<string> {
   return found
 }
 
+/**
+ * Circles of imports within these files, of types and at run time alike: for each file that is in
+ * one, the shortest. Each begins with the bytewise least of its files.
+ */
+export function importCircles(files: readonly SourceFile[]): string[] {
+  const paths = new Set(files.map((file) => file.path))
+  const imports = new Map<string, readonly string[]>()
+  for (const file of files) {
+    const targets = importsOf(file)
+      .filter(({ specifier }) => specifier.startsWith('.'))
+      .map(({ specifier }) => posix.join(posix.dirname(file.path), specifier))
+    imports.set(
+      file.path,
+      [...new Set(targets)].filter((target) => paths.has(target)),
+    )
+  }
+  const circles = [...paths].flatMap((path) => {
+    const circle = shortestCircle(imports, path)
+    return circle === undefined ? [] : [fromLeast(circle)]
+  })
+  const texts = circles.map(([first = '', ...rest]) => [first, ...rest, first].join(' -> '))
+  return [...new Set(texts)].sort()
+}
+
+/** Files of the shortest way from a file back to it, by breadth first search. */
+function shortestCircle(
+  imports: ReadonlyMap<string, readonly string[]>,
+  start: string,
+): readonly string[] | undefined {
+  const ways = new Map<string, readonly string[]>([[start, [start]]])
+  // A map that grows while it is walked visits what was added, in the order of its addition.
+  for (const [path, way] of ways) {
+    for (const target of imports.get(path) ?? []) {
+      if (target === start) return way
+      if (!ways.has(target)) ways.set(target, [...way, target])
+    }
+  }
+  return undefined
+}
+
+function fromLeast(circle: readonly string[]): readonly string[] {
+  const at = circle.indexOf(circle.toSorted()[0] ?? '')
+  return [...circle.slice(at), ...circle.slice(0, at)]
+}
+
 /** I/O, clocks and randomness in a layer that gets them passed in. */
 export function impurities(file: SourceFile): string[] {
   const found = importsOf(file).flatMap(({ specifier, line }) =>

@@ -3,7 +3,7 @@ import { entryText } from '../audit-entry-text.ts'
 import { defineCheckpoint, defineProve } from '../audit-proofs.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import type { AuditVerifyResult } from '../engine-audit.ts'
+import type { LogVerification } from '../engine.ts'
 import { escapeLine } from '../escape.ts'
 import { plural } from '../human.ts'
 import { repeated } from '../option-kinds.ts'
@@ -112,7 +112,7 @@ const defineVerify = (command: Command, app: App): void => {
   )
 }
 
-const verifyText = (result: AuditVerifyResult): string => {
+const verifyText = (result: LogVerification): string => {
   const lines = result.problems.map(
     ({ code, seq, message }) =>
       `${code}  ${seq === null ? '' : `entry ${seq}: `}${escapeLine(message)}`,

@@ -1,14 +1,14 @@
+import type {
+  BundleCheckRequest,
+  BundleInspectResult,
+  BundleVerifyResult,
+  NamedSigner,
+} from '../../index.ts'
 import type { App } from '../app.ts'
 import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
-import type {
-  BundleCheckRequest,
-  BundleInspectResult,
-  BundleSigner,
-  BundleVerifyResult,
-} from '../engine.ts'
 import { escapeLine } from '../escape.ts'
 import { humanBytes, humanDuration, plural } from '../human.ts'
 import { repeated } from '../option-kinds.ts'
@@ -100,7 +100,7 @@ const requestOf = (context: Context, file: string, flags: BundleFlags): BundleCh
   }
 }
 
-const signerRows = (signers: readonly BundleSigner[]): [string, string][] =>
+const signerRows = (signers: readonly NamedSigner[]): [string, string][] =>
   signers.map(({ keyId, name, trusted }) => [
     'signed by',
     `${keyId}${name === null ? '' : ` (${name})`}${trusted ? '' : ', NOT TRUSTED'}`,

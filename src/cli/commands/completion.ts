@@ -1,12 +1,12 @@
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { completionScript, SHELLS } from '../completion.ts'
+import type { LoadTree } from '../define-command.ts'
 import { describe } from '../describe.ts'
-import { loadAll } from '../program.ts'
 import { parseChoice } from '../values.ts'
 
 /** `akidb completion`: a static script, made from the command tree. */
-export const defineCompletion = (command: Command, app: App): void => {
+export const defineCompletion = (command: Command, app: App, loadTree: LoadTree): void => {
   describe(command, {
     summary: 'print a completion script',
     examples: [
@@ -21,7 +21,7 @@ export const defineCompletion = (command: Command, app: App): void => {
     app.run(command, async () => {
       const chosen = parseChoice(shell, '<shell>', SHELLS)
       const program = command.parent ?? command
-      await loadAll(program, app, () => undefined)
+      await loadTree(program)
       const script = completionScript(chosen, program)
       return { result: { shell: chosen, script }, text: script }
     }),

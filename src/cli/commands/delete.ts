@@ -1,5 +1,5 @@
-import type { Collection } from '../../db/api.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import type { Collection } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'

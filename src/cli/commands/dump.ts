@@ -1,16 +1,11 @@
-import type { CollectionInfo } from '../../db/api.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import type { CollectionInfo } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
-import {
-  DUMP_FORMATS,
-  type DumpFormat,
-  type DumpPlan,
-  dumpWriter,
-  planColumns,
-} from '../dump-rows.ts'
+import { DUMP_FORMATS, type DumpFormat, type DumpPlan, planColumns } from '../dump-plan.ts'
+import { dumpWriter } from '../dump-rows.ts'
 import { escapeLine } from '../escape.ts'
 import { humanBytes, plural } from '../human.ts'
 import { chosen } from '../option-kinds.ts'

@@ -1,9 +1,9 @@
 import { AkidbError } from '../../errors/errors.ts'
+import type { BundleOutput, ExportResult } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
-import type { BundleOutput, ExportResult } from '../engine.ts'
 import { humanBytes } from '../human.ts'
 import { fields } from '../table.ts'
 

@@ -1,6 +1,6 @@
 import { stringifyJson } from '../../core/json.ts'
-import type { StoredRecord } from '../../db/api.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import type { StoredRecord } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'

@@ -2,12 +2,12 @@ import { AkidbError } from '../../errors/errors.ts'
 import type { App } from '../app.ts'
 import { closest } from '../closest.ts'
 import type { Command } from '../commander.ts'
+import type { LoadTree } from '../define-command.ts'
 import { describe } from '../describe.ts'
 import { TOPICS } from '../help/topics.ts'
-import { loadAll } from '../program.ts'
 
 /** `akidb help [topic]`: a topic, or a command's own help. */
-export const defineHelp = (command: Command, app: App): void => {
+export const defineHelp = (command: Command, app: App, loadTree: LoadTree): void => {
   describe(command, {
     summary: 'explain a topic or a command',
     examples: [
@@ -23,15 +23,20 @@ export const defineHelp = (command: Command, app: App): void => {
     app.run(command, async () => {
       const topic = words.join(' ')
       const found = TOPICS.find(({ name }) => name === topic)
-      const text = found === undefined ? await commandHelp(command, app, words) : await found.load()
+      const text =
+        found === undefined ? await commandHelp(command, words, loadTree) : await found.load()
       return { result: { topic, text }, text }
     }),
   )
 }
 
-const commandHelp = async (help: Command, app: App, words: readonly string[]): Promise<string> => {
+const commandHelp = async (
+  help: Command,
+  words: readonly string[],
+  loadTree: LoadTree,
+): Promise<string> => {
   const program = help.parent ?? help
-  await loadAll(program, app, () => undefined)
+  await loadTree(program)
   let at = program
   for (const word of words) {
     const next = at.commands.find((command) => command.name() === word)

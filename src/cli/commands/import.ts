@@ -1,8 +1,8 @@
+import type { ImportResult } from '../../index.ts'
 import type { App } from '../app.ts'
 import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import type { ImportResult } from '../engine.ts'
 import { humanBytes, humanCount, humanDuration, plural, shortDigest } from '../human.ts'
 import { dryRun } from '../option-kinds.ts'
 

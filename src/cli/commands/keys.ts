@@ -1,8 +1,8 @@
 import { AkidbError } from '../../errors/errors.ts'
+import type { KeyEntry } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import type { KeyInfo } from '../engine-keys.ts'
 import { defineKeyFiles } from '../keys-files.ts'
 import { yes } from '../option-kinds.ts'
 import { table } from '../table.ts'
@@ -68,7 +68,7 @@ const defineList = (command: Command, app: App): void => {
   )
 }
 
-const keyTable = (keys: readonly KeyInfo[]): string =>
+const keyTable = (keys: readonly KeyEntry[]): string =>
   table(
     [{ title: 'NAME' }, { title: 'KIND' }, { title: 'PASSPHRASE' }, { title: 'FINGERPRINT' }],
     keys.map(({ name, kind, locked }) => [

@@ -1,4 +1,4 @@
-import type { LogEntry } from '../../db/api.ts'
+import type { LogEntry } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'

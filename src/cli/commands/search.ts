@@ -1,36 +1,15 @@
 import { limits } from '../../core/limits.ts'
-import type { SearchRequest } from '../../db/api.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import type { SearchRequest } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
 import { readFilter, readVector } from '../input.ts'
 import { chosen, counted, repeated } from '../option-kinds.ts'
+import type { SearchFlags } from '../search-flags.ts'
 import { auditSearch, searchMany } from '../search-many.ts'
 import { printHits } from '../search-report.ts'
-
-export interface SearchFlags {
-  readonly vector?: string
-  readonly id?: string
-  readonly text?: string
-  readonly queries?: string
-  readonly use?: 'vector' | 'text' | 'hybrid'
-  readonly idColumn?: string
-  readonly vectorColumn?: string
-  readonly vectorColumns?: string
-  readonly textColumn?: readonly string[]
-  readonly k?: number
-  readonly ef?: number
-  readonly exact?: true
-  readonly filter?: string
-  readonly asOf?: string
-  readonly withVector?: true
-  readonly withSource?: true
-  readonly withPayload?: true
-  readonly explain?: true
-  readonly format?: 'table' | 'csv' | 'jsonl'
-}
 
 /** `akidb search`: the nearest records, by vector, by words, or both. */
 export const defineSearch = (command: Command, app: App): void => {

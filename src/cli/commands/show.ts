@@ -1,4 +1,4 @@
-import type { CollectionInfo } from '../../db/api.ts'
+import type { CollectionInfo } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'

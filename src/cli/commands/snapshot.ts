@@ -1,5 +1,5 @@
-import type { SnapshotInfo } from '../../db/api.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import type { SnapshotInfo } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'

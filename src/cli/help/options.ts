@@ -1,5 +1,5 @@
 import { rows } from '../describe.ts'
-import { globalOptions } from '../program.ts'
+import { globalOptions } from '../global-options.ts'
 
 /** Every global option with its meaning. */
 export const optionsText =

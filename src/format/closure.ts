@@ -1,8 +1,8 @@
-import type { BlobRef, CollectionState, Manifest } from '../format/manifest.ts'
+import type { BlobRef, CollectionState, Manifest } from './manifest.ts'
 
 /**
- * Every blob that a state names, by digest: the one closure walk of export, import, check, repair
- * and gc.
+ * Every blob that a state names, by digest: the one closure walk of export, import, check, repair,
+ * gc and bundles.
  */
 export function closureOf(of: Manifest | CollectionState): Map<string, BlobRef> {
   const blobs = new Map<string, BlobRef>()
