@@ -1,42 +1,42 @@
 import { AkidbError } from '../errors/errors.ts'
 import { blobKey } from '../format/blob.ts'
-import type { IdTable } from '../format/ids-section.ts'
-import type { BlobRole, SegmentEntry } from '../format/manifest.ts'
+import type { BlobRole, CollectionState, SegmentEntry } from '../format/manifest.ts'
 import { NO_SOURCE } from '../format/origin-section.ts'
-import type { NamedSegment } from './check-manifests.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+import { type LiveIds, liveIds } from './check-live-ids.ts'
 import type { CheckProblems } from './check-problems.ts'
-import type { Environment } from './environment.ts'
 import { SegmentReader } from './segment-reader.ts'
-import { deadRows, payloadObject, vectorSpecOf } from './view.ts'
+import { payloadObject, vectorSpecOf } from './view.ts'
 
 /**
  * Opens every part of a segment whose blobs have the right digests, as a search would: a blob can
- * be intact and yet not hold what its role says, where a faulty or hostile program wrote it.
+ * be intact and yet not hold what its role says, where a faulty or hostile program wrote it. Costs
+ * one reading of all its blobs; of field and text indexes it sees that they can be opened and
+ * belong to as many rows, not that they are those of the payloads.
+ *
+ * @returns its ids, where they can be read
  */
 export async function checkSegment(
-  environment: Environment,
-  { entry, manifest }: NamedSegment,
+  store: ObjectStore,
+  { entry, state }: { readonly entry: SegmentEntry; readonly state: CollectionState },
   problems: CheckProblems,
-): Promise<void> {
-  const { store } = environment
+): Promise<LiveIds | undefined> {
   const reader = new SegmentReader(store, entry)
-  const spec = vectorSpecOf(manifest.state.schema)
-  const part = (role: BlobRole, work: () => Promise<unknown>) =>
+  const spec = vectorSpecOf(state.schema)
+  const part = <T>(role: BlobRole, work: () => Promise<T>): Promise<T | undefined> =>
     problems.look(keyOf(entry, role), work)
   try {
-    await part('ids', async () => checkOrder(await reader.ids(), entry.rows))
+    const ids = await part('ids', () => reader.ids())
     await part('origin', async () => checkOrigin((await reader.origin()).sources, entry))
     await part('fields', () => reader.fields())
-    await part('text', () => reader.text())
+    await part('text', () => checkText(reader, state.schema.text.fields))
     await part('payload', () => checkPayloads(reader, entry))
-    if (spec !== undefined) {
-      const parameters = manifest.state.index
-      await part('vectors', () => reader.vectorIndex(spec, parameters))
-    }
-    if (entry.tombstones !== undefined) {
-      const key = blobKey(entry.tombstones.digest)
-      await problems.look(key, () => deadRows(store, entry))
-    }
+    // Opening an index refuses vectors that are not finite.
+    if (spec !== undefined) await part('vectors', () => reader.vectorIndex(spec, state.index))
+    if (ids === undefined) return undefined
+    const { tombstones } = entry
+    const key = tombstones === undefined ? keyOf(entry, 'ids') : blobKey(tombstones.digest)
+    return await problems.look(key, () => liveIds(store, entry, reader))
   } finally {
     reader.close()
   }
@@ -51,23 +51,22 @@ function keyOf(entry: SegmentEntry, role: BlobRole): string {
   return ref === undefined ? '' : blobKey(ref.digest)
 }
 
-/** Every row once, in bytewise order of the ids; of equal ids the lower row first. */
-function checkOrder(ids: IdTable, rows: number): void {
-  if (ids.count !== rows) throw broken(`${ids.count} ids for ${rows} rows`)
-  for (let place = 1; place < rows; place++) {
-    const before = ids.sorted(place - 1)
-    const row = ids.sorted(place)
-    const order = Buffer.compare(ids.idBytes(before), ids.idBytes(row))
-    if (order > 0 || (order === 0 && before >= row)) throw broken('its ids are not in order')
-  }
-}
-
 function checkOrigin(sources: Uint32Array, entry: SegmentEntry): void {
   for (const source of sources) {
     if (source !== NO_SOURCE && source >= entry.sources.length) {
       throw broken(`a row comes from source ${source} of ${entry.sources.length}`)
     }
   }
+}
+
+/** A collection has its text fields from its creation on. */
+async function checkText(reader: SegmentReader, fields: readonly string[]): Promise<void> {
+  const index = await reader.text()
+  const found = index?.fields ?? []
+  if (found.length !== fields.length || !fields.every((field) => found.includes(field))) {
+    throw broken(`it has a text index of ${found.length} fields, not of ${fields.length}`)
+  }
+  index?.lengths()
 }
 
 async function checkPayloads(reader: SegmentReader, entry: SegmentEntry): Promise<void> {

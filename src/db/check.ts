@@ -1,8 +1,10 @@
 import { blobKey } from '../format/blob.ts'
+import { blobRefsOf } from '../format/closure.ts'
 import type { BlobRef } from '../format/manifest.ts'
 import type { CheckResult, OnProgress } from './api.ts'
 import { type CheckEnvironment, checkAudit } from './check-audit.ts'
 import { lookAtBlob, readWholeBlob } from './check-blobs.ts'
+import { checkLiveIds } from './check-live-ids.ts'
 import {
   checkManifests,
   type ManifestFindings,
@@ -11,7 +13,7 @@ import {
 } from './check-manifests.ts'
 import { CheckProblems } from './check-problems.ts'
 import { checkSegment } from './check-segment.ts'
-import { allSources } from './sources.ts'
+import { checkSources } from './check-state.ts'
 import { readPlace, readStoreFile, STORE_FILE } from './store-file.ts'
 
 export interface CheckOptions {
@@ -39,15 +41,8 @@ export async function checkStore(
   await problems.look(STORE_FILE, () => checkStoreFile(environment, problems))
   const findings = await checkManifests(environment, problems, signal)
   const bad = await checkBlobs(environment, findings, problems, options)
-  for (const segment of findings.segments.values()) {
-    signal?.throwIfAborted()
-    if (!isRead(segment, options) || refsOf(segment).some(({ digest }) => bad.has(digest))) continue
-    await checkSegment(environment, segment, problems)
-  }
-  for (const [digest, manifest] of findings.sources) {
-    if (bad.has(digest)) continue
-    await problems.look(blobKey(digest), () => allSources(environment.store, manifest.state))
-  }
+  const isSound = await checkSegments(environment, findings, problems, { options, bad })
+  await checkStates(environment, findings, problems, { options, bad, isSound })
   await checkAudit(environment, findings, problems, signal)
   const refs = [...findings.blobs.values()].map(({ ref }) => ref)
   return {
@@ -78,6 +73,57 @@ const refsOf = ({ entry }: NamedSegment): BlobRef[] => [
 
 const isRead = (segment: NamedSegment, options: CheckOptions): boolean =>
   refsOf(segment).every((ref) => isWholeRead(ref, options))
+
+interface Reading {
+  readonly options: CheckOptions
+  /** Digests of the blobs that are missing or damaged. */
+  readonly bad: ReadonlySet<string>
+}
+
+/** @returns whether all that were read are sound */
+async function checkSegments(
+  { store }: CheckEnvironment,
+  { segments }: ManifestFindings,
+  problems: CheckProblems,
+  { options, bad }: Reading,
+): Promise<boolean> {
+  const before = problems.list.length
+  for (const segment of segments.values()) {
+    options.signal?.throwIfAborted()
+    if (!isRead(segment, options) || refsOf(segment).some(({ digest }) => bad.has(digest))) continue
+    const { entry, manifest } = segment
+    await checkSegment(store, { entry, state: manifest.state }, problems)
+  }
+  return problems.list.length === before
+}
+
+/** What the parts of a state say of each other, where all of them could be read. */
+async function checkStates(
+  { store }: CheckEnvironment,
+  { sources, heads }: ManifestFindings,
+  problems: CheckProblems,
+  { options, bad, isSound }: Reading & { readonly isSound: boolean },
+): Promise<void> {
+  for (const [digest, { state }] of sources) {
+    if (!bad.has(digest)) await problems.look(blobKey(digest), () => checkSources(store, state))
+  }
+  for (const [key, { state }] of heads) {
+    options.signal?.throwIfAborted()
+    if (state.sourcesBlob === undefined) {
+      await problems.look(key, () => checkSources(store, state))
+    }
+    const refs = [...blobRefsOf(state)]
+    if (!isSound || refs.some((ref) => bad.has(ref.digest) || !isWholeRead(ref, options))) continue
+    await problems.look(key, async () => {
+      try {
+        await checkLiveIds(store, state)
+      } catch (error) {
+        // A garbage collection that runs now may have taken it.
+        if ((await store.head(key)) !== undefined) throw error
+      }
+    })
+  }
+}
 
 /** @returns digests of the blobs that are missing or damaged */
 async function checkBlobs(

@@ -41,7 +41,7 @@ export interface ImportPlan {
  * Decides what becomes of each collection before anything is committed (design §6).
  *
  * @throws ROLLBACK for an older bundle of the same origin, CONFLICT where both sides went on,
- *   EXISTS for a name of another collection
+ *   EXISTS for a name of another collection, INTEGRITY for one collection under two names
  */
 export async function planImport(
   store: OpenedStore,
@@ -51,6 +51,11 @@ export async function planImport(
 ): Promise<ImportPlan[]> {
   if (options.as !== undefined && head.collections.length !== 1) {
     throw severalCollections(head.collections.length)
+  }
+  if (new Set(head.collections.map(({ id }) => id)).size !== head.collections.length) {
+    throw new AkidbError('INTEGRITY', 'the bundle holds one collection under two names', {
+      hint: 'Nothing was published. Ask its origin.',
+    })
   }
   const plans: ImportPlan[] = []
   for (const entry of head.collections) {
@@ -177,7 +182,24 @@ async function checkSequence(
   )
 }
 
-/** Commits one collection's state, byte for byte, under a line 1 of our own. */
+/**
+ * Compares every state that is new here with its blobs, before any of them is published: a bundle
+ * is taken whole or not at all.
+ *
+ * @throws INTEGRITY, FORMAT_VERSION
+ */
+export async function checkPlans(store: OpenedStore, plans: readonly ImportPlan[]): Promise<void> {
+  for (const { entry, stateBytes, done } of plans) {
+    if (done) continue
+    const state = decodeState(stateBytes, `state ${entry.stateRoot}`)
+    await checkState(store.environment.store, state, entry.rows)
+  }
+}
+
+/**
+ * Commits one collection's state, which `checkPlans` has passed, byte for byte, under a line 1 of
+ * our own.
+ */
 export async function publish(
   store: OpenedStore,
   act: Act,
@@ -198,7 +220,6 @@ export async function publish(
     await remember()
     return { ...result, inserted: 0, deleted: 0 }
   }
-  await checkState(environment.store, state)
   const counts = { inserted: 0, updated: 0, deleted: 0 }
   await commitManifest(environment, {
     manifests: core.manifests,

@@ -4,11 +4,9 @@ import { inspectBundle } from '../../src/bundle/inspect.ts'
 import { problemsError } from '../../src/bundle/problems.ts'
 import { tarHeader } from '../../src/bundle/tar-header.ts'
 import { verifyBundle } from '../../src/bundle/verify.ts'
-import { sha256Hex } from '../../src/core/digest.ts'
 import { limits } from '../../src/core/limits.ts'
-import { signDetached } from '../../src/trust/dsse.ts'
 import { certifyLogKey } from '../../src/trust/log-key.ts'
-import type { PublicKey } from '../../src/trust/signer.ts'
+import type { PublicKey, Signer } from '../../src/trust/signer.ts'
 import {
   collectionOf,
   DEFAULT_SIGNER,
@@ -27,8 +25,7 @@ import {
   stateOf,
   TRUSTED,
 } from './support/fixture.ts'
-
-const HEAD_TYPE = 'application/vnd.akidb.bundle-head+json'
+import { type LooseHead, resigned as resignedBundle } from './support/forge.ts'
 
 const verify = (bytes: Uint8Array, keys: readonly PublicKey[] = TRUSTED, pieceBytes = 1000) =>
   verifyBundle({ read: pieces(bytes, pieceBytes), keys })
@@ -36,36 +33,9 @@ const verify = (bytes: Uint8Array, keys: readonly PublicKey[] = TRUSTED, pieceBy
 const codesOf = async (bytes: Uint8Array, keys?: readonly PublicKey[]) =>
   (await verify(bytes, keys)).problems.map(({ code, member }) => `${code} ${member}`)
 
-/** A member as our tar has it. */
-const member = (name: string, content: Uint8Array): Uint8Array =>
-  Buffer.concat([
-    tarHeader(name, content.length),
-    content,
-    Buffer.alloc((512 - (content.length % 512)) % 512),
-  ])
-
-/** A bundle whose head was changed and signed again by somebody. */
-async function resigned(change: (head: Record<string, unknown>) => void, signer = DEFAULT_SIGNER) {
-  const { bytes } = await smallBundle([100])
-  const [first, , , ...rest] = partsOf(bytes)
-  const text = Buffer.from(first?.bytes ?? []).toString('utf8', 512)
-  const head = JSON.parse(text.slice(0, text.indexOf('\n')))
-  change(head)
-  return sealed(
-    Buffer.from(`${JSON.stringify(head)}\n`),
-    rest.map((part) => part.bytes),
-    signer,
-  )
-}
-
-async function sealed(head: Uint8Array, rest: readonly Uint8Array[], signer = DEFAULT_SIGNER) {
-  return Buffer.concat([
-    member('HEAD.json', head),
-    member('HEAD.dsse', signDetached(HEAD_TYPE, head, [signer])),
-    member('HEAD.tlog-proof', await proofBy(LOG_SIGNER)(sha256Hex(head))),
-    ...rest,
-  ])
-}
+/** A small bundle whose head was changed and signed again by somebody. */
+const resigned = async (change: (head: LooseHead) => void, signer?: Signer): Promise<Uint8Array> =>
+  resignedBundle((await smallBundle([100])).bytes, change, signer)
 
 describe('a sound bundle', () => {
   it.each([1, 511, 512, 513, 4096, 1_000_000])('is ok in pieces of %i bytes', async (size) => {

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { closureOf } from '../../src/db/closure.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
+import { closureOf } from '../../src/format/closure.ts'
 import { inputFile, lines, opened, tempFolder, tempStore } from '../support/temp-store.ts'
 
 /** A store with one small collection, and the path of its one blob. */

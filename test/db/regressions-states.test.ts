@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Act, runAct } from '../../src/db/acts.ts'
 import { commitManifest } from '../../src/db/commit.ts'
-import { openLedger } from '../../src/db/ledger.ts'
-import { createWriterPin } from '../../src/db/pins.ts'
 import type { CollectionState } from '../../src/format/manifest.ts'
 import { decodeState, encodeState } from '../../src/format/manifest-codec.ts'
 import { checkState } from '../../src/transfer/check-state.ts'
@@ -66,26 +64,5 @@ describe('a state from outside', () => {
       decodeState(encodeState(lie).bytes, 'lie')
       await expect(checkState(environment.store, lie)).rejects.toMatchObject({ code: 'INTEGRITY' })
     }
-  })
-})
-
-describe('a ledger', () => {
-  it('is cut at the first line that is not as it was written', async () => {
-    const { environment, segment } = await collection()
-    const hex = 'ab'.repeat(32)
-    const key = { collection: 'docs', sha256: hex, options: hex, schema: hex }
-    const pin = createWriterPin(environment)
-    const open = () => openLedger(environment.state, environment.store, key, pin)
-    const { rows, blobs, payloadBytes } = segment
-    const entry = { drop: 0, rejected: 0, rejectBytes: 0, segment: { rows, blobs, payloadBytes } }
-    const ledger = await open()
-    await ledger.record({ ...entry, rowsRead: 40 })
-    await ledger.record({ ...entry, rowsRead: 80 })
-    expect((await open()).entries.map(({ rowsRead }) => rowsRead)).toEqual([40, 80])
-    const path = `ledger/docs/${hex}-${hex.slice(0, 16)}.jsonl`
-    const text = Buffer.from(await environment.state.get(path)).toString('utf8')
-    const other = Buffer.from(text.replace('"rowsRead":80', '"rowsRead":81'))
-    await environment.state.put(path, other, { mode: 'replace' })
-    expect((await open()).entries.map(({ rowsRead }) => rowsRead)).toEqual([40])
   })
 })
