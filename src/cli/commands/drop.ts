@@ -19,7 +19,9 @@ export const defineDrop = (command: Command, app: App): void => {
       ['akidb drop docs --confirm docs', 'without a question'],
       ['akidb drop docs -n', 'only say what would go'],
     ],
-    details: 'Its history stays until `akidb gc` removes what is older than --keep.',
+    details:
+      'Its history stays until `akidb gc` removes what is older than --keep; what a snapshot ' +
+      'names stays until `akidb snapshot drop`.',
     exits: [21, 22, 23, 24],
   })
   command.argument('<collection>', 'its name')
@@ -41,10 +43,16 @@ export const defineDrop = (command: Command, app: App): void => {
           const message = `not dropped: "${typed}" is not "${name}"`
           throw new AkidbError('USAGE', message, { hint: `Say --confirm ${name}.` })
         }
+        const kept = await collection.snapshots.list()
         const { rows } = await store.drop(name)
+        const labels = kept.map(({ label }) => label).join(', ')
+        const note =
+          kept.length === 0
+            ? ''
+            : `\nits snapshots keep their states until akidb snapshot drop: ${labels}`
         return {
-          result: { collection: name, rows },
-          text: `dropped the collection ${name} with ${plural(rows, 'record')}`,
+          result: { collection: name, rows, snapshots: kept.length },
+          text: `dropped the collection ${name} with ${plural(rows, 'record')}${note}`,
           work: true,
         }
       }),

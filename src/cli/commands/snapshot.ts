@@ -1,5 +1,5 @@
 import { AkidbError } from '../../errors/errors.ts'
-import type { SnapshotInfo } from '../../index.ts'
+import type { OpenedStore, SnapshotInfo } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
@@ -54,12 +54,18 @@ const defineList = (command: Command, app: App): void => {
   command.action((name: string) =>
     app.run(command, (context) =>
       context.withStore('read', async (store) => {
-        const collection = await store.collection(name)
-        const snapshots = await collection.snapshots.list()
+        const snapshots = await snapshotsOf(store, name)
         return { result: { collection: name, snapshots }, text: listText(snapshots) }
       }),
     ),
   )
+}
+
+/** Also those of a collection that was dropped: they keep its states until they go too. */
+async function snapshotsOf(store: OpenedStore, name: string): Promise<SnapshotInfo[]> {
+  const snapshots = await store.prospect(name).snapshots.list()
+  if (snapshots.length === 0) await store.collection(name)
+  return snapshots
 }
 
 const listText = (snapshots: readonly SnapshotInfo[]): string =>
@@ -89,12 +95,11 @@ const defineDrop = (command: Command, app: App): void => {
   command.action((name: string, label: string, flags: { readonly dryRun?: true }) =>
     app.run(command, (context) =>
       context.withStore(flags.dryRun ? 'read' : 'write', async (store) => {
-        const collection = await store.collection(name)
-        const found = (await collection.snapshots.list()).find((one) => one.label === label)
+        const found = (await snapshotsOf(store, name)).find((one) => one.label === label)
         if (found === undefined) {
           throw new AkidbError('NOT_FOUND', `collection "${name}" has no snapshot "${label}"`)
         }
-        if (!flags.dryRun) await collection.snapshots.drop(label)
+        if (!flags.dryRun) await store.prospect(name).snapshots.drop(label)
         const verb = flags.dryRun ? 'would forget' : 'forgot'
         const text = `${name}: ${verb} ${label}, version ${found.version}`
         const dry = flags.dryRun ? { dryRun: true } : {}
