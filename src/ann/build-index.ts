@@ -1,10 +1,13 @@
 import { limits } from '../core/limits.ts'
-import type { IndexParameters } from '../core/schema.ts'
+import type { CodesMeasure, IndexParameters } from '../core/schema.ts'
 import { encodeCodes } from './codes.ts'
 import { encodeGraph } from './graph.ts'
 import type { KernelMemory } from './kernel/wasm.ts'
+import { KernelIndex } from './kernel-index.ts'
 import { graphLevels } from './levels.ts'
-import { F32_WALK_DIMENSION_MAX, Segment } from './segment.ts'
+import { measureCodes } from './measure-codes.ts'
+import { checkQuantization, F32_WALK_DIMENSION_MAX } from './quantization.ts'
+import { Segment } from './segment.ts'
 import type { BuiltIndex, SegmentVectors } from './vector-index.ts'
 
 /** How to build, beside the parameters that a manifest records. */
@@ -16,7 +19,8 @@ export interface BuildOptions {
 /**
  * Builds a segment's index on the calling thread: codes, and a graph where the parameters and the
  * number of rows call for one. The bytes are those that any number of workers would make. Errors:
- * BAD_INPUT (pieces do not add up, NaN or infinity), LIMIT, NO_SPACE.
+ * BAD_INPUT (pieces do not add up, NaN or infinity), USAGE (vectors too short for the
+ * quantization), LIMIT, NO_SPACE.
  */
 export function buildIndexSync(
   vectors: SegmentVectors,
@@ -25,9 +29,11 @@ export function buildIndexSync(
 ): BuiltIndex {
   const segment = loadForBuild(vectors, parameters, { ...options, threads: 1 })
   const codes = prepareBuild(segment)
-  if (!canBuildGraph(segment)) return { codes }
+  const measured = measureBuilt(segment)
+  const built = measured === undefined ? { codes } : { codes, measured }
+  if (!canBuildGraph(segment)) return built
   segment.exports.build(segment.plan.index, segment.context.address, 0, 1)
-  return { codes, graph: encodeGraph(segment) }
+  return { ...built, graph: encodeGraph(segment) }
 }
 
 /** A segment in shared memory with its rows copied in and room for a graph where one is wanted. */
@@ -37,9 +43,12 @@ export function loadForBuild(
   options: BuildOptions & { readonly threads: number; readonly memory?: KernelMemory | undefined },
 ): Segment {
   const { rows, dimension, metric } = vectors
+  const form = parameters.quantization ?? 'int8'
+  checkQuantization(form, dimension)
   const wanted =
     parameters.type === 'hnsw' && rows >= Math.max(1, options.graphRowsMin ?? limits.graphRowsMin)
-  const shape = { rows, dimension, metric, contexts: wanted ? options.threads : 1 }
+  const contexts = wanted ? options.threads : 1
+  const shape = { rows, dimension, metric, form, codes: 'computed', contexts } as const
   const segment = wanted
     ? createWithGraph(shape, parameters, options.memory)
     : Segment.create(shape, options.memory)
@@ -53,6 +62,13 @@ export function prepareBuild(segment: Segment): Uint8Array {
   segment.quantise()
   return encodeCodes(segment)
 }
+
+/**
+ * How good a prepared segment's codes are. Undefined for int8, whose scans with rescoring are as
+ * good as exact, and where there are too few rows to tell.
+ */
+export const measureBuilt = (segment: Segment): CodesMeasure | undefined =>
+  segment.form === 'int8' ? undefined : measureCodes(new KernelIndex(segment))
 
 /**
  * Whether a prepared segment gets its graph. Short vectors of extreme norms do not: int8 is too

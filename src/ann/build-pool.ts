@@ -3,8 +3,9 @@ import { limits } from '../core/limits.ts'
 import type { IndexParameters } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { type BuildOptions, loadForBuild } from './build-index.ts'
-import type { BuildStep, StepError, StepResult } from './build-worker.ts'
+import type { BuildStep, StepResult } from './build-worker.ts'
 import type { KernelMemory } from './kernel/wasm.ts'
+import { reviveError } from './task-messages.ts'
 import type { BuiltIndex, IndexBuilder, SegmentVectors } from './vector-index.ts'
 
 /** How a pool builds. */
@@ -88,10 +89,11 @@ class BuildPool implements IndexBuilder {
     try {
       const step = { segment: segment.shared, workers }
       const prepared = await crew.run({ ...step, kind: 'prepare', worker: 0 })
-      const codes = bytesOf(prepared)
+      const { measured } = prepared
+      const built = { codes: bytesOf(prepared), ...(measured === undefined ? {} : { measured }) }
       if (prepared.wantsGraph !== true) {
         this.#keep(segment.shared.memory)
-        return { codes }
+        return built
       }
       const all = Array.from({ length: workers }, (_, worker) =>
         crew.run({ ...step, kind: 'build', worker }),
@@ -100,7 +102,7 @@ class BuildPool implements IndexBuilder {
       const graph = bytesOf(await crew.run({ ...step, kind: 'encode', worker: 0 }))
       // Only now is it sure that no worker is inside; after a failure the memory is given up.
       this.#keep(segment.shared.memory)
-      return { codes, graph }
+      return { ...built, graph }
     } finally {
       signal?.removeEventListener('abort', abort)
       crew.hold(false)
@@ -183,7 +185,7 @@ class Crew {
       pending?.resolve(result)
       return
     }
-    const error = revive(result.error)
+    const error = reviveError('index build', result.error)
     pending?.reject(error)
     // Others may be waiting inside the kernel for the one that failed.
     if (this.#pending.size > 0) void this.end(error)
@@ -196,11 +198,6 @@ const defaultWorkerUrl = (): URL =>
     import.meta.url.endsWith('.ts') ? './build-worker.ts' : './build-worker.js',
     import.meta.url,
   )
-
-function revive({ code, message, hint, details = {} }: StepError): Error {
-  if (code === undefined) return new Error(`index build failed: ${message}`)
-  return new AkidbError(code, message, hint === undefined ? { details } : { hint, details })
-}
 
 function bytesOf(result: Success): Uint8Array {
   if (result.bytes === undefined) throw new Error('an index build step left no bytes')

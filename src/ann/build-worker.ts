@@ -1,9 +1,9 @@
 import { parentPort } from 'node:worker_threads'
-import { AkidbError } from '../errors/errors.ts'
-import type { ErrorCode } from '../errors/exit-codes.ts'
-import { canBuildGraph, prepareBuild } from './build-index.ts'
+import type { CodesMeasure } from '../core/schema.ts'
+import { canBuildGraph, measureBuilt, prepareBuild } from './build-index.ts'
 import { encodeGraph } from './graph.ts'
 import { Segment, type SharedSegment } from './segment.ts'
+import { describeError, type SentError } from './task-messages.ts'
 
 /** A step of a build that the pool asks of one worker. Steps of one worker run in order. */
 export interface BuildStep {
@@ -16,16 +16,13 @@ export interface BuildStep {
 
 /** What a step left. `bytes`: codes of 'prepare', links of 'encode'. */
 export type StepResult =
-  | { readonly ok: true; readonly bytes?: Uint8Array; readonly wantsGraph?: boolean }
-  | { readonly ok: false; readonly error: StepError }
-
-/** An error as it crosses threads; without a code it is a bug. */
-export interface StepError {
-  readonly code?: ErrorCode
-  readonly message: string
-  readonly hint?: string
-  readonly details?: AkidbError['details']
-}
+  | {
+      readonly ok: true
+      readonly bytes?: Uint8Array
+      readonly wantsGraph?: boolean
+      readonly measured?: CodesMeasure
+    }
+  | { readonly ok: false; readonly error: SentError }
 
 parentPort?.on('message', (step: BuildStep) => {
   const result = runStep(step)
@@ -37,18 +34,15 @@ function runStep({ kind, segment: shared, worker, workers }: BuildStep): StepRes
   try {
     const segment = new Segment(shared, worker)
     if (kind === 'prepare') {
-      return { ok: true, bytes: prepareBuild(segment), wantsGraph: canBuildGraph(segment) }
+      const bytes = prepareBuild(segment)
+      const measured = measureBuilt(segment)
+      const wantsGraph = canBuildGraph(segment)
+      return { ok: true, bytes, wantsGraph, ...(measured === undefined ? {} : { measured }) }
     }
     if (kind === 'encode') return { ok: true, bytes: encodeGraph(segment) }
     segment.exports.build(segment.plan.index, segment.context.address, worker, workers)
     return { ok: true }
   } catch (error) {
-    return { ok: false, error: describe(error) }
+    return { ok: false, error: describeError(error) }
   }
-}
-
-function describe(error: unknown): StepError {
-  if (!(error instanceof AkidbError)) return { message: String(error) }
-  const { code, message, hint, details } = error
-  return hint === undefined ? { code, message, details } : { code, message, hint, details }
 }

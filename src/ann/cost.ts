@@ -11,6 +11,12 @@ export const SEARCH_COST = {
   /** One row of an int8 scan. */
   scanInt8RowNs: 8,
   scanInt8KilocomponentNs: 53,
+  /** One row of a binary scan: signs first, the full distance of few. */
+  scanBinaryRowNs: 11,
+  scanBinaryKilocomponentNs: 8,
+  /** One row of a scan by product quantisation: one table entry for 8 components. */
+  scanPqRowNs: 2,
+  scanPqKilocomponentNs: 60,
   /** One row visited by a walk: int8 distance, link and heap work, cache misses. */
   walkRowNs: 50,
   walkKilocomponentNs: 66,
@@ -18,18 +24,18 @@ export const SEARCH_COST = {
   searchNs: 5_000,
 } as const
 
-/** Nanoseconds to scan `rows` rows, f32 or int8 with rescoring. */
-export function scanCostNs(
-  kind: 'scan-f32' | 'scan-int8',
-  rows: number,
-  dimension: number,
-): number {
-  const kilo = dimension / 1_000
-  const row =
-    kind === 'scan-f32'
-      ? SEARCH_COST.scanF32RowNs + SEARCH_COST.scanF32KilocomponentNs * kilo
-      : SEARCH_COST.scanInt8RowNs + SEARCH_COST.scanInt8KilocomponentNs * kilo
-  return SEARCH_COST.searchNs + rows * row
+/** Nanoseconds a row, and a row and 1,000 components. */
+const SCAN_NS = {
+  'scan-f32': [SEARCH_COST.scanF32RowNs, SEARCH_COST.scanF32KilocomponentNs],
+  'scan-int8': [SEARCH_COST.scanInt8RowNs, SEARCH_COST.scanInt8KilocomponentNs],
+  'scan-binary': [SEARCH_COST.scanBinaryRowNs, SEARCH_COST.scanBinaryKilocomponentNs],
+  'scan-pq': [SEARCH_COST.scanPqRowNs, SEARCH_COST.scanPqKilocomponentNs],
+} as const
+
+/** Nanoseconds to scan `rows` rows, in float32 or by codes with rescoring. */
+export function scanCostNs(kind: keyof typeof SCAN_NS, rows: number, dimension: number): number {
+  const [rowNs, kilocomponentNs] = SCAN_NS[kind]
+  return SEARCH_COST.searchNs + rows * (rowNs + (kilocomponentNs * dimension) / 1_000)
 }
 
 /** What a graph search depends on. */

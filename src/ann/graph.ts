@@ -26,7 +26,7 @@ import type { Segment } from './segment.ts'
  */
 const MAGIC = 0x52474b41
 const VERSION = 1
-const HEADER_BYTES = 32
+export const GRAPH_HEADER_BYTES = 32
 /** LEB128 bytes of a row number: rows < 2^21. */
 const VARINT_BYTES_MAX = 3
 
@@ -34,23 +34,25 @@ const VARINT_BYTES_MAX = 3
 export interface GraphHeader {
   readonly m: number
   readonly efConstruction: number
+  /** Bytes after the header. */
+  readonly listBytes: number
 }
 
 /** The links of a built segment as bytes. */
 export function encodeGraph(segment: Segment): Uint8Array {
   const lists = new ByteWriter()
-  forEachList(segment, (list, capacity) => {
-    const count = Math.min(segment.u32[list] as number, capacity)
-    const ids = segment.u32.slice(list + 1, list + 1 + count).sort()
+  for (const { at, capacity } of listsOf(segment)) {
+    const count = Math.min(segment.u32[at] as number, capacity)
+    const ids = segment.u32.slice(at + 1, at + 1 + count).sort()
     lists.varint(count)
     let next = 0
     for (const id of ids) {
       lists.varint(id - next)
       next = id + 1
     }
-  })
+  }
   const body = lists.take()
-  const bytes = new Uint8Array(HEADER_BYTES + body.length)
+  const bytes = new Uint8Array(GRAPH_HEADER_BYTES + body.length)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, MAGIC, true)
   view.setUint16(4, VERSION, true)
@@ -60,7 +62,7 @@ export function encodeGraph(segment: Segment): Uint8Array {
   view.setUint16(16, segment.plan.shape.graph?.m ?? 0, true)
   view.setUint16(18, segment.plan.shape.graph?.efConstruction ?? 0, true)
   view.setUint32(20, body.length, true)
-  bytes.set(body, HEADER_BYTES)
+  bytes.set(body, GRAPH_HEADER_BYTES)
   return bytes
 }
 
@@ -69,7 +71,7 @@ export function readGraphHeader(
   bytes: Uint8Array,
   shape: { rows: number; dimension: number; metric: (typeof METRICS)[number] },
 ): GraphHeader {
-  if (bytes.length < HEADER_BYTES) throw damaged('shorter than a header')
+  if (bytes.length < GRAPH_HEADER_BYTES) throw damaged('shorter than a header')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint32(0, true) !== MAGIC) throw damaged('not a graph')
   const version = view.getUint16(4, true)
@@ -83,67 +85,121 @@ export function readGraphHeader(
   if (efConstruction < 1 || efConstruction > limits.efConstructionMax) {
     throw damaged(`efConstruction is ${efConstruction}`)
   }
-  if (view.getUint32(20, true) !== bytes.length - HEADER_BYTES) throw damaged('wrong length')
   if (view.getUint8(7) !== 0 || view.getUint32(24, true) !== 0 || view.getUint32(28, true) !== 0) {
     throw damaged('reserved bytes are not zero')
   }
-  return { m, efConstruction }
+  return { m, efConstruction, listBytes: view.getUint32(20, true) }
+}
+
+/** Puts a graph's stored bytes, whole, into a segment whose levels are set. Errors: INTEGRITY. */
+export function decodeGraph(segment: Segment, bytes: Uint8Array): void {
+  const reader = new GraphReader(segment, bytes.length - GRAPH_HEADER_BYTES)
+  reader.push(bytes.subarray(GRAPH_HEADER_BYTES))
+  reader.finish()
 }
 
 /**
- * Puts stored links into a segment whose levels are set. Every list is checked: no more links than
- * its level holds, rows ascending, present, on that level, and not the row itself. Errors:
- * INTEGRITY.
+ * Puts stored links into a segment whose levels are set, as their bytes come. Every list is
+ * checked: no more links than its level holds, rows ascending, present, on that level, and not the
+ * row itself. Errors: INTEGRITY.
  */
-export function decodeGraph(segment: Segment, bytes: Uint8Array): void {
-  const { rows, u8, u32 } = segment
-  const levels = segment.address('levels')
-  let at = HEADER_BYTES
-  const varint = (): number => {
-    let value = 0
-    for (let shift = 0; shift < 7 * VARINT_BYTES_MAX; shift += 7) {
-      const byte = bytes[at++]
-      if (byte === undefined) throw damaged('ends inside a list')
-      value |= (byte & 0x7f) << shift
-      if (byte < 0x80) {
-        if (byte === 0 && shift > 0) throw damaged('a number is longer than it needs to be')
-        return value
-      }
-    }
-    throw damaged('a number is too long')
+export class GraphReader {
+  readonly #segment: Segment
+  readonly #lists: Generator<List>
+  readonly #bytes: number
+  #read = 0
+  #list: List | undefined
+  /** Links of the list that are still to come; −1: its count is. */
+  #left = -1
+  #next = 0
+  /** The number that is being read. */
+  #value = 0
+  #shift = 0
+
+  /** `bytes`: how many come after the header, as that says. */
+  constructor(segment: Segment, bytes: number) {
+    this.#segment = segment
+    this.#bytes = bytes
+    this.#lists = listsOf(segment)
+    this.#list = this.#nextList()
   }
-  forEachList(segment, (list, capacity, row, level) => {
-    const count = varint()
-    if (count > capacity) throw damaged(`row ${row} has ${count} links on level ${level}`)
-    u32[list] = count
-    let next = 0
-    for (let i = 1; i <= count; i++) {
-      const id = next + varint()
+
+  push(chunk: Uint8Array): void {
+    this.#read += chunk.length
+    if (this.#read > this.#bytes) throw damaged('wrong length')
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at] as number
+      this.#value |= (byte & 0x7f) << this.#shift
+      if (byte >= 0x80) {
+        this.#shift += 7
+        if (this.#shift === 7 * VARINT_BYTES_MAX) throw damaged('a number is too long')
+        continue
+      }
+      if (byte === 0 && this.#shift > 0) throw damaged('a number is longer than it needs to be')
+      this.#take(this.#value)
+      this.#value = 0
+      this.#shift = 0
+    }
+  }
+
+  finish(): void {
+    if (this.#read !== this.#bytes) throw damaged('wrong length')
+    if (this.#list !== undefined || this.#shift > 0) throw damaged('ends inside a list')
+    this.#segment.setIndex('built', this.#segment.rows)
+  }
+
+  #take(value: number): void {
+    const list = this.#list
+    if (list === undefined) throw damaged('bytes after the last list')
+    const { row, level } = list
+    const { u8, u32, rows } = this.#segment
+    if (this.#left < 0) {
+      if (value > list.capacity) throw damaged(`row ${row} has ${value} links on level ${level}`)
+      u32[list.at] = value
+      this.#left = value
+      this.#next = 0
+    } else {
+      const id = this.#next + value
+      const levels = this.#segment.address('levels')
       if (id >= rows || id === row || (u8[levels + id] as number) < level) {
         throw damaged(`row ${row} links to ${id} on level ${level}`)
       }
-      u32[list + i] = id
-      next = id + 1
+      u32[list.at + 1 + (u32[list.at] as number) - this.#left] = id
+      this.#next = id + 1
+      this.#left--
     }
-  })
-  if (at !== bytes.length) throw damaged('bytes after the last list')
-  segment.setIndex('built', rows)
+    if (this.#left > 0) return
+    this.#left = -1
+    this.#list = this.#nextList()
+  }
+
+  #nextList(): List | undefined {
+    const { done, value } = this.#lists.next()
+    return done === true ? undefined : value
+  }
 }
 
-type ListVisitor = (list: number, capacity: number, row: number, level: number) => void
+/** Where a row's links of one level lie: `at` is the word that holds the count. */
+interface List {
+  readonly at: number
+  readonly capacity: number
+  readonly row: number
+  readonly level: number
+}
 
-/** Visits the lists in stored order; `list` is the word that holds the count. */
-function forEachList(segment: Segment, visit: ListVisitor): void {
+/** All lists in stored order. */
+function* listsOf(segment: Segment): Generator<List> {
   const m = segment.plan.shape.graph?.m
   if (m === undefined) throw new Error('segment has no graph')
   const links0 = segment.address('links0') / 4
-  const upper = segment.address('upper') / 4
   const levels = segment.address('levels')
-  let next = upper
+  let next = segment.address('upper') / 4
   for (let row = 0; row < segment.rows; row++) {
-    visit(links0 + row * (2 * m + 1), 2 * m, row, 0)
+    yield { at: links0 + row * (2 * m + 1), capacity: 2 * m, row, level: 0 }
     const top = segment.u8[levels + row] as number
-    for (let level = 1; level <= top; level++, next += m + 1) visit(next, m, row, level)
+    for (let level = 1; level <= top; level++, next += m + 1) {
+      yield { at: next, capacity: m, row, level }
+    }
   }
 }
 

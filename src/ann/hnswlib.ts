@@ -1,6 +1,7 @@
 import { exactDistance, type Metric } from '../core/metric.ts'
 import type { IndexParameters } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
+import { rescoreCount } from './quantization.ts'
 import type { RowHits, RowSearch, SegmentVectors, VectorIndex } from './vector-index.ts'
 
 /** The part of hnswlib-node that we use; the package is optional, so its types may be absent. */
@@ -84,6 +85,8 @@ class HnswlibSegment implements HnswlibVectorIndex {
   readonly dimension: number
   readonly metric: Metric
   readonly hasGraph = true
+  readonly form = 'int8'
+  readonly placement = 'memory'
   readonly memoryBytes: number
   readonly #vectors: Float32Array
   readonly #index: HnswlibIndex
@@ -112,6 +115,30 @@ class HnswlibSegment implements HnswlibVectorIndex {
 
   vector(row: number): Float32Array {
     return rowOf(this.#vectors, row, this.dimension)
+  }
+
+  /** Already by exact distance, so that ranking them again changes nothing but the number. */
+  candidates(request: RowSearch): RowHits {
+    return this.search({ ...request, k: request.over ?? rescoreCount(request.k) })
+  }
+
+  rescore(
+    query: Float32Array,
+    rows: Uint32Array,
+    vectors: Float32Array,
+    k: number = rows.length,
+  ): RowHits {
+    const hits = Array.from(rows, (row, i) => ({
+      row,
+      distance: exactDistance(this.metric, query, rowOf(vectors, i, this.dimension)),
+    }))
+    hits.sort((a, b) => a.distance - b.distance || a.row - b.row)
+    return hitsOf(hits.slice(0, k), rows.length)
+  }
+
+  /** hnswlib's memory is its own. */
+  shared(): undefined {
+    return undefined
   }
 
   save(path: string): void {

@@ -1,4 +1,5 @@
 import { LEVELS_MAX } from './kernel/layout.ts'
+import { hashOfRow } from './row-hash.ts'
 
 /** Levels of a graph's rows: a pure function of the row number and m, so they are never stored. */
 export interface GraphLevels {
@@ -15,7 +16,7 @@ export interface GraphLevels {
 
 /**
  * Levels such that about 1/m of the rows of one level reach the next (Malkov & Yashunin,
- * arXiv:1603.09320, §4.1), drawn from a hash of the row number (murmur3's finaliser) with integer
+ * arXiv:1603.09320, §4.1), drawn from a hash of the row number with integer
  * thresholds, so that no library's logarithm is involved.
  */
 export function graphLevels(rows: number, m: number): GraphLevels {
@@ -26,7 +27,7 @@ export function graphLevels(rows: number, m: number): GraphLevels {
   let entry = 0
   let maxLevel = 0
   for (let row = 0; row < rows; row++) {
-    const hash = hashOf(row)
+    const hash = hashOfRow(row)
     let level = 0
     while (level < thresholds.length && hash < (thresholds[level] as number)) level++
     levels[row] = level
@@ -49,11 +50,4 @@ function levelThresholds(m: number): number[] {
     power *= m
   }
   return thresholds
-}
-
-function hashOf(row: number): number {
-  let z = (Math.imul(row + 1, 0x9e3779b9) + 42) >>> 0
-  z = Math.imul(z ^ (z >>> 16), 0x85ebca6b)
-  z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35)
-  return (z ^ (z >>> 16)) >>> 0
 }

@@ -1,23 +1,36 @@
 import { limits } from '../core/limits.ts'
 import { METRICS, type Metric } from '../core/metric.ts'
+import type { Quantization } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import {
   BATCH_ROWS_MAX,
+  BIT_STRIDE_UNIT,
+  CENTROIDS,
   CONTEXT,
   CONTEXT_BYTES,
   INDEX,
   INDEX_BYTES,
   LEVELS_MAX,
+  PIECE,
+  PLANES,
   QUERY,
   QUERY_BYTES,
+  SCRATCH_ROWS,
   STRIDE_UNIT,
 } from './kernel/layout.ts'
+import { trainingRows } from './quantization.ts'
 
 /** What a segment's memory must hold. */
 export interface SegmentShape {
   readonly rows: number
   readonly dimension: number
   readonly metric: Metric
+  /** Codes that searches read; default int8. */
+  readonly form?: Quantization
+  /** Whether float32 rows stay outside. */
+  readonly onDisk?: boolean
+  /** Whether codes are computed here: that takes room to train in. */
+  readonly codes?: 'computed' | 'stored'
   /** Absent: no graph. */
   readonly graph?: {
     readonly m: number
@@ -47,6 +60,12 @@ export interface SegmentPlan {
 export interface ContextPlan {
   readonly address: number
   readonly filter: number
+  /** A header of the segment's kind over a few rows that come from outside. */
+  readonly scratchIndex: number
+  /** Keys that the top heap holds. */
+  readonly kept: number
+  /** What queries point at, by field. */
+  readonly queries: Readonly<Record<'query' | 'row', Readonly<Record<string, number>>>>
   readonly arrays: Readonly<Record<string, number>>
 }
 
@@ -62,17 +81,23 @@ const INT32_MAX = 2 ** 31 - 1
 export function planSegment(shape: SegmentShape): SegmentPlan {
   checkShape(shape)
   const { rows, dimension, graph } = shape
-  const stride = Math.ceil(dimension / STRIDE_UNIT) * STRIDE_UNIT
+  const stride = strideOf(dimension)
   const space = allocator()
   const index = space.take(INDEX_BYTES)
+  const form = shape.form ?? 'int8'
+  const stored = shape.onDisk === true ? 0 : rows
+  // Graphs are built over int8 codes, whatever form is stored.
+  const coded = form === 'int8' || graph?.build === true ? rows : 0
   const arrays: Record<string, number> = {
-    vectors: space.take(rows * stride * 4),
-    codes: space.take(rows * stride),
-    factors: space.take(rows * 4),
-    scales: space.take(rows * 4),
-    biases: space.take(shape.metric === 'l2' ? rows * 4 : 0),
+    vectors: space.take(stored * stride * 4),
+    codes: space.take(coded * stride),
+    factors: space.take(stored * 4),
+    scales: space.take(coded * 4),
+    biases: space.take(shape.metric === 'l2' ? coded * 4 : 0),
     centre: space.take(stride * 4),
-    sums: space.take(shape.metric === 'l2' ? stride * 8 : 0),
+    sums: space.take(shape.metric === 'l2' || form === 'binary' ? stride * 8 : 0),
+    ...(form === 'binary' ? planBits(shape, space) : {}),
+    ...(form === 'pq' ? planPieces(shape, space) : {}),
   }
   if (graph !== undefined) {
     const words0 = rows * (2 * graph.m + 1)
@@ -90,7 +115,7 @@ export function planSegment(shape: SegmentShape): SegmentPlan {
       })
     }
   }
-  const contexts = Array.from({ length: shape.contexts }, () => planContext(shape, stride, space))
+  const contexts = Array.from({ length: shape.contexts }, () => planContext(shape, space))
   const bytes = space.bytes()
   checkBytes(shape, bytes)
   return { shape, stride, bytes, index, arrays, contexts }
@@ -99,10 +124,15 @@ export function planSegment(shape: SegmentShape): SegmentPlan {
 /** The header's fields as the kernel wants them. */
 export function indexFields(plan: SegmentPlan): Record<string, number> {
   const { shape, stride } = plan
+  const { rows, dimension } = shape
   return {
     ...plan.arrays,
-    rows: shape.rows,
-    dimension: shape.dimension,
+    bitStride: bitStrideOf(dimension),
+    pieceStride: subspacesOf(dimension),
+    subspaces: subspacesOf(dimension),
+    sampleRows: trainingRows(rows),
+    rows,
+    dimension,
     stride,
     metric: METRICS.indexOf(shape.metric),
     // Sums of int8 × int16 products stay inside int32 for this many steps of the query.
@@ -121,7 +151,39 @@ export const fieldOffset = (struct: 'index' | 'query' | 'context', name: string)
   return offset
 }
 
-function planContext(shape: SegmentShape, stride: number, space: Allocator): ContextPlan {
+/** Bytes of one row's bits with their padding. */
+const bitStrideOf = (dimension: number): number =>
+  Math.ceil(dimension / 8 / BIT_STRIDE_UNIT) * BIT_STRIDE_UNIT
+
+/** Bytes of one row in product quantisation. */
+export const subspacesOf = (dimension: number): number => Math.ceil(dimension / PIECE)
+
+const planBits = ({ rows, dimension }: SegmentShape, space: Allocator): Record<string, number> => ({
+  bits: space.take(rows * bitStrideOf(dimension)),
+  bitScales: space.take(rows * 4),
+  bitBiases: space.take(rows * 4),
+  mean: space.take(strideOf(dimension) * 4),
+})
+
+function planPieces(shape: SegmentShape, space: Allocator): Record<string, number> {
+  const { rows, dimension } = shape
+  const subspaces = subspacesOf(dimension)
+  const arrays = {
+    pieces: space.take(rows * subspaces),
+    centroids: space.take(subspaces * CENTROIDS * PIECE * 4),
+    halves: space.take(subspaces * CENTROIDS * 4),
+  }
+  if (shape.codes === 'stored') return arrays
+  const sampled = trainingRows(rows)
+  // A factor and 8 components for each row of the sample; sums and counts for each centroid.
+  const training = sampled * (8 + PIECE * 4) + CENTROIDS * (PIECE * 8 + 4)
+  return { ...arrays, sample: space.take(sampled * 4), training: space.take(training) }
+}
+
+const strideOf = (dimension: number): number => Math.ceil(dimension / STRIDE_UNIT) * STRIDE_UNIT
+
+function planContext(shape: SegmentShape, space: Allocator): ContextPlan {
+  const stride = strideOf(shape.dimension)
   const { rows, graph } = shape
   const m0 = 2 * (graph?.m ?? 0)
   // The top heap holds what a search keeps, or a full list and one more while building.
@@ -129,19 +191,19 @@ function planContext(shape: SegmentShape, stride: number, space: Allocator): Con
   const listed = Math.max(kept, BATCH_ROWS_MAX, 64) + 16
   const address = space.take(CONTEXT_BYTES)
   const filter = space.take(Math.ceil(rows / 32) * 4)
-  const query = planQuery(stride, space)
-  const row = planQuery(stride, space)
+  const query = planQuery(shape, space)
+  const row = planQuery({ ...shape, form: 'int8' }, space)
+  const scratchIndex = space.take(INDEX_BYTES)
   const walks = graph === undefined ? 0 : rows
   return {
     address,
     filter,
+    scratchIndex,
+    kept,
+    queries: { query, row },
     arrays: {
-      query: query.address,
-      queryValues: query.values,
-      queryCodes: query.codes,
-      row: row.address,
-      rowValues: row.values,
-      rowCodes: row.codes,
+      query: query.address as number,
+      row: row.address as number,
       raw: space.take(stride * 4),
       visited: space.take(walks * 2),
       candidates: space.take((walks + 16) * 8),
@@ -152,15 +214,23 @@ function planContext(shape: SegmentShape, stride: number, space: Allocator): Con
       outDistances: space.take(kept * 4),
       selected: space.take((m0 + 16) * 4),
       batchKeys: space.take(BATCH_ROWS_MAX * 8),
+      scratch: space.take(SCRATCH_ROWS * stride * 4),
+      scratchFactors: space.take(SCRATCH_ROWS * 4),
     },
   }
 }
 
-const planQuery = (stride: number, space: Allocator) => ({
-  address: space.take(QUERY_BYTES),
-  values: space.take(stride * 4),
-  codes: space.take(stride * 2),
-})
+/** Addresses of a query and of what its form reads. */
+function planQuery({ dimension, form }: SegmentShape, space: Allocator): Record<string, number> {
+  const stride = strideOf(dimension)
+  return {
+    address: space.take(QUERY_BYTES),
+    values: space.take(stride * 4),
+    codes: space.take(stride * 2),
+    planes: space.take(form === 'binary' ? bitStrideOf(dimension) * PLANES : 0),
+    table: space.take(form === 'pq' ? subspacesOf(dimension) * CENTROIDS * 4 : 0),
+  }
+}
 
 interface Allocator {
   /** Address of a fresh region. */

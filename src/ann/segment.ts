@@ -1,6 +1,7 @@
 import type { Metric } from '../core/metric.ts'
+import type { Quantization } from '../core/schema.ts'
 import { AkidbError, type ErrorOptions } from '../errors/errors.ts'
-import { CONTEXT, FORM_F32, FORM_INT8, QUERY } from './kernel/layout.ts'
+import { FORM_BINARY, FORM_F32, FORM_INT8, FORM_PQ, INDEX_BYTES, QUERY } from './kernel/layout.ts'
 import {
   createMemory,
   instantiate,
@@ -10,9 +11,10 @@ import {
   kernelModule,
 } from './kernel/wasm.ts'
 import type { GraphLevels } from './levels.ts'
+import { F32_WALK_DIMENSION_MAX, trainingRows } from './quantization.ts'
+import { sampleOfRows } from './row-hash.ts'
 import type { SegmentPlan, SegmentShape } from './segment-plan.ts'
 import { type ContextPlan, fieldOffset, indexFields, planSegment } from './segment-plan.ts'
-import type { SegmentVectors } from './vector-index.ts'
 
 /** What a worker needs to work on a segment of another thread. */
 export interface SharedSegment {
@@ -21,10 +23,11 @@ export interface SharedSegment {
   readonly plan: SegmentPlan
 }
 
-/**
- * Up to this dimension graphs are walked over f32 rows: int8 is too coarse there and saves nothing.
- */
-export const F32_WALK_DIMENSION_MAX = 64
+const FORM_NUMBERS: Readonly<Record<Quantization, number>> = {
+  int8: FORM_INT8,
+  binary: FORM_BINARY,
+  pq: FORM_PQ,
+}
 
 /** A used memory this many times too large is left to the garbage collector. */
 const REUSED_SIZE_MAX = 4
@@ -34,7 +37,7 @@ const NARROW_NORM_MAX = 2 ** 40
 const NARROW_NORM_MIN = 2 ** -40
 
 /**
- * One segment in linear memory, seen from one thread: rows as they came, int8 codes, links.
+ * One segment in linear memory, seen from one thread: rows as they came, codes, links.
  * Holds no policy; the modules around it fill it, build in it and search it.
  */
 export class Segment {
@@ -60,7 +63,7 @@ export class Segment {
     const segment = new Segment({ module: kernelModule(), memory, plan }, 0)
     if (memory === used) segment.#clear()
     for (const [name, value] of Object.entries(indexFields(plan))) segment.setIndex(name, value)
-    segment.#view.setFloat64(plan.index + fieldOffset('index', 'unit'), 1, true)
+    segment.#setFloat('unit', 1)
     for (const context of plan.contexts) segment.#initContext(context)
     return segment
   }
@@ -92,6 +95,19 @@ export class Segment {
     return this.plan.shape.metric
   }
 
+  get form(): Quantization {
+    return this.plan.shape.form ?? 'int8'
+  }
+
+  /** The kernel's number of the form. */
+  get formNumber(): number {
+    return FORM_NUMBERS[this.form]
+  }
+
+  get onDisk(): boolean {
+    return this.plan.shape.onDisk === true
+  }
+
   get context(): ContextPlan {
     return this.#context
   }
@@ -101,36 +117,47 @@ export class Segment {
     return this.getIndex('wide') === 1
   }
 
+  /** The largest norm of a wide segment's rows; 0 for others, whose distances do not need it. */
+  get wideNorm(): number {
+    return this.wide ? this.#getFloat('normMax') : 0
+  }
+
+  /** For rows that cannot be measured here: what `wideNorm` was where they were. */
+  setWideNorm(norm: number): void {
+    this.setIndex('wide', norm > 0 ? 1 : 0)
+    this.#setFloat('normMax', norm)
+  }
+
   get walkForm(): number {
     return this.getIndex('walkForm')
   }
 
   /** log2 of the largest power of two that codes are stored over (see codes.ts). */
   get unitExponent(): number {
-    const unit = this.#view.getFloat64(this.plan.index + fieldOffset('index', 'unit'), true)
-    return Math.round(-Math.log2(unit))
+    return Math.round(-Math.log2(this.#getFloat('unit')))
   }
 
   /** Copies the rows in. Errors: `code` where pieces do not add up to whole rows of the shape. */
-  loadRows(pieces: SegmentVectors['pieces'], code: 'INTEGRITY' | 'BAD_INPUT'): void {
+  loadRows(pieces: Iterable<Float32Array>, code: 'INTEGRITY' | 'BAD_INPUT'): void {
+    let row = 0
+    for (const piece of pieces) row += this.loadPiece(piece, row, code)
+    this.checkLoaded(row, code)
+  }
+
+  /** Copies whole rows in, from `row` on; returns how many they were. Errors as `loadRows`. */
+  loadPiece(piece: Float32Array, row: number, code: 'INTEGRITY' | 'BAD_INPUT'): number {
     const { dimension, rows } = this
     const { stride } = this.plan
-    const start = this.address('vectors') / 4
-    let row = 0
-    for (const piece of pieces) {
-      const count = piece.length / dimension
-      if (!Number.isInteger(count) || row + count > rows) throw unevenRows(this, code)
-      if (stride === dimension) {
-        this.f32.set(piece, start + row * stride)
-      } else {
-        for (let i = 0; i < count; i++) {
-          const from = i * dimension
-          this.f32.set(piece.subarray(from, from + dimension), start + (row + i) * stride)
-        }
-      }
-      row += count
-    }
-    if (row !== rows) throw unevenRows(this, code)
+    const count = piece.length / dimension
+    if (!Number.isInteger(count) || row + count > rows) throw unevenRows(this, code)
+    const to = this.address('vectors') / 4 + row * stride
+    if (stride === dimension) this.f32.set(piece, to)
+    else copyRows(piece, this.f32, { to, dimension, stride })
+    return count
+  }
+
+  checkLoaded(rows: number, code: 'INTEGRITY' | 'BAD_INPUT'): void {
+    if (rows !== this.rows) throw unevenRows(this, code)
   }
 
   /** Norms of all rows; decides how distances are taken. Errors: `code` at a NaN or infinity. */
@@ -151,13 +178,19 @@ export class Segment {
     const wide = largest > NARROW_NORM_MAX || (largest > 0 && smallest < NARROW_NORM_MIN)
     const f32Walk = !wide && this.dimension <= F32_WALK_DIMENSION_MAX
     this.setIndex('wide', wide ? 1 : 0)
-    this.setIndex('walkForm', f32Walk ? FORM_F32 : FORM_INT8)
-    this.#view.setFloat64(plan.index + fieldOffset('index', 'normMax'), largest, true)
+    this.setIndex('walkForm', f32Walk ? FORM_F32 : this.hasInt8 ? FORM_INT8 : this.formNumber)
+    this.#setFloat('normMax', largest)
   }
 
-  /** Computes the int8 codes of measured rows. */
+  /** Whether there is room for int8 codes: of that form, or to build a graph over. */
+  get hasInt8(): boolean {
+    const { form, graph } = this.plan.shape
+    return (form ?? 'int8') === 'int8' || graph?.build === true
+  }
+
+  /** Computes the codes of measured rows. */
   quantise(): void {
-    const { rows, plan, metric } = this
+    const { rows, plan, metric, exports, form } = this
     if (rows === 0) return
     const context = this.context.address
     const norm =
@@ -165,18 +198,37 @@ export class Segment {
         ? this.exports.centre(plan.index)
         : this.#view.getFloat64(context + fieldOffset('context', 'normMax'), true)
     this.setUnitExponent(metric === 'cosine' || norm === 0 ? 0 : exponentAbove(norm))
-    this.exports.quantise(plan.index, 0, rows)
-    this.finishCodes()
+    if (this.hasInt8) {
+      exports.quantise(plan.index, 0, rows)
+      if (metric === 'l2') exports.bias(plan.index, 0, rows)
+    }
+    if (form === 'binary') {
+      exports.mean(plan.index, context)
+      exports.binarise(plan.index, context, 0, rows)
+    }
+    if (form === 'pq') {
+      this.u32.set(sampleOfRows(rows, trainingRows(rows)), this.address('sample') / 4)
+      exports.train(plan.index)
+      exports.split(plan.index, context, 0, rows)
+    }
   }
 
-  /** After codes, scales and unit are in place: what is derived from them. */
+  /** After stored codes and unit are in place: what is derived from them. */
   finishCodes(): void {
-    if (this.metric === 'l2') this.exports.bias(this.plan.index, 0, this.rows)
+    const { plan, form, metric } = this
+    if (form === 'int8' && metric === 'l2') this.exports.bias(plan.index, 0, this.rows)
+    if (form === 'pq') this.exports.halve(plan.index)
+    if (this.onDisk) this.setIndex('walkForm', this.formNumber)
+  }
+
+  /** Walks from now on read the codes of the segment's own form, where they did int8. */
+  walkByForm(): void {
+    if (this.walkForm === FORM_INT8) this.setIndex('walkForm', this.formNumber)
   }
 
   /** Rows times 2^−exponent have norms of at most 1. */
   setUnitExponent(exponent: number): void {
-    this.#view.setFloat64(this.plan.index + fieldOffset('index', 'unit'), 2 ** -exponent, true)
+    this.#setFloat('unit', 2 ** -exponent)
   }
 
   /** Puts the levels of the rows in place; lists are empty then. */
@@ -210,6 +262,19 @@ export class Segment {
     this.u32[(this.context.address + fieldOffset('context', name)) / 4] = value
   }
 
+  /**
+   * Makes the context's scratch header one of a segment of the same kind over its scratch rows;
+   * returns its address.
+   */
+  scratchHeader(): number {
+    const { scratchIndex, arrays } = this.context
+    this.u8.copyWithin(scratchIndex, this.plan.index, this.plan.index + INDEX_BYTES)
+    const field = (name: string) => (scratchIndex + fieldOffset('index', name)) / 4
+    this.u32[field('vectors')] = arrays.scratch as number
+    this.u32[field('factors')] = arrays.scratchFactors as number
+    return scratchIndex
+  }
+
   /** A kernel distance times this is the real one, for the query last prepared. */
   get unscale(): number {
     const query = this.context.arrays.query as number
@@ -225,15 +290,24 @@ export class Segment {
   }
 
   #initContext(context: ContextPlan): void {
-    const { arrays } = context
-    for (const [name, address] of Object.entries(arrays)) {
-      if (name in CONTEXT) this.u32[(context.address + fieldOffset('context', name)) / 4] = address
+    const { arrays, queries, kept } = context
+    const fields = { ...arrays, topMax: kept }
+    for (const [name, value] of Object.entries(fields)) {
+      this.u32[(context.address + fieldOffset('context', name)) / 4] = value
     }
-    for (const query of ['query', 'row'] as const) {
-      const base = (arrays[query] as number) / 4
-      this.u32[base + (QUERY.values as number) / 4] = arrays[`${query}Values`] as number
-      this.u32[base + (QUERY.codes as number) / 4] = arrays[`${query}Codes`] as number
+    for (const { address, ...pointers } of Object.values(queries)) {
+      for (const [name, value] of Object.entries(pointers)) {
+        this.u32[((address as number) + (QUERY[name] as number)) / 4] = value
+      }
     }
+  }
+
+  #getFloat(name: string): number {
+    return this.#view.getFloat64(this.plan.index + fieldOffset('index', name), true)
+  }
+
+  #setFloat(name: string, value: number): void {
+    this.#view.setFloat64(this.plan.index + fieldOffset('index', name), value, true)
   }
 }
 
@@ -246,6 +320,17 @@ const unevenRows = ({ rows, dimension }: Segment, code: 'INTEGRITY' | 'BAD_INPUT
   new AkidbError(code, `vectors do not fill ${rows} rows of ${dimension} components`, {
     hint: HINTS[code],
   })
+
+/** Copies rows of `dimension` components to places `stride` apart. */
+export function copyRows(
+  from: Float32Array,
+  into: Float32Array,
+  { to, dimension, stride }: { to: number; dimension: number; stride: number },
+): void {
+  for (let at = 0, target = to; at < from.length; at += dimension, target += stride) {
+    into.set(from.subarray(at, at + dimension), target)
+  }
+}
 
 /** The least e with norm < 2^e. */
 function exponentAbove(norm: number): number {

@@ -8,16 +8,22 @@ const INDEX_U32 = [
   ...['rows', 'dimension', 'stride', 'metric', 'walkForm', 'wide', 'queryMax'],
   ...['m', 'm0', 'efConstruction', 'maxBatch', 'entry', 'maxLevel', 'built'],
   ...['vectors', 'factors', 'codes', 'scales', 'biases', 'centre', 'sums'],
+  ...['bits', 'bitStride', 'bitScales', 'bitBiases', 'mean'],
+  ...['pieces', 'pieceStride', 'subspaces', 'centroids', 'halves'],
+  ...['training', 'sample', 'sampleRows'],
   ...['links0', 'levels', 'upperAt', 'upper', 'distances0', 'distancesUpper', 'staged'],
   ...['next', 'waiting', 'generation', 'spare'],
 ] as const
 const QUERY_F64 = ['unscale', 'wideScale'] as const
-const QUERY_U32 = ['values', 'codes', 'wide', 'factor', 'offset', 'biasFactor'] as const
+const QUERY_U32 = [
+  ...['values', 'codes', 'planes', 'table', 'wide', 'sum'],
+  ...['factor', 'offset', 'biasFactor', 'signFactor'],
+] as const
 const CONTEXT_F64 = ['normMin', 'normMax'] as const
 const CONTEXT_U32 = [
   ...['query', 'row', 'raw', 'visited', 'tag', 'candidates', 'top', 'topCount'],
   ...['ids', 'distances', 'outIds', 'outDistances', 'selected', 'batchKeys'],
-  ...['evaluated', 'budget'],
+  ...['evaluated', 'walked', 'budget', 'topMax', 'scratch', 'scratchFactors'],
 ] as const
 
 type Offsets = Readonly<Record<string, number>>
@@ -47,6 +53,17 @@ export const CONTEXT_BYTES = sizeOf(CONTEXT_F64, CONTEXT_U32)
 /** Stored forms of the rows. */
 export const FORM_F32 = 0
 export const FORM_INT8 = 1
+export const FORM_BINARY = 2
+export const FORM_PQ = 3
+/** Bits of a query's integers in the binary form. */
+export const PLANES = 4
+/** Components of a subspace of product quantisation, and centroids of each. */
+export const PIECE = 8
+export const CENTROIDS = 256
+/** Rows are padded with zero bits to a multiple of this many bytes. */
+export const BIT_STRIDE_UNIT = 16
+/** Rows that are ranked again at once where they come from outside. */
+export const SCRATCH_ROWS = 64
 /** Levels of a graph: 0 to 15. */
 export const LEVELS_MAX = 16
 /** Rows planned together by a build. */

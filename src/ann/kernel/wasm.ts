@@ -20,6 +20,11 @@ export interface KernelExports {
   centre(index: number): number
   quantise(index: number, from: number, to: number): void
   bias(index: number, from: number, to: number): void
+  mean(index: number, context: number): void
+  binarise(index: number, context: number, from: number, to: number): void
+  train(index: number): void
+  halve(index: number): void
+  split(index: number, context: number, from: number, to: number): void
   build(index: number, context: number, worker: number, workers: number): void
   scan(
     index: number,
@@ -37,6 +42,9 @@ export interface KernelExports {
     filter: number,
     over: number,
   ): number
+  rescoreStart(index: number, context: number): void
+  rescoreAdd(index: number, context: number, count: number, limit: number): void
+  rescoreEnd(index: number, context: number, k: number): number
 }
 
 interface MemoryDescriptor {

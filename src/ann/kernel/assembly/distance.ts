@@ -1,6 +1,8 @@
 // Kernel distances: lower is nearer, never NaN. cosine: the negated cosine; dot: the negated dot
 // product (over the query's power of two); l2: the squared distance.
-import { Context, COSINE, DOT, F32, Index, L2, Query } from "./layout";
+import { binaryDistances4, signDistances4 } from "./binary";
+import { BINARY, Context, COSINE, DOT, F32, Index, INT8, L2, PQ, Query } from "./layout";
+import { pqDistances4 } from "./pq";
 import { dot4F32, dot4Int8, dotF64, gather, squared4F32, squaredF64 } from "./simd";
 
 /** One distance in float64, for components whose squares do not fit float32. */
@@ -46,7 +48,11 @@ function int8Distances4(x: Index, q: Query, a: u32, b: u32, c: u32, d: u32): v12
 
 /** Distances of rows a, b, c and d from a query, in the stored form asked for. */
 export function distances4(x: Index, q: Query, form: u32, a: u32, b: u32, c: u32, d: u32): v128 {
-  return form == F32 ? f32Distances4(x, q, a, b, c, d) : int8Distances4(x, q, a, b, c, d);
+  if (form == INT8) return int8Distances4(x, q, a, b, c, d);
+  if (form == F32) return f32Distances4(x, q, a, b, c, d);
+  if (form == BINARY) return binaryDistances4(x, q, a, b, c, d);
+  if (form == PQ) return pqDistances4(x, q, a, b, c, d);
+  return signDistances4(x, q, a, b, c, d);
 }
 
 /** Writes the distance of each listed row to `out`, which has room for a multiple of four. */

@@ -1,6 +1,9 @@
 // The kernel's exports.
+import { binariseRows, meanRows } from "./binary";
 import { buildGraph } from "./build";
-import { Context, Index, Query } from "./layout";
+import { Context, F32, Index, Query } from "./layout";
+import { halveCentroids, splitRows, trainCentroids } from "./pq";
+import { emit, offerScratch, prepareQuery } from "./query";
 import { biasRows, centreRows, measureRows, quantiseRows } from "./rows";
 import { scanRows } from "./scan";
 import { searchGraph } from "./search";
@@ -17,6 +20,15 @@ export function measure(x: Index, c: Context, from: u32, to: u32): u32 {
 export function centre(x: Index): f64 { return centreRows(x); }
 export function quantise(x: Index, from: u32, to: u32): void { quantiseRows(x, from, to); }
 export function bias(x: Index, from: u32, to: u32): void { biasRows(x, from, to); }
+export function mean(x: Index, c: Context): void { meanRows(x, c); }
+export function binarise(x: Index, c: Context, from: u32, to: u32): void {
+  binariseRows(x, c, from, to);
+}
+
+export function train(x: Index): void { trainCentroids(x); }
+export function halve(x: Index): void { halveCentroids(x); }
+export function split(x: Index, c: Context, from: u32, to: u32): void { splitRows(x, c, from, to); }
+
 export function build(x: Index, c: Context, worker: u32, workers: u32): void {
   buildGraph(x, c, worker, workers);
 }
@@ -30,3 +42,16 @@ export function search(x: Index, c: Context, k: u32, ef: u32, filter: u32, over:
   c.evaluated = 0;
   return searchGraph(x, c, k, ef, filter, over);
 }
+
+/** Ranking rows that come from outside: start, then rows of the scratch segment, then results. */
+export function rescoreStart(x: Index, c: Context): void {
+  c.evaluated = 0;
+  c.topCount = 0;
+  prepareQuery(x, c, F32);
+}
+
+export function rescoreAdd(x: Index, c: Context, count: u32, limit: u32): void {
+  offerScratch(x, c, count, limit);
+}
+
+export function rescoreEnd(x: Index, c: Context, k: u32): u32 { return emit(x, c, k, 0); }

@@ -15,6 +15,9 @@ export class Index {
   rows: u32; dimension: u32; stride: u32; metric: u32; walkForm: u32; wide: u32; queryMax: u32;
   m: u32; m0: u32; efConstruction: u32; maxBatch: u32; entry: u32; maxLevel: u32; built: u32;
   vectors: u32; factors: u32; codes: u32; scales: u32; biases: u32; centre: u32; sums: u32;
+  bits: u32; bitStride: u32; bitScales: u32; bitBiases: u32; mean: u32;
+  pieces: u32; pieceStride: u32; subspaces: u32; centroids: u32; halves: u32;
+  training: u32; sample: u32; sampleRows: u32;
   links0: u32; levels: u32; upperAt: u32; upper: u32;
   distances0: u32; distancesUpper: u32; staged: u32;
   next: u32; waiting: u32; generation: u32; spare: u32;
@@ -27,11 +30,14 @@ export class Query {
   unscale: f64;
   /** Applied to wide distances so that they fit float32. */
   wideScale: f64;
-  values: u32; codes: u32; wide: u32;
+  values: u32; codes: u32; planes: u32; table: u32; wide: u32;
+  /** Sum of the query's small integers, for the binary form. */
+  sum: i32;
   /**
-   * int8 distance = offset + biasFactor · bias[row] + factor · scale[row] · (integer dot product).
+   * int8 and binary distance = offset + biasFactor · bias[row] + factor · scale[row] · (integer dot
+   * product). signFactor stands for factor where only the signs of the query are read.
    */
-  factor: f32; offset: f32; biasFactor: f32;
+  factor: f32; offset: f32; biasFactor: f32; signFactor: f32;
 }
 
 /** One worker's scratch space. Never shared between workers. */
@@ -40,7 +46,8 @@ export class Context {
   normMin: f64; normMax: f64;
   query: u32; row: u32; raw: u32; visited: u32; tag: u32; candidates: u32; top: u32; topCount: u32;
   ids: u32; distances: u32; outIds: u32; outDistances: u32; selected: u32; batchKeys: u32;
-  evaluated: u32; budget: u32;
+  /** Distances computed, by the whole search and by its walk. */
+  evaluated: u32; walked: u32; budget: u32; topMax: u32; scratch: u32; scratchFactors: u32;
 }
 
 export const COSINE: u32 = 0;
@@ -50,6 +57,18 @@ export const L2: u32 = 2;
 /** Which stored form of the rows a distance is taken from. */
 export const F32: u32 = 0;
 export const INT8: u32 = 1;
+/** One bit a component against a query of small integers. */
+export const BINARY: u32 = 2;
+/** Product quantisation. */
+export const PQ: u32 = 3;
+/** The same bits against the signs of the query alone: the first pass of a binary scan. */
+export const SIGN: u32 = 4;
+
+/** Bits of a query's integers in the binary form, as two's complement. */
+export const PLANES: u32 = 4;
+/** Components of a subspace of product quantisation, and centroids of each. */
+export const PIECE: u32 = 8;
+export const CENTROIDS: u32 = 256;
 
 /** Levels 0 to 15. */
 export const LEVELS_MAX: u32 = 16;

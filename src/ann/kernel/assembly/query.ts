@@ -1,7 +1,9 @@
 // Getting a query ready, and results out.
-import { distances } from "./distance";
+import { planeQuery } from "./binary";
+import { distances, distances4 } from "./distance";
 import { keyAt, keyDistance, makeKey, offer, sortHeap } from "./heap";
-import { Context, COSINE, DOT, F32, Index, L2, Query, queryOf } from "./layout";
+import { BINARY, Context, COSINE, DOT, F32, Index, INT8, L2, PQ, Query, queryOf } from "./layout";
+import { tabulateQuery } from "./pq";
 import { coded } from "./rows";
 import { dotF64 } from "./simd";
 
@@ -44,7 +46,9 @@ export function prepareQuery(x: Index, c: Context, form: u32): void {
   for (let i: u32 = 0; i < dimension; i++) {
     store<f32>(q.values + (i << 2), <f32>(<f64>load<f32>(raw + (i << 2)) * factor));
   }
-  if (form != F32) codeQuery(x, q, x.metric == L2 ? raw : q.values);
+  if (form == INT8) codeQuery(x, q, x.metric == L2 ? raw : q.values);
+  else if (form == BINARY) planeQuery(x, q, raw);
+  else if (form == PQ) tabulateQuery(x, c, q);
 }
 
 /**
@@ -101,4 +105,17 @@ export function emit(x: Index, c: Context, k: u32, rescore: u32): u32 {
     store<f32>(c.outDistances + (i << 2), keyDistance(key));
   }
   return count;
+}
+
+/** Offers rows 0…count of a scratch segment to the top heap, under the ids listed. */
+export function offerScratch(x: Index, c: Context, count: u32, limit: u32): void {
+  const q = queryOf(c), dists = c.distances, last = count - 1;
+  c.evaluated += count;
+  for (let i: u32 = 0; i < count; i += 4) {
+    const b = min<u32>(i + 1, last), e = min<u32>(i + 2, last), d = min<u32>(i + 3, last);
+    v128.store(dists + (i << 2), distances4(x, q, F32, i, b, e, d));
+  }
+  for (let i: u32 = 0; i < count; i++) {
+    offer(c, makeKey(load<f32>(dists + (i << 2)), load<u32>(c.ids + (i << 2))), limit);
+  }
 }

@@ -1,7 +1,7 @@
 // Scan of all rows, or of the rows whose bit is set, 64 rows at a time.
 import { distances } from "./distance";
-import { makeKey, offer } from "./heap";
-import { Context, F32, Index, INT8, queryOf } from "./layout";
+import { keyAt, makeKey, offer } from "./heap";
+import { BINARY, Context, Index, queryOf, SIGN } from "./layout";
 import { emit, prepareQuery } from "./query";
 
 const CHUNK: u32 = 64;
@@ -38,12 +38,33 @@ function scanListed(x: Index, c: Context, limit: u32, filter: u32, form: u32): v
   score(x, c, count, limit, form);
 }
 
-/** Nearest k by scanning. In the int8 form `over` rows are kept and ranked again in f32. */
-export function scanRows(x: Index, c: Context, k: u32, over: u32, filter: u32, form: u32): u32 {
-  prepareQuery(x, c, form);
+function scanForm(x: Index, c: Context, limit: u32, filter: u32, form: u32): void {
   c.topCount = 0;
-  const limit = form == INT8 ? over : k;
   if (filter) scanListed(x, c, limit, filter, form);
   else scanAll(x, c, limit, form);
-  return emit(x, c, k, form == F32 ? 0 : over);
+}
+
+/** Rows that the signs alone let through to the full binary distance, over those wanted. */
+const SIGN_PASS: u32 = 16;
+
+/** The signs choose first, which reads a quarter of what the full distance does. */
+function scanBits(x: Index, c: Context, limit: u32, filter: u32): void {
+  const first = min<u32>(limit * SIGN_PASS, c.topMax), ids = c.ids;
+  scanForm(x, c, first, filter, SIGN);
+  const count = c.topCount, dists = c.distances;
+  for (let i: u32 = 0; i < count; i++) store<u32>(ids + (i << 2), <u32>keyAt(c.top, i));
+  distances(x, c, queryOf(c), ids, count, dists, BINARY);
+  c.topCount = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    offer(c, makeKey(load<f32>(dists + (i << 2)), load<u32>(ids + (i << 2))), limit);
+  }
+}
+
+/** Nearest k by scanning; where `over` is not 0, that many are kept and ranked again in f32. */
+export function scanRows(x: Index, c: Context, k: u32, over: u32, filter: u32, form: u32): u32 {
+  prepareQuery(x, c, form);
+  const limit = max<u32>(k, over);
+  if (form == BINARY) scanBits(x, c, limit, filter);
+  else scanForm(x, c, limit, filter, form);
+  return emit(x, c, k, over);
 }

@@ -3,7 +3,7 @@
 // writes outside its arrays.
 import { distances } from "./distance";
 import { makeKey, offer, popMin, pushMin } from "./heap";
-import { Context, F32, Index, levelOf, links, passes, Query, queryOf } from "./layout";
+import { Context, Index, levelOf, links, passes, Query, queryOf } from "./layout";
 import { emit, prepareQuery } from "./query";
 
 /**
@@ -108,7 +108,7 @@ export function searchLevel(
 }
 
 /**
- * Nearest k of the graph, `over` of them ranked again in f32. `filter` is the address of a bitset
+ * Nearest k of the graph; where `over` is not 0, that many are ranked again in f32. `filter` is the address of a bitset
  * or 0.
  */
 export function searchGraph(x: Index, c: Context, k: u32, ef: u32, filter: u32, over: u32): u32 {
@@ -116,5 +116,6 @@ export function searchGraph(x: Index, c: Context, k: u32, ef: u32, filter: u32, 
   prepareQuery(x, c, x.walkForm);
   const entry = descend(x, c, q, x.entry, x.maxLevel, 0);
   searchLevel(x, c, q, entry, 0, ef, filter);
-  return emit(x, c, k, x.walkForm == F32 ? 0 : over);
+  c.walked = c.evaluated;
+  return emit(x, c, k, over);
 }
