@@ -3,12 +3,25 @@ const TIME = '(\\d\\d):(\\d\\d)(?::(\\d\\d)(?:[.,](\\d{1,9}))?)?'
 const ZONE = '(Z|z|[+-]\\d\\d:?\\d\\d)'
 const ISO = new RegExp(`^${DATE}(?:[Tt ]${TIME})? ?${ZONE}?$`)
 
-/**
- * An ISO 8601 date or time as nanoseconds since 1970 UTC; undefined where the text is none. A date
- * alone is its first moment in UTC; a time needs its zone, because "local" means another moment on
- * every machine.
- */
+/** A point in time: whole seconds since 1970 UTC, and nanoseconds (0…999,999,999) after them. */
+export interface Instant {
+  readonly seconds: number
+  readonly nanoseconds: number
+}
+
+/** An ISO 8601 date or time as nanoseconds since 1970 UTC, in the sense of `instantOf`. */
 export function parseInstant(text: string): bigint | undefined {
+  const instant = instantOf(text)
+  if (instant === undefined) return undefined
+  return BigInt(instant.seconds) * 1_000_000_000n + BigInt(instant.nanoseconds)
+}
+
+/**
+ * The instant of an ISO 8601 date or time; undefined where the text is none. A date alone is its
+ * first moment in UTC; a time needs its zone, because "local" means another moment on every
+ * machine.
+ */
+export function instantOf(text: string): Instant | undefined {
   const parts = ISO.exec(text)
   if (parts === null) return undefined
   const [, year, month, day, hour, minute, second, fraction, zone] = parts
@@ -24,8 +37,7 @@ export function parseInstant(text: string): bigint | undefined {
     daysFrom2000(...date) * DAY_SECONDS +
     (time[0] * 3_600 + time[1] * 60 + time[2]) -
     offset
-  const nanoseconds = fraction === undefined ? 0n : BigInt(fraction.padEnd(9, '0'))
-  return BigInt(seconds) * 1_000_000_000n + nanoseconds
+  return { seconds, nanoseconds: Number((fraction ?? '').padEnd(9, '0')) }
 }
 
 const DAY_SECONDS = 86_400

@@ -1,43 +1,91 @@
+import { crc32 } from 'node:zlib'
+import { AkidbError } from '../errors/errors.ts'
+
 /**
  * Field index of one segment (role `fields`), little endian:
  *
  *   offset  bytes  type  meaning
- *   0       4      u32   format, 1
+ *   0       4      u32   format, 2
  *   4       4      u32   length of the directory
- *   8       …      json  directory: one entry a key, in bytewise order of the keys
+ *   8       4      u32   CRC-32 of directory and sums
+ *   12      4      u32   number of sums
+ *   16      …      json  directory: one entry a key, in bytewise order of the keys
+ *   …       …      u32   sums: CRC-32 of each BLOCK_BYTES of the parts; padded to a multiple of 8
  *   …              -     parts, each at a multiple of 8
  *
- * A directory entry names its parts by offset and length: `strings` (u32 offsets and UTF-8 bytes of
- * the distinct values, sorted), `numbers` (u8 tags: 0 f64, 1 i64, 2 u64; 8 bytes each; sorted by
- * value), and `postings`: for each distinct value (strings, numbers, false, true), then null, then
- * "not empty", a u32 pair (word offset, row count) into `words`. A posting is its rows as u32
- * ascending, or a bitmap of ⌈rows ÷ 32⌉ words where that is shorter.
+ * docs/format.md has the entries and their parts.
  */
-export const FIELD_INDEX_FORMAT = 1
-export const PREFIX_BYTES = 8
+export const FIELD_INDEX_FORMAT = 2
+export const PREFIX_BYTES = 16
+/** Bytes of the parts that share a checksum. */
+export const BLOCK_BYTES = 16_384
 
 /** Keys indexed in one segment; further ones are looked up in the payload. */
 export const KEYS_MAX = 256
-/** Text longer than this is not indexed: its key is looked up in the payload. */
+/** Text longer than this is not listed; its rows are looked up in the payload where it matters. */
 export const VALUE_BYTES_MAX = 1_024
-/** Bytes of distinct text values of one key. */
+/** Bytes of listed texts of one key; further ones are not listed. */
 export const DISTINCT_BYTES_MAX = 32 * 1024 * 1024
+/** Tokens of all texts of one key, each once a text, and bytes of distinct ones. */
+export const TOKENS_MAX = 2 ** 23
+export const TOKEN_BYTES_MAX = 32 * 1024 * 1024
 
-/** A part of the index: offset from the start, length in bytes. */
+/** A part of the index: offset from the first part, length in bytes. */
 export type Part = readonly [offset: number, bytes: number]
+
+/** Sets of rows (row-postings.ts). */
+export interface PostingParts {
+  readonly heads: Part
+  readonly words: Part
+}
+
+/** Distinct texts in bytewise order, and a set for each. */
+export interface TextParts extends PostingParts {
+  readonly count: number
+  readonly offsets: Part
+  readonly bytes: Part
+}
+
+/** Rows of ascending values: `starts` is empty where each value has one row. */
+export interface SortedParts {
+  readonly count: number
+  readonly starts: Part
+  readonly rows: Part
+}
+
+export interface NumberParts extends SortedParts {
+  readonly tags: Part
+  readonly values: Part
+}
+
+export interface TimeParts extends SortedParts {
+  readonly seconds: Part
+  readonly nanoseconds: Part
+}
+
+export interface PointParts {
+  readonly count: number
+  readonly lons: Part
+  readonly lats: Part
+  readonly rows: Part
+}
 
 export interface KeyEntry {
   readonly key: string
-  /** false: only null and emptiness are known; values are looked up in the payload. */
-  readonly indexed: boolean
-  readonly strings: number
-  readonly numbers: number
-  readonly stringOffsets: Part
-  readonly stringBytes: Part
-  readonly numberTags: Part
-  readonly numberValues: Part
-  readonly postings: Part
-  readonly words: Part
+  /** Rows by what the value is, in the order of FIXED_SETS. */
+  readonly sets: PostingParts
+  /** Rows by how many values they have; `counts` ascending. */
+  readonly counts: PostingParts & { readonly numbers: Part }
+  readonly texts: TextParts | null
+  /** Texts that are not listed: the row of each, ascending. */
+  readonly unlisted: Part | null
+  /** Whether an unlisted text may be of VALUE_BYTES_MAX bytes or fewer. */
+  readonly shortUnlisted: boolean
+  /** Tokens, with sets of texts: those that are listed, then those that are not. */
+  readonly tokens: TextParts | null
+  readonly numbers: NumberParts | null
+  readonly times: TimeParts | null
+  readonly points: PointParts | null
 }
 
 export interface Directory {
@@ -47,9 +95,14 @@ export interface Directory {
   readonly keys: readonly KeyEntry[]
 }
 
-/** Words of a bitmap over the rows. */
-export const bitmapWords = (rows: number): number => (rows + 31) >>> 5
-/** A posting is a bitmap where its list would be longer. */
-export const isBitmap = (count: number, rows: number): boolean => count > bitmapWords(rows)
-/** Postings after those of strings and numbers, in this order. */
-export const EXTRA_POSTINGS = ['false', 'true', 'null', 'filled'] as const
+/** Sets of rows that every key has. */
+export const FIXED_SETS = ['false', 'true', 'null', 'filled'] as const
+export type FixedSet = (typeof FIXED_SETS)[number]
+
+/** CRC-32 of ISO-HDLC, as in zlib. */
+export const checksum = (bytes: Uint8Array): number => crc32(bytes)
+
+export const damagedIndex = (what: string): AkidbError =>
+  new AkidbError('INTEGRITY', `a field index is damaged: ${what}`, {
+    hint: 'Run akidb check, then akidb repair.',
+  })

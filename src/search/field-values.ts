@@ -1,38 +1,30 @@
 import type { JsonObject, JsonValue } from '../core/json.ts'
-import type { Scalar } from './filter.ts'
-
-/** What a payload holds under one key. */
-export interface FieldValues {
-  /** Text, numbers and booleans: the value itself, or the elements of an array. */
-  readonly scalars: readonly Scalar[]
-  /** The value itself is null. */
-  readonly isNull: boolean
-  /** Missing, null or []. */
-  readonly isEmpty: boolean
-}
+import type { Scalar } from './condition.ts'
 
 /** Objects inside each other that a dotted key reaches through. */
 export const KEY_DEPTH_MAX = 16
 
-interface Found {
-  readonly scalars: Scalar[]
-  isNull: boolean
-  isEmpty: boolean
+/** What lies under a key, and how many objects it lies in. */
+export interface Found {
+  readonly value: JsonValue
+  readonly depth: number
 }
 
 /**
  * Values under a key: "a.b" is field b of object a, and also a field that is called "a.b". Arrays
- * on the way and at the end stand for their elements.
+ * on the way stand for their elements; those at the end are kept.
+ *
+ * @param depth objects around this one
  */
-export function fieldValues(payload: JsonObject, key: string): FieldValues {
-  const found: Found = { scalars: [], isNull: false, isEmpty: true }
-  walk(payload, key, 0, found)
+export function valuesUnder(payload: JsonObject, key: string, depth = 0): readonly Found[] {
+  const found: Found[] = []
+  walk(payload, key, depth, found)
   return found
 }
 
-function walk(node: JsonObject, key: string, depth: number, found: Found): void {
-  const whole = node.get(key)
-  if (whole !== undefined) take(whole, found)
+function walk(node: JsonObject, key: string, depth: number, found: Found[]): void {
+  const value = node.get(key)
+  if (value !== undefined) found.push({ value, depth })
   if (depth >= KEY_DEPTH_MAX) return
   for (let dot = key.indexOf('.'); dot >= 0; dot = key.indexOf('.', dot + 1)) {
     const child = node.get(key.slice(0, dot))
@@ -42,23 +34,23 @@ function walk(node: JsonObject, key: string, depth: number, found: Found): void 
   }
 }
 
-function take(value: JsonValue, found: Found): void {
-  if (value === null) {
-    found.isNull = true
-    return
-  }
-  if (Array.isArray(value)) {
-    if (value.length > 0) found.isEmpty = false
-    for (const item of value as readonly JsonValue[]) {
-      if (item !== null && typeof item !== 'object') found.scalars.push(item)
-    }
-    return
-  }
-  found.isEmpty = false
-  if (typeof value !== 'object') found.scalars.push(value)
-}
+/** Whether there is nothing in a value: null or []. */
+export const isVoid = (value: JsonValue): boolean =>
+  value === null || (Array.isArray(value) && value.length === 0)
 
-/** Calls back for every key of a payload with a value of it, in the sense of `fieldValues`. */
+/** The value itself, or the elements of an array. */
+export const itemsOf = (value: JsonValue): readonly JsonValue[] =>
+  Array.isArray(value) ? (value as readonly JsonValue[]) : [value]
+
+/** Whether a value can be equal to another. */
+export const isScalar = (value: JsonValue): value is Scalar =>
+  value !== null && typeof value !== 'object'
+
+/** How many values a value is: none for null, the elements of an array, one for all else. */
+export const countOf = (value: JsonValue): number =>
+  value === null ? 0 : Array.isArray(value) ? value.length : 1
+
+/** Calls back for every key of a payload with a value of it, in the sense of `valuesUnder`. */
 export function forEachField(
   payload: JsonObject,
   visit: (key: string, value: JsonValue) => void,

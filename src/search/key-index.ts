@@ -1,267 +1,312 @@
-import type { Bitset } from '../core/bitset.ts'
-import { parseInstant } from '../core/instant.ts'
-import { AkidbError } from '../errors/errors.ts'
+import { Bitset } from '../core/bitset.ts'
+import { type Bounds, type FieldCondition, type Scalar, within } from './condition.ts'
 import {
-  bitmapWords,
-  EXTRA_POSTINGS,
-  isBitmap,
+  damagedIndex,
+  FIXED_SETS,
+  type FixedSet,
   type KeyEntry,
-  type Part,
+  VALUE_BYTES_MAX,
 } from './field-index-format.ts'
 import { canonical } from './field-values.ts'
-import type { Bounds, Scalar } from './filter.ts'
+import { areaTest } from './geo-area.ts'
+import { NumberColumn, TimeColumn } from './number-column.ts'
+import type { PartReader } from './part-reader.ts'
+import { PointColumn } from './point-column.ts'
+import { bitWords, Postings } from './row-postings.ts'
+import { exactly, type Selection } from './selection.ts'
+import { TextColumn } from './text-column.ts'
+import { TextSearch } from './text-search-column.ts'
 
-/** Times in ascending order, and the postings of their texts. */
-interface Instants {
-  readonly instants: readonly bigint[]
-  readonly postings: readonly number[]
-}
+type Range = Bounds<number | bigint>
 
-/** Numbers in ascending order. */
-type Numbers = Float64Array | readonly (number | bigint)[]
-type Extra = (typeof EXTRA_POSTINGS)[number]
-
-/**
- * The index of one key in one segment. Parts are views; dictionaries are decoded at their first
- * use.
- */
+/** The index of one key in one segment. Parts are read and checked at their first use. */
 export class KeyIndex {
-  readonly entry: KeyEntry
+  readonly #entry: KeyEntry
   readonly #rows: number
-  readonly #stringOffsets: Uint32Array
-  readonly #stringBytes: Buffer
-  readonly #postings: Uint32Array
-  readonly #words: Uint32Array
-  readonly #tags: Uint8Array
-  readonly #values: Buffer
-  #numbers: Numbers | undefined
-  #instants: Instants | undefined
+  readonly #reader: PartReader
+  readonly #kept = new Map<string, unknown>()
 
-  /** @throws INTEGRITY where a part lies outside or has another length than its count calls for */
-  constructor(entry: KeyEntry, rows: number, partOf: (part: Part) => Uint8Array) {
-    this.entry = entry
+  constructor(entry: KeyEntry, rows: number, reader: PartReader) {
+    this.#entry = entry
     this.#rows = rows
-    this.#stringOffsets = words(partOf(entry.stringOffsets))
-    this.#stringBytes = buffer(partOf(entry.stringBytes))
-    this.#tags = partOf(entry.numberTags)
-    this.#values = buffer(partOf(entry.numberValues))
-    this.#postings = words(partOf(entry.postings))
-    this.#words = words(partOf(entry.words))
-    const values = entry.strings + entry.numbers + EXTRA_POSTINGS.length
-    const fits =
-      this.#stringOffsets.length === entry.strings + 1 &&
-      this.#tags.length === entry.numbers &&
-      this.#values.byteLength === entry.numbers * 8 &&
-      this.#postings.length === values * 2
-    if (!fits) throw damagedIndex(`key "${entry.key}" has parts of other lengths`)
+    this.#reader = reader
   }
 
-  /** Adds the rows that hold one of these values. */
-  addMatches(values: readonly Scalar[], into: Bitset): void {
+  /** The rows on which a condition holds; its key is not looked at. */
+  select(condition: FieldCondition): Selection {
+    const rows = new Bitset(this.#rows)
+    switch (condition.kind) {
+      case 'is_null':
+        this.#addFixed('null', rows)
+        return exactly(rows)
+      case 'is_empty':
+        this.#addFixed('filled', rows)
+        return exactly(rows.not())
+      case 'count':
+        return exactly(this.#withCount(condition.bounds, rows))
+      case 'match':
+        return this.#matching(condition.any, rows)
+      case 'except':
+        return this.#others(condition.except, rows)
+      case 'text':
+        return this.#texts()?.select(condition, rows) ?? exactly(rows)
+      case 'range': {
+        const numbers = this.#numbers()
+        numbers?.rows.add(...numbers.within(condition.bounds), rows.words)
+        return exactly(rows)
+      }
+      case 'time': {
+        const times = this.#times()
+        times?.rows.add(...times.within(condition.bounds), rows.words)
+        return exactly(rows)
+      }
+      case 'geo':
+        this.#points()?.addWithin(areaTest(condition.area), rows.words)
+        return exactly(rows)
+    }
+  }
+
+  /** Rows on which a condition holds, at most. */
+  estimate(condition: FieldCondition): number {
+    const filled = this.#countFixed('filled')
+    switch (condition.kind) {
+      case 'is_null':
+        return this.#countFixed('null')
+      case 'is_empty':
+        return this.#rows - filled
+      case 'count':
+        return this.#estimateCount(condition.bounds)
+      case 'match':
+        return Math.min(filled, this.#estimateMatches(condition.any))
+      case 'text':
+        return Math.min(filled, this.#texts()?.estimate(condition) ?? 0)
+      case 'range': {
+        const numbers = this.#numbers()
+        return numbers?.rows.count(...numbers.within(condition.bounds)) ?? 0
+      }
+      case 'time': {
+        const times = this.#times()
+        return times?.rows.count(...times.within(condition.bounds)) ?? 0
+      }
+      case 'geo':
+        return this.#points()?.countWithin(areaTest(condition.area)) ?? 0
+      case 'except':
+        return filled
+    }
+  }
+
+  /**
+   * Calls back with every value and each of its rows; values in order, but for booleans.
+   *
+   * @returns rows that may have texts beside those, which their payloads alone can tell
+   */
+  forEachValue(visit: (value: Scalar, row: number) => void): Uint32Array {
+    const bits = new Uint32Array(bitWords(this.#rows))
+    for (const boolean of [false, true]) {
+      const set = FIXED_SETS.indexOf(boolean ? 'true' : 'false')
+      this.#sets().forEach(set, bits, (row) => visit(boolean, row))
+    }
+    const numbers = this.#numbers()
+    for (let i = 0; i < (numbers?.count ?? 0); i++) {
+      const value = numbers?.value(i) as number | bigint
+      numbers?.rows.forEach(i, (row) => visit(value, row))
+    }
+    const texts = this.#strings()
+    for (let i = 0; i < (texts?.count ?? 0); i++) {
+      const value = texts?.text(i) as string
+      texts?.postings.forEach(i, bits, (row) => visit(value, row))
+    }
+    return this.#unlisted()
+  }
+
+  #matching(values: readonly Scalar[], rows: Bitset): Selection {
+    let open = false
     for (const value of values) {
-      const posting = this.#postingOf(canonical(value))
-      if (posting >= 0) this.#add(posting, into)
+      if (typeof value === 'boolean') this.#addFixed(value ? 'true' : 'false', rows)
+      else if (typeof value === 'string') {
+        const text = this.#findText(value)
+        if (text >= 0) this.#strings()?.postings.add(text, rows.words)
+        else open ||= this.#mayBeUnlisted(value)
+      } else {
+        const number = this.#findNumber(value)
+        if (number >= 0) this.#numbers()?.rows.add(number, number + 1, rows.words)
+      }
     }
+    return open ? { sure: rows, maybe: this.#withUnlisted(rows) } : exactly(rows)
   }
 
-  /** Adds the rows that hold a value that is none of these. */
-  addOthers(values: readonly Scalar[], into: Bitset): void {
-    const unwanted = values.map((value) => this.#postingOf(canonical(value)))
-    let from = 0
-    for (const posting of unwanted.filter((at) => at >= 0).sort((a, b) => a - b)) {
-      this.#addRun(from, posting, into)
-      from = posting + 1
+  /** Rows that hold a value that is none of these. */
+  #others(values: readonly Scalar[], rows: Bitset): Selection {
+    const texts = values.filter((value) => typeof value === 'string')
+    const numbers = values.filter((value) => typeof value === 'number' || typeof value === 'bigint')
+    for (const boolean of [false, true]) {
+      if (!values.includes(boolean)) this.#addFixed(boolean ? 'true' : 'false', rows)
     }
-    this.#addRun(from, this.#extra('null'), into)
+    const strings = this.#strings()
+    for (const [from, to] of gaps(
+      texts.map((text) => this.#findText(text)),
+      strings?.count,
+    )) {
+      strings?.postings.addRun(from, to, rows.words)
+    }
+    const column = this.#numbers()
+    for (const [from, to] of gaps(
+      numbers.map((n) => this.#findNumber(n)),
+      column?.count,
+    )) {
+      column?.rows.add(from, to, rows.words)
+    }
+    const all = this.#withUnlisted(rows)
+    const open = texts.some((text) => this.#findText(text) < 0 && this.#mayBeUnlisted(text))
+    return open ? { sure: rows, maybe: all } : exactly(all)
   }
 
-  addRange(bounds: Bounds<number | bigint>, into: Bitset): void {
-    const [from, to] = this.#postingsWithin(bounds)
-    this.#addRun(from, to, into)
+  #withCount(bounds: Range, rows: Bitset): Bitset {
+    const { numbers, postings } = this.#counts()
+    for (let i = 0; i < numbers.length; i++) {
+      if (within(numbers[i] as number, bounds)) postings.add(i, rows.words)
+    }
+    if (!within(0, bounds)) return rows
+    // A row without the field has no count of its own, and counts 0.
+    const present = new Bitset(this.#rows)
+    postings.addRun(0, numbers.length, present.words)
+    return rows.or(present.not())
   }
 
-  addTimes(bounds: Bounds<bigint>, into: Bitset): void {
-    this.#instants ??= this.#decodedInstants()
-    const { instants, postings } = this.#instants
-    const to = upperBound(instants, bounds)
-    for (let i = lowerBound(instants, bounds); i < to; i++) {
-      this.#add(postings[i] as number, into)
+  #estimateCount(bounds: Range): number {
+    const { numbers, postings } = this.#counts()
+    let counted = 0
+    let most = 0
+    for (let i = 0; i < numbers.length; i++) {
+      most = Math.max(most, postings.count(i))
+      if (within(numbers[i] as number, bounds)) counted += postings.count(i)
     }
+    return within(0, bounds) ? counted + this.#rows - most : counted
   }
 
-  /** Texts that are times, by their instant; those of one form and zone are in order already. */
-  #decodedInstants(): Instants {
-    const instants: bigint[] = []
-    const postings: number[] = []
-    let sorted = true
-    for (let posting = 0; posting < this.entry.strings; posting++) {
-      const instant = parseInstant(this.#string(posting).toString('latin1'))
-      if (instant === undefined) continue
-      sorted &&= instants.length === 0 || instant >= (instants[instants.length - 1] as bigint)
-      instants.push(instant)
-      postings.push(posting)
+  #estimateMatches(values: readonly Scalar[]): number {
+    let count = 0
+    let open = false
+    for (const value of values) {
+      if (typeof value === 'boolean') count += this.#countFixed(value ? 'true' : 'false')
+      else if (typeof value === 'string') {
+        const text = this.#findText(value)
+        if (text >= 0) count += this.#strings()?.postings.count(text) ?? 0
+        else open ||= this.#mayBeUnlisted(value)
+      } else {
+        const number = this.#findNumber(value)
+        if (number >= 0) count += this.#numbers()?.rows.count(number, number + 1) ?? 0
+      }
     }
-    if (sorted) return { instants, postings }
-    const order = [...instants.keys()].sort((a, b) => {
-      const [x, y] = [instants[a] as bigint, instants[b] as bigint]
-      return x < y ? -1 : x > y ? 1 : a - b
+    return open ? count + this.#unlisted().length : count
+  }
+
+  #findText(value: string): number {
+    return this.#strings()?.find(value) ?? -1
+  }
+
+  #findNumber(value: number | bigint): number {
+    return this.#numbers()?.find(canonical(value) as number | bigint) ?? -1
+  }
+
+  /** Of a text that is not listed: whether a row may have it nevertheless. */
+  #mayBeUnlisted(text: string): boolean {
+    if (this.#entry.unlisted === null) return false
+    return this.#entry.shortUnlisted || Buffer.byteLength(text) > VALUE_BYTES_MAX
+  }
+
+  #withUnlisted(rows: Bitset): Bitset {
+    const unlisted = this.#unlisted()
+    if (unlisted.length === 0) return rows
+    const all = rows.clone()
+    for (const row of unlisted) all.add(row)
+    return all
+  }
+
+  #addFixed(name: FixedSet, rows: Bitset): void {
+    this.#sets().add(FIXED_SETS.indexOf(name), rows.words)
+  }
+
+  #countFixed(name: FixedSet): number {
+    return this.#sets().count(FIXED_SETS.indexOf(name))
+  }
+
+  #once<T>(name: string, make: () => T): T {
+    if (!this.#kept.has(name)) this.#kept.set(name, make())
+    return this.#kept.get(name) as T
+  }
+
+  #sets(): Postings {
+    return this.#once('sets', () => {
+      const { heads, words } = this.#entry.sets
+      const reader = this.#reader
+      return new Postings(reader.uint32(heads, FIXED_SETS.length), reader.uint32(words), this.#rows)
     })
-    return {
-      instants: order.map((i) => instants[i] as bigint),
-      postings: order.map((i) => postings[i] as number),
-    }
   }
 
-  addExtra(extra: Extra, into: Bitset): void {
-    this.#add(this.#extra(extra), into)
+  #counts(): { readonly numbers: Uint32Array; readonly postings: Postings } {
+    return this.#once('counts', () => {
+      const { numbers: part, heads, words } = this.#entry.counts
+      const numbers = this.#reader.uint32(part).all()
+      const sets = this.#reader.uint32(heads, numbers.length)
+      const postings = new Postings(sets, this.#reader.uint32(words), this.#rows)
+      return { numbers, postings }
+    })
   }
 
-  /** Rows that hold one of these values, counted per value: an upper bound. */
-  countMatches(values: readonly Scalar[]): number {
-    let count = 0
-    for (const value of values) {
-      const posting = this.#postingOf(canonical(value))
-      if (posting >= 0) count += this.#count(posting)
-    }
-    return count
+  #strings(): TextColumn | undefined {
+    const { texts } = this.#entry
+    if (texts === null) return undefined
+    return this.#once('texts', () => new TextColumn(texts, this.#rows, this.#reader))
   }
 
-  countRange(bounds: Bounds<number | bigint>): number {
-    const [from, to] = this.#postingsWithin(bounds)
-    let count = 0
-    for (let posting = from; posting < to; posting++) count += this.#count(posting)
-    return count
+  #unlisted(): Uint32Array {
+    const { unlisted } = this.#entry
+    if (unlisted === null) return new Uint32Array()
+    return this.#once('unlisted', () => {
+      const rows = this.#reader.uint32(unlisted).all()
+      for (const row of rows) if (row >= this.#rows) throw damagedIndex(`a text of row ${row}`)
+      return rows
+    })
   }
 
-  countExtra(extra: Extra): number {
-    return this.#count(this.#extra(extra))
+  #texts(): TextSearch | undefined {
+    const listed = this.#strings()
+    const unlisted = this.#unlisted()
+    if (listed === undefined && unlisted.length === 0) return undefined
+    return this.#once('search', () => {
+      const { tokens } = this.#entry
+      const space = (listed?.count ?? 0) + unlisted.length
+      const column = tokens === null ? undefined : new TextColumn(tokens, space, this.#reader)
+      return new TextSearch(listed, unlisted, column)
+    })
   }
 
-  /** Postings of the numbers that the bounds let through: a run [from, to). */
-  #postingsWithin(bounds: Bounds<number | bigint>): readonly [number, number] {
-    const numbers = this.#decodedNumbers()
-    const from = lowerBound(numbers, bounds)
-    const to = upperBound(numbers, bounds)
-    return [this.entry.strings + from, this.entry.strings + Math.max(from, to)]
+  #numbers(): NumberColumn | undefined {
+    const { numbers } = this.#entry
+    if (numbers === null) return undefined
+    return this.#once('numbers', () => new NumberColumn(numbers, this.#rows, this.#reader))
   }
 
-  #extra(extra: Extra): number {
-    return this.entry.strings + this.entry.numbers + EXTRA_POSTINGS.indexOf(extra)
+  #times(): TimeColumn | undefined {
+    const { times } = this.#entry
+    if (times === null) return undefined
+    return this.#once('times', () => new TimeColumn(times, this.#rows, this.#reader))
   }
 
-  /** Number of the posting of a value, −1 where no row holds it. */
-  #postingOf(value: Scalar): number {
-    if (typeof value === 'boolean') return this.#extra(value ? 'true' : 'false')
-    if (typeof value === 'string') return this.#findString(Buffer.from(value, 'utf8'))
-    const numbers = this.#decodedNumbers()
-    const at = lowerBound(numbers, { gte: value })
-    return numbers[at] === value ? this.entry.strings + at : -1
-  }
-
-  #findString(value: Buffer): number {
-    let low = 0
-    let high = this.entry.strings - 1
-    while (low <= high) {
-      const middle = (low + high) >>> 1
-      const order = Buffer.compare(this.#string(middle), value)
-      if (order === 0) return middle
-      if (order < 0) low = middle + 1
-      else high = middle - 1
-    }
-    return -1
-  }
-
-  #string(i: number): Buffer {
-    return this.#stringBytes.subarray(this.#stringOffsets[i], this.#stringOffsets[i + 1])
-  }
-
-  #decodedNumbers(): Numbers {
-    this.#numbers ??= this.#tags.every((tag) => tag === 0)
-      ? doubles(this.#values)
-      : Array.from(this.#tags, (tag, i) => {
-          if (tag === 0) return this.#values.readDoubleLE(i * 8)
-          if (tag === 1) return this.#values.readBigInt64LE(i * 8)
-          return this.#values.readBigUInt64LE(i * 8)
-        })
-    return this.#numbers
-  }
-
-  #count(posting: number): number {
-    return this.#postings[posting * 2 + 1] ?? 0
-  }
-
-  /** Postings [from, to). Most values of an id or a time stand in one row: those go by quickly. */
-  #addRun(from: number, to: number, into: Bitset): void {
-    const postings = this.#postings
-    const words = this.#words
-    const bits = into.words
-    const listed = isBitmap(1, this.#rows) ? 0 : this.#rows
-    for (let posting = from; posting < to; posting++) {
-      const row = words[postings[posting * 2] as number] ?? listed
-      if (postings[posting * 2 + 1] !== 1 || row >= listed) this.#add(posting, into)
-      else bits[row >>> 5] = (bits[row >>> 5] as number) | (1 << (row & 31))
-    }
-  }
-
-  #add(posting: number, into: Bitset): void {
-    const at = this.#postings[posting * 2] ?? 0
-    const count = this.#count(posting)
-    const bitmap = isBitmap(count, this.#rows)
-    const length = bitmap ? bitmapWords(this.#rows) : count
-    if (count > this.#rows || at + length > this.#words.length) {
-      throw damagedIndex(`a posting of key "${this.entry.key}" lies outside`)
-    }
-    for (let i = 0; i < length; i++) {
-      const word = this.#words[at + i] as number
-      if (bitmap) into.words[i] = (into.words[i] as number) | word
-      else if (word < this.#rows) into.add(word)
-      else throw damagedIndex(`a posting of key "${this.entry.key}" names row ${word}`)
-    }
+  #points(): PointColumn | undefined {
+    const { points } = this.#entry
+    if (points === null) return undefined
+    return this.#once('points', () => new PointColumn(points, this.#rows, this.#reader))
   }
 }
 
-/** First of the sorted numbers that the lower bounds let through. */
-function lowerBound(numbers: Numbers, { gt, gte }: Bounds<number | bigint>): number {
-  let low = 0
-  let high = numbers.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const value = numbers[middle] as number | bigint
-    const passes = (gt === undefined || value > gt) && (gte === undefined || value >= gte)
-    if (passes) high = middle
-    else low = middle + 1
+/** The runs of 0…count without these numbers; those below 0 are none. */
+function* gaps(numbers: readonly number[], count = 0): Generator<readonly [number, number]> {
+  let from = 0
+  for (const number of numbers.filter((n) => n >= 0).sort((a, b) => a - b)) {
+    if (number > from) yield [from, number]
+    from = number + 1
   }
-  return low
+  if (count > from) yield [from, count]
 }
-
-/** First of the sorted numbers that the upper bounds keep out. */
-function upperBound(numbers: Numbers, { lt, lte }: Bounds<number | bigint>): number {
-  let low = 0
-  let high = numbers.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const value = numbers[middle] as number | bigint
-    const passes = (lt === undefined || value < lt) && (lte === undefined || value <= lte)
-    if (passes) low = middle + 1
-    else high = middle
-  }
-  return low
-}
-
-function doubles(bytes: Buffer): Float64Array {
-  const even = bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes)
-  return new Float64Array(even.buffer, even.byteOffset, even.byteLength >>> 3)
-}
-
-const buffer = (bytes: Uint8Array): Buffer =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
-function words(bytes: Uint8Array): Uint32Array {
-  const even = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
-  return new Uint32Array(even.buffer, even.byteOffset, even.byteLength >>> 2)
-}
-
-export const damagedIndex = (what: string): AkidbError =>
-  new AkidbError('INTEGRITY', `a field index is damaged: ${what}`, {
-    hint: 'Run akidb check, then akidb repair.',
-  })

@@ -1,13 +1,7 @@
 import type { JsonObject, JsonValue } from '../core/json.ts'
-import { bytesOf } from '../format/views.ts'
-import {
-  lengthWidth,
-  padded,
-  TEXT_FIELD_BYTES,
-  TEXT_HEADER_BYTES,
-  TEXT_MAGIC,
-  TEXT_VERSION,
-} from './text-index-layout.ts'
+import { ByteWriter, putVarint, VarintReader, varintBytes } from './posting-blocks.ts'
+import { encodeTextIndex, type TermStreams } from './text-index-encode.ts'
+import { TEXT_FIELDS_MAX } from './text-index-layout.ts'
 import { forEachToken } from './tokenizer.ts'
 
 /** Collects the rows of one segment, in row order, into a text index. */
@@ -18,27 +12,37 @@ export interface TextIndexBuilder {
   encode(): Uint8Array
 }
 
+export interface TextIndexOptions {
+  /** Store where in its field each token stands: phrases are then found without the texts. */
+  readonly positions?: boolean | undefined
+}
+
 /**
- * Builds the BM25 postings of these payload fields: for each field the rows and counts of its terms
- * and the number of tokens of each row.
+ * Builds the BM25 postings of these payload fields: the rows of each term with its counts in the
+ * fields, and the number of tokens of each row.
  *
  * A value that is text counts as it is, a number or boolean as its JSON text, an array as its
  * elements joined by spaces, and null, an object or nothing as empty. Memory: about 4 bytes a
- * posting, and the distinct terms.
+ * posting and 1 a position, twice while encoding, and the distinct terms.
  */
-export function createTextIndexBuilder(fields: readonly string[]): TextIndexBuilder {
-  const builders = fields.map(() => new FieldTextBuilder())
-  let rows = 0
+export function createTextIndexBuilder(
+  fields: readonly string[],
+  { positions = false }: TextIndexOptions = {},
+): TextIndexBuilder {
+  if (fields.length > TEXT_FIELDS_MAX) throw new Error(`${fields.length} text fields`)
+  const log = new TermLog(fields.length, positions)
   return {
-    add: (payload) => {
-      for (const [i, field] of fields.entries()) {
-        builders[i]?.add(textOf(payload.get(field)))
-      }
-      rows++
-    },
+    add: (payload) => log.add(fields.map((field) => textOf(payload.get(field)))),
     encode: () => {
-      const parts = builders.map((builder, i) => builder.encode(fields[i] as string))
-      return joinFields(rows, parts)
+      const { keys, order } = sortedTerms(log.terms())
+      return encodeTextIndex({
+        rows: log.rows,
+        fields,
+        positions,
+        lengths: log.lengths,
+        terms: Array.from(order, (term) => keys[term] as Buffer),
+        streams: log.streams(order),
+      })
     },
   }
 }
@@ -51,77 +55,97 @@ export function textOf(value: JsonValue | undefined): string {
   return value === undefined || value === null || typeof value === 'object' ? '' : String(value)
 }
 
-interface EncodedField {
-  readonly name: Uint8Array
-  readonly lengths: Uint8Array
-  readonly lengthBytes: number
-  readonly termOffsets: Uint32Array
-  readonly terms: Uint8Array
-  readonly postingOffsets: Uint32Array
-  readonly postings: Uint8Array
-  readonly tokens: number
+function sortedTerms(terms: Iterable<string>): { keys: Buffer[]; order: Uint32Array } {
+  const keys = Array.from(terms, (term) => Buffer.from(term, 'utf8'))
+  const order = Uint32Array.from(keys.keys())
+  order.sort((a, b) => Buffer.compare(keys[a] as Buffer, keys[b] as Buffer))
+  return { keys, order }
 }
 
-function joinFields(rows: number, fields: readonly EncodedField[]): Uint8Array {
-  const parts = fields.flatMap((field) => [
-    field.name,
-    field.lengths,
-    bytesOf(field.termOffsets),
-    bytesOf(field.postingOffsets),
-    field.terms,
-    field.postings,
-  ])
-  const headerBytes = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * fields.length
-  const total = parts.reduce((sum, part) => sum + padded(part.byteLength), headerBytes)
-  const out = new Uint8Array(total)
-  const view = new DataView(out.buffer)
-  for (const [i, word] of [TEXT_MAGIC, TEXT_VERSION, rows, fields.length].entries()) {
-    view.setUint32(i * 4, word, true)
-  }
-  for (const [i, field] of fields.entries()) {
-    const at = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * i
-    view.setUint32(at, field.name.byteLength, true)
-    view.setUint32(at + 4, field.lengthBytes, true)
-    view.setUint32(at + 8, field.termOffsets.length - 1, true)
-    view.setUint32(at + 12, field.terms.byteLength, true)
-    view.setUint32(at + 16, field.postings.byteLength, true)
-    view.setBigUint64(at + 24, BigInt(field.tokens), true)
-  }
-  let at = headerBytes
-  for (const part of parts) {
-    out.set(part, at)
-    at += padded(part.byteLength)
-  }
-  return out
+/** One step of a walk over the log; the same object each time. */
+interface LogEntry {
+  term: number
+  /** Rows since the term's entry before; 0 for another field of the same row. */
+  step: number
+  field: number
+  count: number
+  /** Its positions in the log. */
+  from: number
+  end: number
 }
 
-/** One field: a log of (term, count) in row order, which `encode` sorts by term. */
-class FieldTextBuilder {
+/**
+ * Terms with their counts, row after row and field after field, as they came. `streams` sorts them
+ * by term in two walks: the first sizes each term's part, the second writes it.
+ */
+class TermLog {
+  /** Tokens of each row, a list a field. */
+  readonly lengths: number[][]
+  rows = 0
+  readonly #positions: boolean
   readonly #terms = new Map<string, number>()
-  readonly #lengths: number[] = []
-  /** Distinct terms of each row. */
+  /** Distinct terms of each row and field. */
   readonly #distinct: number[] = []
   readonly #log = new ByteWriter()
-  /** Counts of the current row by term; all zero between rows. */
+  /** Counts of the current field by term; all zero between fields. */
   #counts = new Uint32Array(1024)
+  /** Terms of the current field: the distinct ones, and all tokens in order. */
+  readonly #touched: number[] = []
+  readonly #tokens: number[] = []
 
-  add(text: string): void {
-    const touched: number[] = []
-    let length = 0
-    forEachToken(text, (token) => {
-      const term = this.#termOf(token)
-      const count = this.#counts[term] as number
-      if (count === 0) touched.push(term)
-      this.#counts[term] = count + 1
-      length++
-    })
-    for (const term of touched) {
+  constructor(fields: number, positions: boolean) {
+    this.lengths = Array.from({ length: fields }, () => [])
+    this.#positions = positions
+  }
+
+  terms(): Iterable<string> {
+    return this.#terms.keys()
+  }
+
+  add(texts: readonly string[]): void {
+    for (const [field, text] of texts.entries()) {
+      let length = 0
+      forEachToken(text, (token) => {
+        const term = this.#termOf(token)
+        const count = this.#counts[term] as number
+        if (count === 0) this.#touched.push(term)
+        this.#counts[term] = count + 1
+        if (this.#positions) this.#tokens.push(term)
+        length++
+      })
+      this.#write()
+      this.lengths[field]?.push(length)
+    }
+    this.rows++
+  }
+
+  #write(): void {
+    const places = this.#positions ? this.#places() : undefined
+    for (const term of this.#touched) {
       this.#log.varint(term)
       this.#log.varint(this.#counts[term] as number)
+      if (places !== undefined) {
+        let before = -1
+        for (const place of places.get(term) as number[]) {
+          this.#log.varint(place - before - 1)
+          before = place
+        }
+      }
       this.#counts[term] = 0
     }
-    this.#lengths.push(length)
-    this.#distinct.push(touched.length)
+    this.#distinct.push(this.#touched.length)
+    this.#touched.length = 0
+    this.#tokens.length = 0
+  }
+
+  #places(): Map<number, number[]> {
+    const places = new Map<number, number[]>()
+    for (const [place, term] of this.#tokens.entries()) {
+      const known = places.get(term)
+      if (known === undefined) places.set(term, [place])
+      else known.push(place)
+    }
+    return places
   }
 
   #termOf(token: string): number {
@@ -138,117 +162,59 @@ class FieldTextBuilder {
     return term
   }
 
-  encode(name: string): EncodedField {
-    const keys = Array.from(this.#terms.keys(), (term) => Buffer.from(term, 'utf8'))
-    const order = Uint32Array.from(keys.keys())
-    order.sort((a, b) => Buffer.compare(keys[a] as Buffer, keys[b] as Buffer))
-    const sorted = Array.from(order, (term) => keys[term] as Buffer)
-    return {
-      name: Buffer.from(name, 'utf8'),
-      ...encodeLengths(this.#lengths),
-      termOffsets: offsetsOf(sorted.map((bytes) => bytes.byteLength)),
-      terms: Buffer.concat(sorted),
-      ...this.#encodePostings(order),
-    }
-  }
-
-  /** Two walks over the log: the first sizes each term's postings, the second writes them. */
-  #encodePostings(order: Uint32Array): { postingOffsets: Uint32Array; postings: Uint8Array } {
-    const bytes = new Uint32Array(order.length)
-    this.#walk((term, key, count) => {
-      bytes[term] =
-        (bytes[term] as number) + varintBytes(key) + (count > 1 ? varintBytes(count - 2) : 0)
+  /** For each term in this order: step · 2 + more, field, count less 2 where more, positions. */
+  streams(order: Uint32Array): TermStreams {
+    const sizes = new Uint32Array(order.length)
+    const fields = this.lengths.length
+    this.#walk((entry) => {
+      const { term, step, count, field } = entry
+      sizes[term] =
+        (sizes[term] as number) +
+        varintBytes(step * 2 + 1) +
+        (fields > 1 ? varintBytes(field) : 0) +
+        (count > 1 ? varintBytes(count - 2) : 0) +
+        (entry.end - entry.from)
     })
-    const postingOffsets = offsetsOf(Array.from(order, (term) => bytes[term] as number))
-    const postings = new Uint8Array(postingOffsets[order.length] as number)
-    const next = bytes
-    for (let i = 0; i < order.length; i++) next[order[i] as number] = postingOffsets[i] as number
-    this.#walk((term, key, count) => {
-      let at = putVarint(postings, next[term] as number, key)
-      if (count > 1) at = putVarint(postings, at, count - 2)
+    const offsets = new Uint32Array(order.length + 1)
+    const next = new Uint32Array(order.length)
+    let total = 0
+    for (const [i, term] of order.entries()) {
+      next[term] = total
+      total += sizes[term] as number
+      offsets[i + 1] = total
+    }
+    const bytes = new Uint8Array(total)
+    const log = this.#log.bytes()
+    this.#walk((entry) => {
+      const { term, step, count, field } = entry
+      let at = putVarint(bytes, next[term] as number, step * 2 + (count > 1 ? 1 : 0))
+      if (fields > 1) at = putVarint(bytes, at, field)
+      if (count > 1) at = putVarint(bytes, at, count - 2)
+      for (let from = entry.from; from < entry.end; from++) bytes[at++] = log[from] as number
       next[term] = at
     })
-    return { postingOffsets, postings }
+    return { offsets, bytes }
   }
 
-  #walk(visit: (term: number, key: number, count: number) => void): void {
-    const before = new Uint32Array(this.#terms.size)
-    const reader = this.#log.reader()
-    for (let row = 0; row < this.#distinct.length; row++) {
-      for (let left = this.#distinct[row] as number; left > 0; left--) {
-        const term = reader()
-        const count = reader()
-        visit(term, (row - (before[term] as number)) * 2 + (count > 1 ? 1 : 0), count)
-        before[term] = row
+  #walk(visit: (entry: LogEntry) => void): void {
+    const fields = this.lengths.length
+    const before = new Int32Array(this.#terms.size).fill(-1)
+    const bytes = this.#log.bytes()
+    const reader = new VarintReader(bytes, 0, bytes.byteLength)
+    const entry: LogEntry = { term: 0, step: 0, field: 0, count: 0, from: 0, end: 0 }
+    for (let i = 0; i < this.#distinct.length; i++) {
+      const row = Math.floor(i / fields)
+      entry.field = i % fields
+      for (let left = this.#distinct[i] as number; left > 0; left--) {
+        entry.term = reader.next()
+        entry.count = reader.next()
+        entry.from = reader.at
+        if (this.#positions) for (let n = entry.count; n > 0; n--) reader.next()
+        entry.end = reader.at
+        entry.step = row - (before[entry.term] as number)
+        before[entry.term] = row
+        visit(entry)
       }
     }
   }
 }
-
-function encodeLengths(
-  lengths: readonly number[],
-): Pick<EncodedField, 'lengths' | 'lengthBytes' | 'tokens'> {
-  let max = 0
-  let tokens = 0
-  for (const length of lengths) {
-    tokens += length
-    if (length > max) max = length
-  }
-  const lengthBytes = lengthWidth(max)
-  const array = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array }[lengthBytes]
-  return { lengths: bytesOf(array.from(lengths)), lengthBytes, tokens }
-}
-
-function offsetsOf(sizes: readonly number[]): Uint32Array {
-  const offsets = new Uint32Array(sizes.length + 1)
-  let sum = 0
-  for (let i = 0; i < sizes.length; i++) {
-    sum += sizes[i] as number
-    offsets[i + 1] = sum
-  }
-  return offsets
-}
-
-/** A growing buffer of varints (LEB128, u32). */
-class ByteWriter {
-  #bytes = new Uint8Array(4096)
-  #length = 0
-
-  varint(value: number): void {
-    if (this.#length + 5 > this.#bytes.length) {
-      const wider = new Uint8Array(this.#bytes.length * 2)
-      wider.set(this.#bytes)
-      this.#bytes = wider
-    }
-    this.#length = putVarint(this.#bytes, this.#length, value)
-  }
-
-  reader(): () => number {
-    const bytes = this.#bytes
-    let at = 0
-    return () => {
-      let value = 0
-      let shift = 0
-      for (;;) {
-        const byte = bytes[at++] as number
-        value |= (byte & 0x7f) << shift
-        if (byte < 0x80) return value >>> 0
-        shift += 7
-      }
-    }
-  }
-}
-
-function putVarint(bytes: Uint8Array, start: number, value: number): number {
-  let at = start
-  let left = value
-  while (left > 0x7f) {
-    bytes[at++] = (left & 0x7f) | 0x80
-    left >>>= 7
-  }
-  bytes[at++] = left
-  return at
-}
-
-const varintBytes = (value: number): number =>
-  value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : value < 0x10000000 ? 4 : 5

@@ -2,34 +2,39 @@ import { isUtf8 } from 'node:buffer'
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { asUint32 } from '../format/views.ts'
+import { checkOffsets } from './posting-blocks.ts'
 import {
   padded,
   TEXT_FIELD_BYTES,
   TEXT_HEADER_BYTES,
   TEXT_MAGIC,
+  TEXT_POSITIONS,
   TEXT_VERSION,
 } from './text-index-layout.ts'
+import { type PostingParts, StoredPostings, type TextPostings } from './text-postings.ts'
 
-/** Where one term stands: rows ascending, and how often in each. */
-export interface Postings {
-  readonly count: number
-  /** Only the first `count` are meant, as in `counts`. */
-  readonly rows: Uint32Array
-  readonly counts: Uint32Array
-}
+/** Tokens of each row of one field, shape (rows,). */
+export type FieldLengths = Uint8Array | Uint16Array | Uint32Array
 
-/** The text of one segment; its fields are read as one document, joined by spaces. */
+/** The text of one segment; unless fields are weighted, they are read as one document. */
 export interface TextIndex {
   readonly rows: number
   readonly fields: readonly string[]
   /** Tokens of all rows together. */
   readonly tokens: number
-  /** Tokens of each row, shape (rows,). */
+  /** The same of each field. */
+  readonly fieldTokens: readonly number[]
+  /** Whether the places of terms in their fields are stored. */
+  readonly positions: boolean
+  /** Tokens of each row, shape (rows,). @throws INTEGRITY where they are not as many as `tokens` */
   lengths(): Uint32Array
+  fieldLengths(field: number): FieldLengths
   /**
    * Rows with this term, undefined where there is none. @throws INTEGRITY where they are damaged
    */
-  postings(term: string): Postings | undefined
+  postings(term: string): TextPostings | undefined
+  /** Terms that begin so, at most `max`; which, where there are more, is not said. */
+  termsFrom(prefix: string, max: number): string[]
 }
 
 /**
@@ -39,22 +44,47 @@ export interface TextIndex {
  * @throws INTEGRITY where lengths or offsets do not fit; FORMAT_VERSION for another version
  */
 export function openTextIndex(bytes: Uint8Array, rows: number): TextIndex {
-  const fields = openFields(bytes, rows)
+  const parts = openParts(bytes, rows)
+  const { fields, termOffsets, blockOffsets, tailOffsets, terms } = parts
+  const postings: PostingParts = { ...parts.postings, rows, fields: fields.length }
+  const termBytes = (term: number): Buffer =>
+    terms.subarray(termOffsets[term], termOffsets[term + 1])
   let lengths: Uint32Array | undefined
+  const joined = (): Uint32Array => {
+    lengths ??= sumLengths(fields, rows)
+    return lengths
+  }
   return {
     rows,
     fields: fields.map((field) => field.name),
     tokens: fields.reduce((sum, field) => sum + field.tokens, 0),
-    lengths: () => {
-      lengths ??= sumLengths(fields, rows)
-      return lengths
+    fieldTokens: fields.map((field) => field.tokens),
+    positions: parts.postings.tailPositions !== undefined,
+    lengths: joined,
+    fieldLengths: (field) => (fields[field] as FieldText).lengths,
+    postings: (text) => {
+      const key = Buffer.from(text, 'utf8')
+      const term = placeOf(parts, key)
+      if (term === termOffsets.length - 1 || !termBytes(term).equals(key)) return undefined
+      const place = {
+        term,
+        firstBlock: blockOffsets[term] as number,
+        endBlock: blockOffsets[term + 1] as number,
+        tailStart: tailOffsets[term] as number,
+        tailEnd: tailOffsets[term + 1] as number,
+      }
+      const found = new StoredPostings(postings, place, joined())
+      if (found.count === 0) throw broken('a term stands nowhere')
+      return found
     },
-    postings: (term) => {
-      const key = Buffer.from(term, 'utf8')
-      let found: Postings | undefined
-      for (const field of fields) {
-        const postings = fieldPostings(field, key, rows)
-        if (postings !== undefined) found = found === undefined ? postings : merge(found, postings)
+    termsFrom: (prefix, max) => {
+      const key = Buffer.from(prefix, 'utf8')
+      const found: string[] = []
+      for (let term = placeOf(parts, key); found.length < max; term++) {
+        if (term === termOffsets.length - 1) break
+        const each = termBytes(term)
+        if (!each.subarray(0, key.byteLength).equals(key)) break
+        found.push(each.toString('utf8'))
       }
       return found
     },
@@ -64,27 +94,65 @@ export function openTextIndex(bytes: Uint8Array, rows: number): TextIndex {
 interface FieldText {
   readonly name: string
   readonly tokens: number
-  readonly lengths: Uint8Array | Uint16Array | Uint32Array
-  readonly termOffsets: Uint32Array
-  readonly postingOffsets: Uint32Array
-  readonly terms: Buffer
-  readonly postings: Uint8Array
+  readonly lengths: FieldLengths
 }
 
-function openFields(bytes: Uint8Array, rows: number): FieldText[] {
+interface TextParts {
+  readonly fields: readonly FieldText[]
+  readonly termOffsets: Uint32Array
+  readonly blockOffsets: Uint32Array
+  readonly tailOffsets: Uint32Array
+  readonly terms: Buffer
+  readonly postings: Omit<PostingParts, 'rows' | 'fields'>
+}
+
+interface TextHeader {
+  readonly view: DataView
+  readonly fields: number
+  readonly terms: number
+  readonly blocks: number
+  readonly termBytes: number
+  readonly words: number
+  readonly tailBytes: number
+  readonly positions: boolean
+  readonly positionBytes: number
+}
+
+function openHeader(bytes: Uint8Array, rows: number): TextHeader {
   if (bytes.byteLength < TEXT_HEADER_BYTES) throw broken('it is cut off')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.getUint32(0, true) !== TEXT_MAGIC) throw broken('its magic is missing')
-  const version = view.getUint32(4, true)
-  if (version !== TEXT_VERSION) {
-    throw new AkidbError('FORMAT_VERSION', `the text index of a segment has version ${version}`, {
-      hint: 'Use a newer akidb.',
+  const word = (i: number): number => view.getUint32(i * 4, true)
+  if (word(0) !== TEXT_MAGIC) throw broken('its magic is missing')
+  if (word(1) !== TEXT_VERSION) {
+    throw new AkidbError('FORMAT_VERSION', `the text index of a segment has version ${word(1)}`, {
+      hint:
+        word(1) < TEXT_VERSION
+          ? 'It was written before the first release: ingest again.'
+          : 'Use a newer akidb.',
     })
   }
-  if (view.getUint32(8, true) !== rows) throw broken('it has another number of rows')
-  const count = view.getUint32(12, true)
-  if (count > limits.columnsMax) throw broken('it has too many fields')
-  let at = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * count
+  if (word(2) !== rows) throw broken('it has another number of rows')
+  if (word(3) > limits.columnsMax) throw broken('it has too many fields')
+  const hasPositions = word(9) === TEXT_POSITIONS
+  const isOdd = word(9) > TEXT_POSITIONS || (!hasPositions && word(10) !== 0) || word(11) !== 0
+  if (isOdd) throw broken('its header is wrong')
+  return {
+    view,
+    fields: word(3),
+    terms: word(4),
+    blocks: word(5),
+    termBytes: word(6),
+    words: word(7),
+    tailBytes: word(8),
+    positions: hasPositions,
+    positionBytes: word(10),
+  }
+}
+
+function openParts(bytes: Uint8Array, rows: number): TextParts {
+  const header = openHeader(bytes, rows)
+  const { terms, blocks } = header
+  let at = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * header.fields
   if (at > bytes.byteLength) throw broken('it is cut off')
   const take = (length: number): Uint8Array => {
     const start = at
@@ -92,59 +160,64 @@ function openFields(bytes: Uint8Array, rows: number): FieldText[] {
     if (at > bytes.byteLength) throw broken('it is cut off')
     return bytes.subarray(start, start + length)
   }
+  const words = (count: number): Uint32Array => asUint32(take(count * 4))
   const fields: FieldText[] = []
-  for (let i = 0; i < count; i++) {
-    fields.push(openField(view, TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * i, rows, take))
+  for (let i = 0; i < header.fields; i++) {
+    const entry = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * i
+    fields.push(openField(header.view, { entry, rows }, take))
+  }
+  const termOffsets = words(terms + 1)
+  const blockOffsets = words(terms + 1)
+  const tailOffsets = words(terms + 1)
+  const termBytes = take(header.termBytes)
+  const postings = {
+    lastRows: words(blocks),
+    starts: words(blocks),
+    maxCounts: words(blocks),
+    minLengths: words(blocks),
+    words: words(header.words),
+    tails: take(header.tailBytes),
+    tailPositions: header.positions ? words(terms) : undefined,
+    blockPositions: header.positions ? words(blocks) : undefined,
+    positions: take(header.positions ? header.positionBytes : 0),
   }
   if (at !== bytes.byteLength) throw broken('something follows its end')
-  return fields
-}
-
-function openField(
-  view: DataView,
-  entry: number,
-  rows: number,
-  take: (length: number) => Uint8Array,
-): FieldText {
-  const word = (i: number): number => view.getUint32(entry + i * 4, true)
-  const width = word(1)
-  if (width !== 1 && width !== 2 && width !== 4) throw broken('its lengths have no known width')
-  const tokens = Number(view.getBigUint64(entry + 24, true))
-  if (word(5) !== 0 || !Number.isSafeInteger(tokens)) throw broken('a field entry is wrong')
-  const name = take(word(0))
-  if (!isUtf8(name)) throw broken('the name of a field is not UTF-8')
-  const lengths = take(rows * width)
-  const terms = word(2)
-  const termOffsets = asUint32(take((terms + 1) * 4))
-  const postingOffsets = asUint32(take((terms + 1) * 4))
-  const termBytes = take(word(3))
-  checkOffsets(termOffsets, termBytes.byteLength)
-  const postings = take(word(4))
-  checkOffsets(postingOffsets, postings.byteLength)
+  checkOffsets(termOffsets, termBytes.byteLength, { mayBeEmpty: false })
+  checkOffsets(blockOffsets, blocks, { mayBeEmpty: true })
+  checkOffsets(tailOffsets, postings.tails.byteLength, { mayBeEmpty: true })
   return {
-    name: Buffer.from(name).toString('utf8'),
-    tokens,
-    lengths: lengthsView(lengths, width),
+    fields,
     termOffsets,
-    postingOffsets,
+    blockOffsets,
+    tailOffsets,
     terms: Buffer.from(termBytes.buffer, termBytes.byteOffset, termBytes.byteLength),
     postings,
   }
 }
 
-function lengthsView(bytes: Uint8Array, width: 1 | 2 | 4): Uint8Array | Uint16Array | Uint32Array {
-  if (width === 1) return bytes
-  if (width === 4) return asUint32(bytes)
-  const even = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice()
-  return new Uint16Array(even.buffer, even.byteOffset, even.byteLength >>> 1)
+function openField(
+  view: DataView,
+  { entry, rows }: { readonly entry: number; readonly rows: number },
+  take: (length: number) => Uint8Array,
+): FieldText {
+  const width = view.getUint32(entry + 4, true)
+  if (width !== 1 && width !== 2 && width !== 4) throw broken('its lengths have no known width')
+  const tokens = Number(view.getBigUint64(entry + 8, true))
+  if (!Number.isSafeInteger(tokens)) throw broken('a field entry is wrong')
+  const name = take(view.getUint32(entry, true))
+  if (!isUtf8(name)) throw broken('the name of a field is not UTF-8')
+  return {
+    name: Buffer.from(name).toString('utf8'),
+    tokens,
+    lengths: lengthsView(take(rows * width), width),
+  }
 }
 
-/** No term and no list of postings is empty, so that offsets always grow. */
-function checkOffsets(offsets: Uint32Array, end: number): void {
-  if (offsets[0] !== 0 || offsets[offsets.length - 1] !== end) throw broken('its offsets are wrong')
-  for (let i = 1; i < offsets.length; i++) {
-    if ((offsets[i] as number) <= (offsets[i - 1] as number)) throw broken('its offsets go back')
-  }
+function lengthsView(bytes: Uint8Array, width: 1 | 2 | 4): FieldLengths {
+  if (width === 1) return bytes
+  if (width === 4) return asUint32(bytes)
+  const even = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes)
+  return new Uint16Array(even.buffer, even.byteOffset, even.byteLength >>> 1)
 }
 
 function sumLengths(fields: readonly FieldText[], rows: number): Uint32Array {
@@ -161,77 +234,18 @@ function sumLengths(fields: readonly FieldText[], rows: number): Uint32Array {
   return sums
 }
 
-function fieldPostings(field: FieldText, term: Buffer, rows: number): Postings | undefined {
-  const { terms, termOffsets, postingOffsets } = field
+/** Place of the first term that is not bytewise before `key`. */
+function placeOf({ terms, termOffsets }: TextParts, key: Buffer): number {
   let low = 0
   let high = termOffsets.length - 1
   while (low < high) {
     const middle = (low + high) >>> 1
     const start = termOffsets[middle] as number
     const end = termOffsets[middle + 1] as number
-    const order = terms.compare(term, 0, term.byteLength, start, end)
-    if (order === 0) {
-      const from = postingOffsets[middle] as number
-      const to = postingOffsets[middle + 1] as number
-      return decodePostings(field.postings, { from, to, rows })
-    }
-    if (order < 0) low = middle + 1
+    if (terms.compare(key, 0, key.byteLength, start, end) < 0) low = middle + 1
     else high = middle
   }
-  return undefined
-}
-
-interface PostingsRange {
-  readonly from: number
-  readonly to: number
-  readonly rows: number
-}
-
-function decodePostings(bytes: Uint8Array, { from, to, rows }: PostingsRange): Postings {
-  // Each posting takes a byte at least, and each row has one at most.
-  const countMax = Math.min(to - from, rows)
-  const found = new Uint32Array(countMax)
-  const counts = new Uint32Array(countMax)
-  let at = from
-  const varint = (): number => {
-    let value = 0
-    for (let shift = 0; shift < 35 && at < to; shift += 7) {
-      const byte = bytes[at++] as number
-      value += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) return value
-    }
-    throw broken('a number in its postings has no end')
-  }
-  let row = 0
-  let count = 0
-  while (at < to) {
-    const byte = bytes[at] as number
-    const key = byte < 0x80 ? byte : varint()
-    if (byte < 0x80) at++
-    const step = Math.floor(key / 2)
-    row += step
-    if (row >= rows || (step === 0 && count > 0)) throw broken('its postings are out of order')
-    found[count] = row
-    counts[count++] = key % 2 === 1 ? varint() + 2 : 1
-  }
-  return { count, rows: found, counts }
-}
-
-/** Counts of the same row add up: the fields are one document. */
-function merge(a: Postings, b: Postings): Postings {
-  const rows = new Uint32Array(a.count + b.count)
-  const counts = new Uint32Array(a.count + b.count)
-  let count = 0
-  for (let i = 0, j = 0; i < a.count || j < b.count; count++) {
-    const left = i < a.count ? (a.rows[i] as number) : Infinity
-    const right = j < b.count ? (b.rows[j] as number) : Infinity
-    rows[count] = Math.min(left, right)
-    let sum = 0
-    if (left <= right) sum += a.counts[i++] as number
-    if (right <= left) sum += b.counts[j++] as number
-    counts[count] = sum
-  }
-  return { count, rows, counts }
+  return low
 }
 
 const broken = (what: string): AkidbError =>

@@ -62,7 +62,8 @@ function visitWide(text: string, start: number, visit: (token: string) => void):
   return at
 }
 
-function isWordAt(text: string, at: number): boolean {
+/** Whether the code point there is part of a word. */
+export function isWordAt(text: string, at: number): boolean {
   const code = text.codePointAt(at) as number
   if (code < 0x80) return ASCII_CLASS[code] !== SEPARATOR
   wordBits ??= decodeWordRanges()

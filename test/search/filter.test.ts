@@ -17,6 +17,14 @@ const codeOf = (filter: unknown): string => {
   }
 }
 
+const square = (from: number, to: number): { lon: number; lat: number }[] => [
+  { lon: from, lat: from },
+  { lon: to, lat: from },
+  { lon: to, lat: to },
+  { lon: from, lat: to },
+  { lon: from, lat: from },
+]
+
 const on = (condition: object): object => ({ must: [condition] })
 
 describe('the meaning of a filter', () => {
@@ -157,22 +165,61 @@ describe('what is no filter', () => {
   })
 
   it.each([
-    ['match text', { key: 'a', match: { text: 'x' } }],
-    ['match phrase', { key: 'a', match: { phrase: 'x' } }],
-    ['values_count', { key: 'a', values_count: { gt: 1 } }],
-    ['geo_radius', { key: 'a', geo_radius: {} }],
-    ['geo_bounding_box', { key: 'a', geo_bounding_box: {} }],
-    ['geo_polygon', { key: 'a', geo_polygon: {} }],
-    ['nested', { nested: { key: 'a', filter: {} } }],
-  ])('says that this version has no %s', (name, condition) => {
-    expect(() => parseFilter(on(condition))).toThrow(`no filter condition ${name}`)
+    [{ key: 'a', match: { text: 1 } }],
+    [{ key: 'a', match: { phrase: ['x'] } }],
+    [{ key: 'a', match: { fuzzy: 'x' } }],
+    [{ key: 'a', match: { toString: 'x' } }],
+    [{ key: 'a', values_count: {} }],
+    [{ key: 'a', values_count: { gt: null } }],
+    [{ key: 'a', values_count: { gt: 1.5 } }],
+    [{ key: 'a', values_count: { gte: -1 } }],
+    [{ key: 'a', values_count: { eq: 1 } }],
+    [{ key: 'a', is_empty: 'yes' }],
+    [{ nested: { key: 'a' } }],
+    [{ nested: { filter: {} } }],
+    [{ nested: { key: 'a', filter: [] } }],
+    [{ nested: { key: 'a', filter: {} }, key: 'b' }],
+    [{ nested: { key: 'a', filter: { must: [{ has_id: ['x'] }] } } }],
+    [{ key: 'a', geo_radius: { center: { lon: 0, lat: 0 } } }],
+    [{ key: 'a', geo_radius: { center: { lon: 0, lat: 0 }, radius: -1 } }],
+    [{ key: 'a', geo_radius: { center: { lon: 0, lat: 91 }, radius: 1 } }],
+    [{ key: 'a', geo_radius: { center: { lon: 181, lat: 0 }, radius: 1 } }],
+    [{ key: 'a', geo_radius: { center: [0, 0], radius: 1 } }],
+    [{ key: 'a', geo_bounding_box: { top_left: { lon: 0, lat: 0 } } }],
+    [{ key: 'a', geo_polygon: { exterior: { points: square(0, 1).slice(1) } } }],
+    [{ key: 'a', geo_polygon: { exterior: { points: square(0, 1).slice(0, 3) } } }],
+    [{ key: 'a', geo_polygon: { exterior: square(0, 1) } }],
+    [{ key: 'a', geo_polygon: { exterior: { points: square(0, 1) }, interiors: [{}] } }],
+    [{ key: 'a', geo_polygon: { exterior: { points: square(0, 1) }, holes: [] } }],
+  ])('refuses the condition %j', (condition) => {
     expect(codeOf(on(condition))).toBe('USAGE')
   })
 
-  it('says that this version has no min_should', () => {
-    expect(() => parseFilter({ min_should: { conditions: [], min_count: 1 } })).toThrow(
-      'no filter condition min_should',
-    )
+  it.each([
+    [{ conditions: [] }],
+    [{ min_count: 1 }],
+    [{ conditions: [], min_count: -1 }],
+    [{ conditions: [], min_count: 0.5 }],
+    [{ conditions: {}, min_count: 1 }],
+    [{ conditions: [], min_count: 1, max_count: 2 }],
+    [1],
+  ])('refuses min_should %j', (clause) => {
+    expect(codeOf({ min_should: clause })).toBe('USAGE')
+  })
+
+  it.each(['has_vector', 'slice'])('says that there is no %s', (name) => {
+    expect(() => parseFilter(on({ [name]: 'x' }))).toThrow(`no filter condition ${name}`)
+    expect(codeOf(on({ [name]: 'x' }))).toBe('USAGE')
+  })
+
+  it('takes the greatest number of points of polygons and refuses one more', () => {
+    const polygon = (points: number): object => {
+      const ring = Array.from({ length: points - 1 }, (_, i) => ({ lon: i / 1_000, lat: i % 2 }))
+      return { key: 'a', geo_polygon: { exterior: { points: [...ring, ring[0]] } } }
+    }
+    const half = limits.filterPolygonPointsMax / 2
+    expect(codeOf({ must: [polygon(half), polygon(half)] })).toBe('taken')
+    expect(codeOf({ must: [polygon(half), polygon(half + 1)] })).toBe('LIMIT')
   })
 
   it('takes the greatest depth and refuses one more', () => {
@@ -184,6 +231,30 @@ describe('what is no filter', () => {
     expect(codeOf(deep(limits.filterDepthMax))).toBe('taken')
     expect(codeOf(deep(limits.filterDepthMax + 1))).toBe('LIMIT')
     expect(codeOf(deep(5_000))).toBe('LIMIT')
+    const nested = (depth: number): object => {
+      let filter: object = {}
+      for (let i = 1; i < depth; i++) filter = { must: [{ nested: { key: 'a', filter } }] }
+      return filter
+    }
+    expect(codeOf(nested(32))).toBe('taken')
+    expect(codeOf(nested(limits.filterDepthMax + 1))).toBe('LIMIT')
+    expect(codeOf(nested(1_000))).toBe('LIMIT')
+  })
+
+  it('reads a thousand levels of JSON without running out of stack', () => {
+    for (const [open, close] of [
+      ['{"must":', '}'],
+      ['{"min_should":{"min_count":1,"conditions":[', ']}}'],
+      ['{"must":[{"nested":{"key":"a","filter":', '}}]}'],
+    ] as const) {
+      const text = `${open.repeat(1_000)}{}${close.repeat(1_000)}`
+      try {
+        parseFilter(parseJson(text))
+        expect.unreachable()
+      } catch (error) {
+        expect(hasCode(error, 'LIMIT', 'BAD_INPUT')).toBe(true)
+      }
+    }
   })
 
   it('takes the greatest number of conditions and refuses one more', () => {
@@ -192,5 +263,9 @@ describe('what is no filter', () => {
     })
     expect(codeOf(many(limits.filterConditionsMax))).toBe('taken')
     expect(codeOf(many(limits.filterConditionsMax + 1))).toBe('LIMIT')
+    const words = (count: number): object =>
+      on({ key: 'a', match: { text: 'word '.repeat(count) } })
+    expect(codeOf(words(limits.filterConditionsMax))).toBe('taken')
+    expect(codeOf(words(limits.filterConditionsMax + 1))).toBe('LIMIT')
   })
 })

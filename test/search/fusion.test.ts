@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { reciprocalRank, weightedLinear } from '../../src/search/fusion.ts'
+import { fuse, fuseHybrid, reciprocalRank, weightedLinear } from '../../src/search/fusion.ts'
 
 const list = (...hits: readonly (readonly [string, number])[]) =>
   hits.map(([id, score]) => ({ id, score }))
@@ -51,5 +51,49 @@ describe('weighted linear', () => {
   it('follows one list alone at the ends of the weight', () => {
     expect(weightedLinear(near, words, 1)[0]?.id).toBe('a')
     expect(weightedLinear(near, words, 0)[0]?.id).toBe('b')
+  })
+})
+
+describe('distribution-based fusion', () => {
+  it('puts mean − 3σ at 0 and mean + 3σ at 1', () => {
+    // Mean 2, σ of the sample 1: 3 lies at (3 − (2 − 3)) ÷ 6.
+    const fused = fuse([list(['a', 3], ['b', 2], ['c', 1])], { kind: 'dbsf' })
+    expect(fused.map(({ id }) => id)).toEqual(['a', 'b', 'c'])
+    for (const [i, score] of [4 / 6, 3 / 6, 2 / 6].entries()) {
+      expect(fused[i]?.score).toBeCloseTo(score, 15)
+    }
+  })
+
+  it('gives one score, and equal ones, a half', () => {
+    const fused = fuse([list(['a', 7]), list(['b', 0.1], ['c', 0.1], ['d', 0.1])], { kind: 'dbsf' })
+    expect(fused).toEqual(['a', 'b', 'c', 'd'].map((id) => ({ id, score: 0.5 })))
+  })
+})
+
+describe('weights', () => {
+  const near = list(['a', 0.9], ['b', 0.5])
+  const words = list(['b', 20], ['c', 10])
+
+  it('divide the rank, and a list of weight 0 adds nothing', () => {
+    expect(fuse([near, words], { kind: 'rrf', k: 1, weights: [2, 0] })).toEqual([
+      { id: 'a', score: 1 / (1 + 1 / 2) },
+      { id: 'b', score: 1 / (1 + 2 / 2) },
+      { id: 'c', score: 0 },
+    ])
+  })
+
+  it('of a half are none', () => {
+    for (const kind of ['rrf', 'linear', 'dbsf'] as const) {
+      const plain = fuse([near, words], { kind })
+      const halves = fuseHybrid(near, words, { kind, vectorWeight: 0.5 })
+      expect(halves.map(({ id }) => id)).toEqual(plain.map(({ id }) => id))
+    }
+  })
+
+  it('stretch a list that is not in the order of its scores', () => {
+    const mixed = list(['a', 2], ['b', 5], ['c', 1], ['d', 3])
+    const scores = fuse([mixed], { kind: 'linear' })
+    expect(scores[0]).toEqual({ id: 'b', score: 1 })
+    expect(scores.at(-1)).toEqual({ id: 'c', score: 0 })
   })
 })

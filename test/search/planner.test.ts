@@ -31,9 +31,32 @@ describe('planSegment', () => {
     expect(changes.map(({ kind }) => kind)).toEqual(['graph'])
   })
 
+  it('keeps fewer candidates the fewer rows match, so that a walk costs no more', () => {
+    const efs = [20_000, 19_999, 15_000, 10_000, 7_000].map((matching) => {
+      const plan = planSegment({ ...input, matching })
+      expect(plan.kind).toBe('graph')
+      return plan.ef
+    })
+    expect(efs).toEqual([128, 116, 87, 60, 60])
+    // As many as the caller asked for at most, also where that is few.
+    expect(planSegment({ ...input, matching: 10_000, ef: 20 }).ef).toBe(20)
+    const large = { ...input, rows: 1_000_000, matching: 500_000 }
+    const many = planSegment({ ...large, k: 100, ef: 300 })
+    expect(many).toMatchObject({ kind: 'graph', ef: 300 })
+  })
+
   it('scans where there is no graph, and in float32 where the answer must be exact', () => {
     expect(planSegment({ ...input, hasGraph: false }).kind).toBe('scan-int8')
     expect(planSegment({ ...input, exact: true }).kind).toBe('scan-f32')
+  })
+
+  it('scans the codes that there are, each at its own cost', () => {
+    const forms = (['int8', 'pq', 'binary'] as const).map((form) =>
+      planSegment({ ...input, hasGraph: false, form }),
+    )
+    expect(forms.map(({ kind }) => kind)).toEqual(['scan-int8', 'scan-pq', 'scan-binary'])
+    const costs = forms.map(({ kind, estimatedNs }) => estimatedNs[kind as 'graph'] as number)
+    expect(costs).toEqual([...costs].sort((a, b) => b - a))
   })
 
   it('does nothing where no row matches', () => {

@@ -30,6 +30,10 @@ const SCALARS: readonly (string | number | bigint | boolean)[] = [
   '2026-07-01T12:00:00.5Z',
   '2025-12-31',
   '2026-07-01T12:00:00',
+  'red blue',
+  'Blue, Red!',
+  'red red blue',
+  'blue red blue red',
   0,
   -0,
   1,
@@ -45,6 +49,8 @@ const SCALARS: readonly (string | number | bigint | boolean)[] = [
   true,
   false,
 ]
+const WORDS = ['red', 'blue', 'red blue', 'blue red', 'red red', 'x', '!', '07', 'Red green']
+const DEGREES = [-180, -179.5, -90, -45, 0, 1e-9, 10, 45, 89, 90, 100, 179.5, 180]
 const TIMES = ['2026-07-01T12:00:00Z', '2026-01-01T00:00:00+01:00', '2026-07-01T12:00:00.25Z']
 
 export function randomOf(seed: number): SearchRandom {
@@ -62,6 +68,9 @@ export function randomOf(seed: number): SearchRandom {
   const value = (depth: number): JsonValue => {
     const kind = whole(0, 11)
     if (kind === 0) return null
+    if (depth > 0 && kind === 6)
+      return Array.from({ length: whole(0, 3) }, () => payload(depth - 1))
+    if (kind === 7) return whole(0, 1) === 0 ? point() : [point(), point(), pick(SCALARS)]
     if (kind === 1) return Array.from({ length: whole(0, 3) }, () => pick(SCALARS))
     if (depth > 0 && kind === 2) return Array.from({ length: whole(0, 3) }, () => value(depth - 1))
     if (depth > 0 && kind <= 5) return payload(depth - 1)
@@ -71,9 +80,27 @@ export function randomOf(seed: number): SearchRandom {
     new Map(
       Array.from({ length: whole(0, 4) }, () => [pick([...KEYS, 'c', 'e']), value(depth)] as const),
     )
-  const condition = (depth: number): object => {
+  const lon = (): number => pick(DEGREES)
+  const lat = (): number => Math.max(-90, Math.min(90, pick(DEGREES)))
+  const point = (): JsonObject =>
+    new Map<string, JsonValue>([
+      ['lon', lon()],
+      ['lat', pick([lat(), lat(), lat(), 91])],
+    ])
+  const place = (): object => ({ lon: lon(), lat: lat() })
+  const geo = (): object => {
+    const kind = whole(0, 3)
+    if (kind === 0) return { geo_radius: { center: place(), radius: pick([0, 1, 1e6, 6e6, 2e7]) } }
+    if (kind === 1) return { geo_bounding_box: { top_left: place(), bottom_right: place() } }
+    const ring = (): object => {
+      const points = Array.from({ length: whole(3, 6) }, place)
+      return { points: [...points, points[0]] }
+    }
+    return { geo_polygon: { exterior: ring(), ...(kind === 2 ? {} : { interiors: [ring()] }) } }
+  }
+  const condition = (depth: number, inside = false): object => {
     const key = pick(KEYS)
-    switch (whole(0, depth > 0 ? 8 : 6)) {
+    switch (whole(0, depth > 0 ? 13 : 9)) {
       case 0:
         return { key, match: { value: pick(SCALARS) } }
       case 1:
@@ -87,17 +114,30 @@ export function randomOf(seed: number): SearchRandom {
       case 5:
         return pick([{ is_null: { key } }, { is_empty: { key } }])
       case 6:
+        if (inside) return { key, is_empty: pick([true, false]) }
         return { has_id: Array.from({ length: whole(0, 5) }, () => `r${whole(0, 90)}`) }
+      case 7:
+        return { key, match: { [pick(['text', 'text_any', 'phrase'])]: pick(WORDS) } }
+      case 8:
+        return { key, values_count: { [pick(['lt', 'lte', 'gt', 'gte'])]: whole(0, 3) } }
+      case 9:
+        return { key, ...geo() }
+      case 10:
+      case 11:
+        return { nested: { key, filter: filter(depth - 1, true) } }
       default:
-        return filter(depth - 1)
+        return filter(depth - 1, inside)
     }
   }
-  const conditions = (depth: number): object[] =>
-    Array.from({ length: whole(0, 3) }, () => condition(depth))
-  const filter = (depth: number): object => ({
-    must: conditions(depth),
-    ...(whole(0, 1) === 0 ? {} : { should: conditions(depth) }),
-    ...(whole(0, 1) === 0 ? {} : { must_not: conditions(depth) }),
+  const conditions = (depth: number, inside: boolean): object[] =>
+    Array.from({ length: whole(0, 3) }, () => condition(depth, inside))
+  const filter = (depth: number, inside = false): object => ({
+    must: conditions(depth, inside),
+    ...(whole(0, 1) === 0 ? {} : { should: conditions(depth, inside) }),
+    ...(whole(0, 1) === 0 ? {} : { must_not: conditions(depth, inside) }),
+    ...(whole(0, 3) > 0
+      ? {}
+      : { min_should: { conditions: conditions(depth, inside), min_count: whole(0, 3) } }),
   })
   return { whole, pick, payload: () => payload(3), filter }
 }
