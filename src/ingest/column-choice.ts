@@ -34,9 +34,12 @@ export function chooseColumns(columns: readonly string[], options: ReadOptions):
   const idColumn = chooseId(there, options, notes)
   const { vectorColumns, left } = chooseVector(columns, options, notes)
   const textColumns = options.textColumns ?? []
-  for (const name of [...textColumns, ...(options.columns ?? [])]) requireColumn(name, there)
+  const sparse = options.sparseColumns ?? []
+  const named = [...textColumns, ...(options.columns ?? []), ...sparse]
+  for (const name of named) requireColumn(name, there)
   // A type may be demanded of a column that only some of many files have.
-  if (vectorColumns.length === 0 && textColumns.length === 0 && options.vectors !== false) {
+  const indexed = vectorColumns.length + textColumns.length + sparse.length
+  if (indexed === 0 && options.vectors !== false) {
     throw new AkidbError('USAGE', `No column holds vectors; there are ${listed(columns)}.`, {
       hint: 'Name one with --vector-column or --vector-columns, or texts with --text-column.',
       details: { columns },
@@ -44,7 +47,7 @@ export function chooseColumns(columns: readonly string[], options: ReadOptions):
   }
   const taken = new Set([idColumn, ...vectorColumns, ...left])
   const wanted = options.columns === undefined ? undefined : new Set(options.columns)
-  for (const name of textColumns) wanted?.add(name)
+  for (const name of [...textColumns, ...sparse]) wanted?.add(name)
   const payload = columns.filter((name) => !taken.has(name) && (wanted?.has(name) ?? true))
   return {
     idColumn,

@@ -48,13 +48,22 @@ export function stdinBytes(stream: AsyncIterable<Uint8Array>, name = '-'): Input
   return { name, stream: () => pipePieces(stream), close: async () => {} }
 }
 
-/** The whole of something with random access, 1 MiB at a time. */
+/** The whole of something with random access, 1 MiB at a time, one piece ahead. */
 export async function* piecesByReadAt(
   readAt: (offset: number, bytes: number) => Promise<Uint8Array>,
   bytes: number,
 ): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; offset < bytes; offset += PIECE_BYTES) {
-    yield await readAt(offset, Math.min(PIECE_BYTES, bytes - offset))
+  const read = (offset: number): Promise<Uint8Array> => {
+    const piece = readAt(offset, Math.min(PIECE_BYTES, bytes - offset))
+    // A failure is thrown where the piece is waited for.
+    piece.catch(() => undefined)
+    return piece
+  }
+  let ahead = bytes > 0 ? read(0) : undefined
+  for (let offset = PIECE_BYTES; ahead !== undefined; offset += PIECE_BYTES) {
+    const piece = await ahead
+    ahead = offset < bytes ? read(offset) : undefined
+    yield piece
   }
 }
 

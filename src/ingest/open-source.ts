@@ -4,6 +4,7 @@ import { FileBytes } from './file-bytes.ts'
 import { openJsonl } from './jsonl/jsonl-source.ts'
 import { openParquet } from './parquet/parquet-source.ts'
 import type { InputBytes, InputFormat, ReadOptions, RecordSource } from './records.ts'
+import { checkingSparse } from './sparse-check.ts'
 
 /**
  * Opens an input: finds its format (given, by its name, else by its first bytes) and compression
@@ -14,6 +15,10 @@ import type { InputBytes, InputFormat, ReadOptions, RecordSource } from './recor
  * whole (so may `batches()`, until its end), USAGE where columns are missing, LIMIT.
  */
 export async function openSource(input: InputBytes, options: ReadOptions): Promise<RecordSource> {
+  return checkingSparse(await openFormat(input, options), options.sparseColumns ?? [])
+}
+
+async function openFormat(input: InputBytes, options: ReadOptions): Promise<RecordSource> {
   const named = options.format ?? formatByName(input.name)
   if (input.bytes === 0 && named !== 'jsonl') {
     throw new AkidbError('BAD_INPUT', `${input.name} is empty.`)

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../core/json.ts'
 import type { Metric } from '../core/metric.ts'
-import type { FieldType } from '../core/schema.ts'
+import type { FieldType, VectorStorage } from '../core/schema.ts'
 
 export type InputFormat = 'csv' | 'jsonl' | 'parquet'
 
@@ -62,6 +62,8 @@ export interface ReadOptions {
   /** Glob over column names, one column a component, ordered by the number in the name. */
   readonly vectorColumns?: string
   readonly textColumns?: readonly string[]
+  /** Columns with sparse vectors; they stay in the payload. */
+  readonly sparseColumns?: readonly string[]
   /** Payload columns; absent: all others. */
   readonly columns?: readonly string[]
   /** Column → demanded type. */
@@ -73,6 +75,8 @@ export interface ReadOptions {
   /** false: the collection has no vectors (text only). */
   readonly vectors?: boolean
   readonly metric: Metric
+  /** What components are rounded to; absent: float32. */
+  readonly storage?: VectorStorage
   /** Field types that the collection's schema already has (CSV columns keep them). */
   readonly fields?: Readonly<Record<string, FieldType>>
   /** Rows to skip: a resumed read. */

@@ -174,6 +174,9 @@ describe('readHybrid', () => {
     expect(read([8, 1, 6, 0], 1, 7)).toEqual([1, 1, 1, 1, 0, 0, 0])
     // The example of Encodings.md: 0 to 7 in three bits.
     expect(read([3, 0b10001000, 0b11000110, 0b11111010], 3, 8)).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+    // Thirteen single bits: a whole byte and a part of one, behind a run.
+    const bits = [1, 0, 1, 1, 0, 0, 0, 1, 0, 1, 1, 1, 0]
+    expect(read([4, 1, 5, 0b10001101, 0b11101110], 1, 15)).toEqual([1, 1, ...bits])
     expect(read([], 0, 3)).toEqual([0, 0, 0])
     expect(read([2, 0xff, 0xff, 0xff, 0xff], 32, 1)).toEqual([0xffffffff])
     expect(read([3, ...new Array(25).fill(0xff)], 25, 8)).toEqual(new Array(8).fill(2 ** 25 - 1))
@@ -183,6 +186,17 @@ describe('readHybrid', () => {
     for (const bytes of [[], [8], [3, 0], [0, 1], [0x80]]) {
       expect(() => read(bytes, 8, 4), String(bytes)).toThrow(RangeError)
     }
+  })
+})
+
+describe('a run of levels', () => {
+  it('whose value has more bits than it may is refused: there is no such level', () => {
+    const read = (value: number, width: number) =>
+      readHybrid(Uint8Array.from([8, value]), { start: 0, end: 2 }, { width, count: 4 })
+    expect([...read(1, 1)]).toEqual([1, 1, 1, 1])
+    expect([...read(3, 2)]).toEqual([3, 3, 3, 3])
+    expect(() => read(2, 1)).toThrow(RangeError)
+    expect(() => read(4, 2)).toThrow(RangeError)
   })
 })
 

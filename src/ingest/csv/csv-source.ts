@@ -127,7 +127,8 @@ async function takeSurvey(
         names = headerOf(row)
         choice = chooseColumns(names, options)
         const column = choice.vectorColumns[0] ?? ''
-        rule = { dimension: options.dimension, metric: options.metric, column }
+        const { dimension, metric, storage } = options
+        rule = { dimension, metric, storage, column }
         const fields = { names, types: new Map(), demanded: new Set<string>() }
         probe = new CsvRowReader(choice, fields, rule, () => {})
         for (const name of choice.payload) guesses.set(name, new ColumnGuess())

@@ -38,6 +38,7 @@ export async function openJsonl(bytes: FileBytes, options: ReadOptions): Promise
   const rule: VectorRule = {
     dimension: options.dimension,
     metric: options.metric,
+    storage: options.storage,
     column: choice.vectorColumns[0] ?? '',
   }
   const left =

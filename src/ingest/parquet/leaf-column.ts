@@ -105,7 +105,8 @@ export class LeafColumn {
     const page = this.#page
     if (page === undefined) throw this.#broken('ends inside a row')
     const end = this.#rowEnd(page)
-    const isInOnePage = end < page.count || this.#pages[this.#pageIndex + 1] === undefined
+    const next = this.#pages[this.#pageIndex + 1]
+    const isInOnePage = end < page.count || next === undefined || beginsRow(next)
     const { values } = page
     const isNumeric = values instanceof Float32Array || values instanceof Float64Array
     if (isInOnePage && isNumeric && page.definition === undefined) {
@@ -193,6 +194,8 @@ export class LeafColumn {
     )
   }
 }
+
+const beginsRow = ({ repetition }: Page): boolean => repetition === undefined || repetition[0] === 0
 
 const rawAt = (page: Page, at: number): RawValue =>
   page.dictionary === undefined || page.indexes === undefined

@@ -2,7 +2,8 @@
  * `count` numbers of `width` bits in the hybrid of run lengths and bit packing, from `start` to
  * `end` of some bytes.
  *
- * Throws RangeError where they end too early. Runs beyond `count` are cut. Source: Encodings.md
+ * Throws RangeError where they end too early, or where the value of a run has more bits. Runs
+ * beyond `count` are cut. Source: Encodings.md
  * of Apache Parquet.
  */
 export function readHybrid(
@@ -36,6 +37,7 @@ export function readHybrid(
         throw new RangeError('the levels end too early')
       let value = 0
       for (let i = 0; i < valueBytes; i++) value += (bytes[at + i] as number) * 2 ** (8 * i)
+      if (value >= 2 ** width) throw new RangeError(`a value of more than ${width} bits`)
       at += valueBytes
       output.fill(value, seen, Math.min(count, seen + runs))
       seen += runs
@@ -55,7 +57,20 @@ function unpackBits(
     throw new RangeError('the levels end too early')
   }
   if (width === 1) {
-    for (let i = 0; i < count; i++) {
+    const whole = count & ~7
+    for (let i = 0; i < whole; i += 8) {
+      const byte = bytes[run.at + (i >> 3)] as number
+      const to = seen + i
+      output[to] = byte & 1
+      output[to + 1] = (byte >> 1) & 1
+      output[to + 2] = (byte >> 2) & 1
+      output[to + 3] = (byte >> 3) & 1
+      output[to + 4] = (byte >> 4) & 1
+      output[to + 5] = (byte >> 5) & 1
+      output[to + 6] = (byte >> 6) & 1
+      output[to + 7] = byte >> 7
+    }
+    for (let i = whole; i < count; i++) {
       output[seen + i] = ((bytes[run.at + (i >> 3)] as number) >> (i & 7)) & 1
     }
     return

@@ -48,6 +48,8 @@ export class PageReader {
   #buffer: Uint8Array = new Uint8Array(0)
   #bufferAt: number
   #at: number
+  /** What follows the buffer, asked for while the buffer is decoded. */
+  #ahead: Promise<Uint8Array> | undefined
   #dictionary: RawValues | undefined
 
   constructor(place: ChunkPlace) {
@@ -83,12 +85,31 @@ export class PageReader {
   async #bytes(count: number): Promise<Uint8Array> {
     const from = this.#at - this.#bufferAt
     if (from + count <= this.#buffer.length) return this.#buffer.subarray(from, from + count)
-    const wanted = Math.min(Math.max(count, this.#place.readBytes), this.#place.end - this.#at)
-    if (wanted < count) throw new RangeError('the column chunk ends too early')
-    this.#buffer = await this.#place.readAt(this.#at, wanted)
+    if (count > this.#place.end - this.#at) throw new RangeError('the column chunk ends too early')
+    const parts = from < this.#buffer.length ? [this.#buffer.subarray(from)] : []
+    let have = this.#buffer.length - from
+    while (have < count) {
+      const at = this.#at + have
+      const part = await (this.#ahead ?? this.#read(at, count - have))
+      this.#ahead = undefined
+      if (part.length === 0) throw new RangeError('the file ends too early')
+      parts.push(part)
+      have += part.length
+    }
     this.#bufferAt = this.#at
-    if (this.#buffer.length < count) throw new RangeError('the file ends too early')
+    const [only, ...others] = parts
+    this.#buffer = only === undefined || others.length > 0 ? Buffer.concat(parts) : only
+    if (this.#at + have < this.#place.end) this.#ahead = this.#read(this.#at + have, 0)
     return this.#buffer.subarray(0, count)
+  }
+
+  /** At least so many bytes of the chunk, or those that it has left. */
+  #read(at: number, bytes: number): Promise<Uint8Array> {
+    const { readBytes, end, readAt } = this.#place
+    const part = readAt(at, Math.min(Math.max(bytes, readBytes), end - at))
+    // A failure is thrown where the part is waited for.
+    part.catch(() => undefined)
+    return part
   }
 
   #decode(header: PageHeader, packed: Uint8Array): Page | undefined {
@@ -164,6 +185,9 @@ export class PageReader {
       const dictionary = this.#dictionary
       if (dictionary === undefined) throw new Error('the page needs a dictionary, there is none')
       const indexes = readIndexes(bytes, present, dictionary.length)
+      if (dictionary instanceof Float32Array) {
+        return { ...page, ...none, values: lookedUp(dictionary, indexes) }
+      }
       return { ...page, values: [], dictionary, indexes }
     }
     if (encoding === 'RLE' && this.#layout.type === 'BOOLEAN') {
@@ -251,8 +275,16 @@ function readIndexes(
   return indexes
 }
 
+/** Components of vectors: the row reader takes lists whole. */
+function lookedUp(dictionary: Float32Array, indexes: Uint8Array | Uint32Array): Float32Array {
+  const values = new Float32Array(indexes.length)
+  for (let i = 0; i < indexes.length; i++) values[i] = dictionary[indexes[i] as number] as number
+  return values
+}
+
 function checkLevels(levels: Uint8Array | Uint32Array | undefined, max: number): void {
-  if (levels === undefined) return
+  // Levels have as many bits as the largest needs (levels.ts sees to it).
+  if (levels === undefined || max === 2 ** bitsOf(max) - 1) return
   for (let i = 0; i < levels.length; i++) {
     if ((levels[i] as number) > max) throw new RangeError('a level beyond the schema')
   }

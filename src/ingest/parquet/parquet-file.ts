@@ -8,8 +8,8 @@ import { PageReader } from './page-reader.ts'
 import { type SchemaNode, toSchemaNodes } from './schema-node.ts'
 import { checkThriftStruct } from './thrift-check.ts'
 
-/** Bytes that all leaf columns together ask for at once. */
-const READ_BYTES_TOTAL = 64 * 1_048_576
+/** Bytes that all leaf columns together ask for at once; as many again are read ahead. */
+const READ_BYTES_TOTAL = 32 * 1_048_576
 const READ_BYTES_MIN = 65_536
 const READ_BYTES_MAX = 1_048_576
 const TAIL_BYTES = 8

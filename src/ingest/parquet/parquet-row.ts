@@ -62,6 +62,8 @@ export class ParquetRowReader {
   readonly #readId: ValueReader | undefined
   readonly #readPayload: readonly (readonly [string, ValueReader])[]
   readonly #vectorLeaves: readonly LeafColumn[]
+  /** Whether vectors are lists of numbers, and no text. */
+  readonly #isList: boolean
   /** The id of the row read last, also of a refused one, where it could be read. */
   lastId: string | undefined
 
@@ -82,6 +84,7 @@ export class ParquetRowReader {
     this.#leaves = [...leaves.values()]
     this.#readId = chosen.id === undefined ? undefined : valueReader(chosen.id, leaf)
     this.#readPayload = chosen.payload.map((node) => [node.name, valueReader(node, leaf)] as const)
+    this.#isList = chosen.vectors.some(isList)
     this.#vectorLeaves = chosen.vectors.map((node) => leaf(node.firstLeaf))
   }
 
@@ -125,7 +128,7 @@ export class ParquetRowReader {
     if (leaf === undefined || node === undefined) return undefined
     if (this.#chosen.choice.componentwise) return this.#components()
     const column = node.name
-    if (!isList(node)) {
+    if (!this.#isList) {
       const text = leaf.take()
       return parseVectorText(typeof text === 'string' ? text : '', this.#rule)
     }

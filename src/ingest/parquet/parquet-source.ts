@@ -26,6 +26,7 @@ export async function openParquet(input: InputBytes, options: ReadOptions): Prom
   const rule: VectorRule = {
     dimension: options.dimension,
     metric: options.metric,
+    storage: options.storage,
     column: choice.vectorColumns[0] ?? '',
   }
   if (choice.vectorColumns.length > 0 && rule.dimension === undefined) {
