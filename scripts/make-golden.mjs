@@ -29,6 +29,7 @@ import { createPayloadPageWriter } from '../src/format/payload-section.ts'
 import { tombstoneBlob } from '../src/format/tombstones.ts'
 import { bytesOf } from '../src/format/views.ts'
 import { createFieldIndexBuilder } from '../src/search/field-index-builder.ts'
+import { createSparseIndexBuilder } from '../src/search/sparse-index-builder.ts'
 import { createTextIndexBuilder } from '../src/search/text-index-builder.ts'
 import { createMemoryLocks } from '../src/storage/memory-locks.ts'
 import { createMemoryStore } from '../src/storage/memory-store.ts'
@@ -237,7 +238,7 @@ async function ingest(core, name, rows, options) {
 }
 
 async function answersOf(core) {
-  const { view, hold } = await core.hold()
+  const { view } = await core.hold()
   const searches = []
   for (const { vector, ...query } of QUERIES[core.name]) {
     const request = { ...query, ...(vector ? { vector: Float32Array.from(vector) } : {}) }
@@ -302,6 +303,8 @@ async function makeBlobs() {
   const pages = createPayloadPageWriter()
   const fields = createFieldIndexBuilder()
   const text = createTextIndexBuilder(['text'])
+  const sparse = createSparseIndexBuilder()
+  let sparseRow = 0
   for (const { id, vector, ...payload } of rows) {
     pages.add(stringifyJson(payload))
     const { author, ...flat } = payload
@@ -309,6 +312,7 @@ async function makeBlobs() {
     const map = new Map([...Object.entries(flat), ['author', nested]])
     fields.add(map)
     text.add(map)
+    sparse.add(sparseOf(sparseRow++))
   }
   const origin = {
     sources: Uint32Array.from(rows, (_, i) => (i === 7 ? NO_SOURCE : i % 2)),
@@ -330,6 +334,7 @@ async function makeBlobs() {
     { role: 'text', sections: [section('text', text.encode())] },
     { role: 'graph', sections: [section('graph', graph)] },
     { ...tombstoneBlob(dead) },
+    { role: 'sparse', sections: [section('sparse0', sparse.encode())] },
     { role: 'sources', records: 1, dimension: 0, sections: [section('json', Buffer.from(json))] },
   ]
   expected.blobs = {}
@@ -340,6 +345,13 @@ async function makeBlobs() {
     expected.blobs[blob.role] = ref
     files.set(`blobs/${blob.role}.seg`, Buffer.concat(pieces))
   }
+}
+
+/** Every third row has none; dimension 3 has enough rows for a full block of postings. */
+function sparseOf(row) {
+  if (row % 3 === 0) return undefined
+  const indices = Uint32Array.of(3, 100 + (row % 7), 4_000_000_000)
+  return { indices, values: Float32Array.of(row / 4, -0.5, 2 - (row % 2)) }
 }
 
 /** Two groups: an upsert with and one without a vector, then a delete. */

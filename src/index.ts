@@ -35,6 +35,7 @@ export {
   trustKey,
 } from './db/key-ops.ts'
 export { type AdoptRequest, type AdoptResult, adoptStore } from './db/place.ts'
+export { parseQuery } from './db/query/query-json.ts'
 export {
   openQueries,
   type QueryFile,

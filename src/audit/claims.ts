@@ -9,8 +9,6 @@ import type { AuditKeys } from './layout.ts'
 import type { NamedPosition } from './log.ts'
 import type { ProblemList } from './problems.ts'
 
-const KEY_BYTES_MAX = 4_096
-
 /** A checkpoint from elsewhere: a bundle, a receiver, a printout. */
 export interface ForeignCheckpoint {
   /** The signed note's exact bytes. */
@@ -86,7 +84,7 @@ async function readOwnKey(request: {
 }): Promise<PublicKey | undefined> {
   const { store, auditKeys, logId, problems } = request
   const path = auditKeys.publicKey
-  const bytes = await readBounded(store, path, KEY_BYTES_MAX)
+  const bytes = await readBounded(store, path, limits.auditKeyBytesMax)
   if (bytes === undefined) return undefined
   const key = bytes === 'too long' ? undefined : parseOwnKey(bytes, path)
   if (key !== undefined && (logId === undefined || key.keyId === logId)) return key

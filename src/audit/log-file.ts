@@ -4,7 +4,7 @@ import { leafHash } from '../core/merkle.ts'
 import { leafTile, type Tile, type TileTree } from '../core/merkle-tiles.ts'
 import { hasCode } from '../errors/errors.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
-import { BATCH_BYTES_MAX } from './bounded-read.ts'
+import { BATCH_BYTES_MAX, readBounded } from './bounded-read.ts'
 import { NO_ENTRY, parseEntry } from './entry.ts'
 import { encodeFrames, frameBytes, splitFrames } from './frames.ts'
 import { type AuditKeys, brokenLog } from './layout.ts'
@@ -136,18 +136,24 @@ export class LogFile {
   async settle(): Promise<void> {
     if (this.#entries < WIDTH) return
     const [tailKey, key] = [this.#keys.tail(this.#batch), this.#keys.entries(this.#batch)]
-    const bytes = await this.#store.get(tailKey)
+    const bytes = await this.#batchBytes(tailKey)
     const leaves = leafTile(splitFrames(bytes).entries)
     const tile = this.#filled.find(({ level }) => level === 0)
     if (tile === undefined || !sameBytes(leaves, tile.bytes)) {
       throw this.#broken(`${tailKey} changed after it was written`)
     }
     if ((await this.#store.put(key, bytes)) === 'exists') {
-      if (!sameBytes(await this.#store.get(key), bytes)) {
+      if (!sameBytes(await this.#batchBytes(key), bytes)) {
         throw this.#broken(`${key} and ${tailKey} differ`)
       }
     }
     await this.#advance('write')
+  }
+
+  async #batchBytes(key: string): Promise<Uint8Array> {
+    const bytes = await readBounded(this.#store, key, BATCH_BYTES_MAX)
+    if (bytes instanceof Uint8Array) return bytes
+    throw this.#broken(bytes === undefined ? `${key} is gone` : `${key} is too long`)
   }
 
   /**

@@ -3,6 +3,7 @@ import { sha256Hex } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import { consistencyRanges, inclusionRanges } from '../core/merkle-proofs.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { LockHandle } from '../storage/locks.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { encodePublicKey } from '../trust/public-key-file.ts'
@@ -150,12 +151,21 @@ async function loadCheckpoint(
   keys: AuditKeys,
   key: PublicKey | undefined,
 ): Promise<StoredCheckpoint | undefined> {
-  const info = await store.head(keys.checkpoint)
-  if (info === undefined) return undefined
-  if (info.bytes > limits.auditNoteBytesMax) throw brokenLog(keys.folder, 'checkpoint is too long')
-  const note = await store.get(keys.checkpoint)
+  const note = await storedNote(store, keys)
+  if (note === undefined) return undefined
   const checkpoint = key === undefined ? parseCheckpoint(note) : openCheckpoint(note, [key])
   return { checkpoint, note }
+}
+
+/** The checkpoint's exact bytes. It is replaced as a whole, so it is read as a whole. */
+async function storedNote(store: ObjectStore, keys: AuditKeys): Promise<Uint8Array | undefined> {
+  try {
+    return await getBounded(store, keys.checkpoint, limits.auditNoteBytesMax)
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return undefined
+    if (!hasCode(error, 'INTEGRITY')) throw error
+    throw brokenLog(keys.folder, `checkpoint cannot be read: ${error.message}`)
+  }
 }
 
 interface LogParts extends AuditLogOptions {
@@ -328,7 +338,7 @@ export class AuditLog {
     // Ed25519 signs deterministically: the same checkpoint is the same bytes and need not be
     // written again.
     const { store } = this.#parts
-    const stored = await store.get(this.#keys.checkpoint).catch(absent)
+    const stored = await storedNote(store, this.#keys)
     if (stored === undefined || Buffer.compare(stored, note) !== 0) {
       await store.put(this.#keys.checkpoint, note, { mode: 'replace' })
     }
@@ -355,7 +365,3 @@ export class AuditLog {
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
-
-function absent(error: unknown): undefined {
-  if (!hasCode(error, 'NOT_FOUND')) throw error
-}

@@ -101,7 +101,7 @@ export class TileReader {
     if (info.bytes !== TILE_BYTES) {
       throw brokenLog(this.#keys.folder, `${key} has ${info.bytes} bytes instead of ${TILE_BYTES}`)
     }
-    return await this.#store.get(key)
+    return await this.#store.get(key, { offset: 0, bytes: TILE_BYTES })
   }
 
   async #derive(level: number, index: number): Promise<Uint8Array> {

@@ -18,6 +18,8 @@ export const limits = {
   batchRowsMax: 1_024,
   /** Estimated bytes of records after which an ingest batch is full. */
   batchBytesTarget: 4 * MIB,
+  /** Rows of one input file that are kept until it has been read to its end, vectors included. */
+  keptInputBytesMax: 16 * MIB,
   /** Non-empty cells of a CSV column that decide its type. */
   typeSampleCells: 10_000,
   /** Bytes of a pipe that are kept while types are guessed. */
@@ -42,6 +44,10 @@ export const limits = {
   segmentBytesMax: 256 * MIB,
   /** WASM memory of one segment. */
   segmentMemoryBytesMax: 3 * GIB,
+  /** Least budget for open segments where none is given: half of the memory otherwise. */
+  memoryBytesMin: 256 * MIB,
+  /** Segments of a collection that was not searched for so long give way to those of others. */
+  memoryIdleMs: 60_000,
   /** A segment whose blobs sum to less is one blob of role `pack`. */
   packBytesMax: 16 * MIB,
   /** Rows from which a segment gets a graph. */
@@ -54,6 +60,24 @@ export const limits = {
   searchEfMax: 32_768,
   /** Threads that build one graph. */
   buildThreadsMax: 32,
+  /** Index builds that wait for the one under way, in one store. */
+  buildsWaitingMax: 1_024,
+  /** Searches of single segments that wait for a worker thread, in one store. */
+  searchesWaitingMax: 16_384,
+  /** Blobs that wait to be hashed by a worker thread, in one store. */
+  digestsWaitingMax: 1_024,
+  /** Segments whose memory one worker thread holds; the one used longest ago is let go of. */
+  workerSegmentsMax: 256,
+  /** Searches of one batch that are under way at once. */
+  batchSearchesMax: 64,
+  /** Filter results that one collection keeps, and the texts of their filters. */
+  filterCacheBytesMax: 64 * MIB,
+  /** A filter whose JSON text is longer is not kept. */
+  filterCacheTextMax: 16 * KIB,
+  /** Decoded payload pages that one collection keeps. */
+  payloadCacheBytesMax: 64 * MIB,
+  /** Threads that search one segment at once. */
+  searchThreadsMax: 64,
   /** Segments of one collection. */
   segmentsMax: 4_096,
   /** Sources listed in a manifest itself; more go to a blob. */
@@ -92,6 +116,8 @@ export const limits = {
   chunkBytesLarge: 4 * MIB,
   /** Small files of a store: pins, snapshots, condemned lists. */
   smallFileBytesMax: 16 * MIB,
+  /** Ledger of a half-done ingest. */
+  ledgerBytesMax: 32 * MIB,
   /** Manifest file, both lines. */
   manifestBytesMax: 64 * MIB,
   /** One audit entry (tlog-tiles: uint16 length). */
@@ -106,6 +132,8 @@ export const limits = {
   auditTileCacheMax: 64,
   /** Problems that one verification of an audit log lists; more are only counted. */
   auditProblemsMax: 1_000,
+  /** Public key of an audit log, and its certificate. */
+  auditKeyBytesMax: 16 * KIB,
   /** A checkpoint or a proof file with all its signatures. */
   auditNoteBytesMax: 256 * KIB,
   /** Times that an appender recomputes against a new head before it gives up. */
@@ -122,10 +150,34 @@ export const limits = {
   lockWaitMs: 10_000,
   /** Nesting of a filter. */
   filterDepthMax: 64,
-  /** Conditions in one filter. */
+  /** Conditions in one filter; each word of a text that is matched counts as one. */
   filterConditionsMax: 10_000,
-  /** Text of one query. */
-  queryTextBytesMax: 1 * MIB,
+  /** Points of all polygons in one filter. */
+  filterPolygonPointsMax: 10_000,
+  /** Text of one query, all its parts together. */
+  queryTextBytesMax: 64 * KIB,
+  /** Payload fields with sparse vectors in one collection. */
+  sparseFieldsMax: 64,
+  /** Pairs of one sparse vector, stored or asked for. */
+  sparsePairsMax: 65_536,
+  /** Distinct words of one query, beginnings of words included. */
+  queryTermsMax: 4_096,
+  /** Terms that begin with one `prefix*` of a query. */
+  queryPrefixTermsMax: 1_024,
+  /** Nodes inside each other in one query. */
+  queryDepthMax: 8,
+  /** Nodes of one query. */
+  queryNodesMax: 64,
+  /** Examples of one recommendation. */
+  queryExamplesMax: 100,
+  /** Hits that diverse ones are chosen from. */
+  mmrCandidatesMax: 1_000,
+  /** Groups of one query. */
+  queryGroupsMax: 1_000,
+  /** Different values of a field that one facet counts. */
+  facetValuesMax: 1_000_000,
+  /** Cursor of a page of records. */
+  cursorBytesMax: 4 * KIB,
   /** Bytes of one group commit of a write-ahead log; a larger record is a group alone. */
   logGroupBytesMax: 8 * MIB,
   /** Writes that wait for one write-ahead log. */

@@ -1,6 +1,17 @@
 import type { JsonObject, JsonValue } from '../core/json.ts'
 import type { Metric } from '../core/metric.ts'
-import type { IndexParameters, Schema } from '../core/schema.ts'
+import type {
+  CodesMeasure,
+  IndexParameters,
+  Quantization,
+  Schema,
+  VectorStorage,
+} from '../core/schema.ts'
+import type { Queries, SparseVectorInput } from './query-api.ts'
+import type { BatchSearch, SearchRequest, SearchResult, StoredRecord } from './search-api.ts'
+
+export type * from './query-api.ts'
+export type * from './search-api.ts'
 
 /**
  * Reports long work. `total` where it is known; units as said by the operation ('bytes' or 'rows').
@@ -26,9 +37,14 @@ export interface OpenOptions {
   readonly mode: 'read' | 'write'
   /** State folder; default <url>/local. */
   readonly state?: string
-  /** Index build workers; default: cores, at most 8. */
+  /** Worker threads that build indexes, and as many that search; default: cores, at most 8. */
   readonly threads?: number
-  /** Memory to stay within, where there is a choice. */
+  /**
+   * Memory that the vector indexes of open segments may take together, index builds included;
+   * default: half of the machine's or the container's. Where it is too small for all vectors, those
+   * of some segments stay on disk. Filter and text indexes, payload pages and Node itself come on
+   * top.
+   */
   readonly memoryBytes?: number
   readonly lockWaitMs?: number
   /** Whom sudo runs this process for, where it does: goes into the audit log. */
@@ -47,68 +63,8 @@ export interface RecordInput {
   readonly vector?: Float32Array
   /** JSON values (bigint for wide integers). */
   readonly payload?: PayloadInput
-}
-
-/** Which file and row a record came from. */
-export interface RecordSourceInfo {
-  readonly file: string
-  readonly sha256: string
-  /** Line (CSV, JSONL; from 1) or row (Parquet; from 0). */
-  readonly row: number
-}
-
-export interface StoredRecord {
-  readonly id: string
-  readonly vector?: Float32Array
-  readonly payload: JsonObject
-  readonly source?: RecordSourceInfo
-}
-
-export interface Hit {
-  readonly id: string
-  /** Higher is nearer. */
-  readonly score: number
-  /** Lower is nearer; vector searches only. */
-  readonly distance?: number
-  readonly payload?: JsonObject
-  readonly vector?: Float32Array
-  readonly source?: RecordSourceInfo
-}
-
-export interface SearchRequest {
-  readonly vector?: Float32Array
-  /** Search by the vector of this record (it is left out of the hits). */
-  readonly id?: string
-  readonly text?: string
-  /** With vector and text: how they are fused. Default rrf. */
-  readonly fusion?:
-    | { readonly kind: 'rrf'; readonly k?: number }
-    | { readonly kind: 'linear'; readonly vectorWeight: number }
-  /** 1 ≤ k ≤ 10,000; default 10. */
-  readonly k?: number
-  /** Default max(128, 2k) or so; recorded in the plan. */
-  readonly ef?: number
-  readonly exact?: boolean
-  /** Filter in the one JSON language (parsed JSON, plain or Map). */
-  readonly filter?: unknown
-  /** Version, label, state root, or ISO 8601 time with zone. */
-  readonly asOf?: string
-  readonly withPayload?: boolean
-  readonly withVector?: boolean
-  readonly withSource?: boolean
-  readonly signal?: AbortSignal
-}
-
-/** JSON-ready: what was done and why. `segments` only with explain. */
-export interface SearchPlan {
-  readonly kind: string
-  readonly [detail: string]: unknown
-}
-
-export interface SearchResult {
-  readonly hits: readonly Hit[]
-  readonly plan: SearchPlan
-  readonly stateRoot: string
+  /** Sparse vectors by name: they become payload fields {indices, values} of those names. */
+  readonly sparse?: Readonly<Record<string, SparseVectorInput>>
 }
 
 export interface CollectionInfo {
@@ -124,6 +80,8 @@ export interface CollectionInfo {
     readonly bytes: number
     readonly graph: boolean
     readonly blobs: Readonly<Record<string, number>>
+    /** Where its vectors lie while it is searched within the budget; absent without vectors. */
+    readonly memory?: SegmentMemoryInfo
   }[]
   readonly sources: readonly {
     readonly name: string
@@ -134,7 +92,28 @@ export interface CollectionInfo {
   readonly schema: Schema
   readonly index: IndexParameters
   readonly bytes: number
+  /** Absent without vectors. */
+  readonly memory?: {
+    /** What the open segments of the store may take together. Bytes. */
+    readonly budget: number
+    /** What searching this collection takes within it; more where that is too small. */
+    readonly needed: number
+    /** The least budget that it can be searched with. */
+    readonly least: number
+  }
   readonly following?: string
+}
+
+/** Bytes of one segment that is searched by vector. */
+export interface SegmentMemoryInfo {
+  /** Where the float32 rows are. */
+  readonly vectors: 'memory' | 'disk'
+  /** Float32 rows, in memory or on disk. */
+  readonly vectorBytes: number
+  /** Codes in memory. */
+  readonly codeBytes: number
+  /** Links in memory. */
+  readonly linkBytes: number
 }
 
 export interface LogEntry {
@@ -173,7 +152,13 @@ export interface SnapshotInfo {
 export interface CreateOptions {
   readonly dimension?: number
   readonly metric?: Metric
+  /** Half the bytes on disk, each component rounded as it comes in; absent: float32. */
+  readonly storage?: VectorStorage
   readonly textFields?: readonly string[]
+  /** Payload fields with sparse vectors. */
+  readonly sparseFields?: readonly string[]
+  /** Phrases are found without reading texts, for about twice the bytes of the text index. */
+  readonly textPositions?: boolean
   readonly index?: Partial<IndexParameters>
 }
 
@@ -194,10 +179,16 @@ export interface IngestRequest {
   readonly vectorColumn?: string
   readonly vectorColumns?: string
   readonly textColumns?: readonly string[]
+  /** Columns with sparse vectors (see sparse-json.ts for their forms). */
+  readonly sparseColumns?: readonly string[]
   readonly columns?: readonly string[]
   readonly types?: Readonly<Record<string, string>>
   readonly separator?: string
   readonly metric?: Metric
+  /** Of a new collection, as `metric`. */
+  readonly storage?: VectorStorage
+  /** Of a new collection with text columns, as in `CreateOptions`. */
+  readonly textPositions?: boolean
   readonly dimension?: number
   readonly onBadRow?: 'reject' | 'stop'
   /** Count, or share of the rows as '5%'. Default 0. */
@@ -270,7 +261,7 @@ export interface IngestPreview {
   }[]
 }
 
-export interface Collection {
+export interface Collection extends Queries {
   readonly name: string
   readonly id: string
   info(options?: { asOf?: string }): Promise<CollectionInfo>
@@ -292,6 +283,18 @@ export interface Collection {
     signal?: AbortSignal
   }): AsyncIterable<StoredRecord>
   search(request: SearchRequest): Promise<SearchResult>
+  /**
+   * Many searches of one state, in the order asked for, each as `search` answers it, byte for byte.
+   * The state is the newest when the first query is taken, or `asOf`, whatever writers do. Up to
+   * limits.batchSearchesMax are under way on all threads while the caller reads; queries are taken
+   * from their iterable as they are needed.
+   *
+   * @throws as search; the first failure ends the batch
+   */
+  searchBatch(
+    requests: Iterable<BatchSearch> | AsyncIterable<BatchSearch>,
+    options?: { asOf?: string; signal?: AbortSignal },
+  ): AsyncIterable<SearchResult>
   ingest(request: IngestRequest): Promise<IngestResult>
   preview(request: IngestRequest): Promise<readonly IngestPreview[]>
   log(options?: { limit?: number }): AsyncIterable<LogEntry>
@@ -317,6 +320,9 @@ export interface Collection {
       graph: boolean
       m: number
       efConstruction: number
+      quantization: Quantization
+      /** Recall of the codes alone with rescoring, where they are other than int8. */
+      measured?: CodesMeasure
       bytes: number
     }[]
   >

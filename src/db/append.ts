@@ -8,7 +8,6 @@ import { DeadRows, killRepeats, killReplaced, withSegments } from './hiding.ts'
 import type { WriterPin } from './pins.ts'
 import type { NewSegment } from './segment-builder.ts'
 import { type NewSource, withSources } from './sources.ts'
-import { vectorSpecOf } from './view.ts'
 
 /** Segments to be added: rows that hide older rows of the same ids. */
 export interface AppendInput {
@@ -69,6 +68,7 @@ async function nextState(
     blobs: segment.blobs,
     sources: segment.sources.map((index) => head.state.nextSource + index),
     payloadBytes: segment.payloadBytes,
+    ...(segment.measured === undefined ? {} : { measured: segment.measured }),
   }))
   const dead = new DeadRows(store)
   const deleted = await killIds(core, head.state.segments, input.deletedIds ?? [], dead)
@@ -123,12 +123,14 @@ function checkHead(
   }
   if (input.onlyOn !== undefined && input.onlyOn !== head.digest) throw headMoved(name)
   checkFollowing(name, head, input.kind)
-  const now = vectorSpecOf(head.state.schema)
-  const made = vectorSpecOf(input.schema)
-  if (now?.dimension !== made?.dimension || now?.metric !== made?.metric) {
+  if (vectorsText(head.state.schema) !== vectorsText(input.schema)) {
     throw conflict(name, 'its schema changed meanwhile')
   }
 }
+
+/** What a collection holds in vectors, whatever order they are named in. */
+const vectorsText = ({ vectors }: Schema): string =>
+  JSON.stringify(Object.entries(vectors).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** What an append with `onlyOn` throws where another writer was faster. */
 export const headMoved = (name: string): AkidbError =>

@@ -4,7 +4,9 @@ import type { AuditEntry } from '../audit/entry.ts'
 import { verifyProof } from '../audit/proof.ts'
 import { type AuditVerification, verifyAuditLog } from '../audit/verify.ts'
 import { isSha256Hex, sha256Hex } from '../core/digest.ts'
+import { limits } from '../core/limits.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import { withFsErrors } from '../storage/fs-errors.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
@@ -146,9 +148,10 @@ const noLog = (folder: string): AkidbError =>
 /** A bare log folder is named by its log id, or holds its public key. */
 async function bareLog(store: ObjectStore): Promise<{ logId?: string }> {
   try {
-    return { logId: parsePublicKey(await store.get('key.pem'), 'key.pem').keyId }
+    const pem = await getBounded(store, 'key.pem', limits.auditKeyBytesMax)
+    return { logId: parsePublicKey(pem, 'key.pem').keyId }
   } catch (error) {
-    if (hasCode(error, 'NOT_FOUND', 'BAD_INPUT')) return {}
+    if (hasCode(error, 'NOT_FOUND', 'BAD_INPUT', 'INTEGRITY')) return {}
     throw error
   }
 }
@@ -177,11 +180,13 @@ export async function certifiedKey(
   keys: readonly PublicKey[],
 ): Promise<readonly PublicKey[]> {
   try {
-    const key = parsePublicKey(await store.get(`audit/${logId}/key.pem`), 'key.pem')
-    const certificate = await store.get(certificateKey(logId))
+    const bytesMax = limits.auditKeyBytesMax
+    const pem = await getBounded(store, `audit/${logId}/key.pem`, bytesMax)
+    const key = parsePublicKey(pem, 'key.pem')
+    const certificate = await getBounded(store, certificateKey(logId), bytesMax)
     return isCertifiedLogKey(key, certificate, keys) ? [key] : []
   } catch (error) {
-    if (hasCode(error, 'NOT_FOUND', 'BAD_INPUT', 'SIGNATURE')) return []
+    if (hasCode(error, 'NOT_FOUND', 'BAD_INPUT', 'SIGNATURE', 'INTEGRITY')) return []
     throw error
   }
 }

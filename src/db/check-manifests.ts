@@ -1,9 +1,11 @@
 import type { NamedPosition } from '../audit/log.ts'
 import { isSha256Hex } from '../core/digest.ts'
+import { limits } from '../core/limits.ts'
 import { hasCode } from '../errors/errors.ts'
 import { blobRefsOf } from '../format/closure.ts'
 import type { BlobRef, Commit, Manifest, SegmentEntry } from '../format/manifest.ts'
 import { decodeManifest, decodeState } from '../format/manifest-codec.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { CheckProblems } from './check-problems.ts'
 import { CollectionCore } from './collection-core.ts'
 import type { Environment } from './environment.ts'
@@ -136,14 +138,17 @@ class ManifestWalk implements ManifestFindings {
   async exports(name: string): Promise<void> {
     const { store } = this.#environment
     for await (const { key } of store.list(`${collectionFolder(name)}/exports/`)) {
-      await this.#problems.look(key, async () => decodeState(await store.get(key), key))
+      await this.#problems.look(key, async () =>
+        decodeState(await getBounded(store, key, limits.manifestBytesMax), key),
+      )
     }
   }
 
   async #read(key: string): Promise<Manifest | undefined> {
     return await this.#problems.look(key, async () => {
       try {
-        return decodeManifest(await this.#environment.store.get(key), key)
+        const { store } = this.#environment
+        return decodeManifest(await getBounded(store, key, limits.manifestBytesMax), key)
       } catch (error) {
         // A garbage collection that runs now may have taken it.
         if (hasCode(error, 'NOT_FOUND')) return undefined

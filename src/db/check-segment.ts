@@ -1,3 +1,5 @@
+import { isFiniteVector } from '../core/metric.ts'
+import { type IndexParameters, sparseFieldsOf, type VectorSpec } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { blobKey } from '../format/blob.ts'
 import type { BlobRole, CollectionState, SegmentEntry } from '../format/manifest.ts'
@@ -5,6 +7,7 @@ import { NO_SOURCE } from '../format/origin-section.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { type LiveIds, liveIds } from './check-live-ids.ts'
 import type { CheckProblems } from './check-problems.ts'
+import { segmentNeed } from './segment-need.ts'
 import { SegmentReader } from './segment-reader.ts'
 import { payloadObject, vectorSpecOf } from './view.ts'
 
@@ -30,9 +33,11 @@ export async function checkSegment(
     await part('origin', async () => checkOrigin((await reader.origin()).sources, entry))
     await part('fields', () => reader.fields())
     await part('text', () => checkText(reader, state.schema.text.fields))
+    for (const number of sparseFieldsOf(state.schema).keys()) {
+      await part('sparse', () => checkSparse(reader, number))
+    }
     await part('payload', () => checkPayloads(reader, entry))
-    // Opening an index refuses vectors that are not finite.
-    if (spec !== undefined) await part('vectors', () => reader.vectorIndex(spec, state.index))
+    if (spec !== undefined) await part('vectors', () => checkVectors(reader, spec, state.index))
     if (ids === undefined) return undefined
     const { tombstones } = entry
     const key = tombstones === undefined ? keyOf(entry, 'ids') : blobKey(tombstones.digest)
@@ -59,6 +64,22 @@ function checkOrigin(sources: Uint32Array, entry: SegmentEntry): void {
   }
 }
 
+/** Codes and links are opened as for a search; the rows go by, where they need not be in memory. */
+async function checkVectors(
+  reader: SegmentReader,
+  spec: VectorSpec,
+  parameters: IndexParameters,
+): Promise<void> {
+  const movable = segmentNeed(reader.entry, spec, parameters, 1).movable
+  const placement = movable ? 'disk' : 'memory'
+  await reader.vectorIndex(spec, parameters, { placement })
+  // Opening an index over rows in memory refuses those that are not finite.
+  if (!movable) return
+  for await (const piece of (await reader.vectorRows(spec)).pieces()) {
+    if (!isFiniteVector(piece)) throw broken('it has a vector that is not finite')
+  }
+}
+
 /** A collection has its text fields from its creation on. */
 async function checkText(reader: SegmentReader, fields: readonly string[]): Promise<void> {
   const index = await reader.text()
@@ -67,6 +88,12 @@ async function checkText(reader: SegmentReader, fields: readonly string[]): Prom
     throw broken(`it has a text index of ${found.length} fields, not of ${fields.length}`)
   }
   index?.lengths()
+}
+
+/** Every vector is looked at, as a search would. */
+async function checkSparse(reader: SegmentReader, number: number): Promise<void> {
+  const index = await reader.sparse(number)
+  for (let row = 0; row < index.rows; row++) index.vector(row)
 }
 
 async function checkPayloads(reader: SegmentReader, entry: SegmentEntry): Promise<void> {

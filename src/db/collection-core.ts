@@ -2,13 +2,22 @@ import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
 import type { Environment } from './environment.ts'
+import { FilterCache } from './filter-cache.ts'
 import { Fresh } from './freshness.ts'
 import type { LogRows } from './log-rows.ts'
 import type { LogSource } from './log-source.ts'
 import { ManifestStore } from './manifest-store.ts'
+import { PageCache } from './page-cache.ts'
 import { type Hold, ReaderPins } from './reader-pins.ts'
 import { resolveState } from './resolve.ts'
-import { type ForeignIndexLoader, SegmentReader, segmentIdentity } from './segment-reader.ts'
+import { SegmentMemory } from './segment-memory.ts'
+import {
+  type ForeignIndexLoader,
+  type ReaderShare,
+  SegmentReader,
+  segmentIdentity,
+} from './segment-reader.ts'
+import { SharedLook } from './shared-look.ts'
 import { laterView, openView, type View } from './view.ts'
 
 /** Segments kept open beside those of states that are read. */
@@ -43,21 +52,38 @@ export class CollectionCore {
   readonly environment: Environment
   readonly name: string
   readonly manifests: ManifestStore
-  readonly foreign: ForeignIndexLoader | undefined
   readonly log: LogSource | undefined
+  readonly filters = new FilterCache()
+  /** Opens vector indexes within the store's budget of memory. */
+  readonly memory: SegmentMemory
+  /** Searches under way, and all that there were. */
+  searches = 0
+  searchCount = 0
   readonly #readers = new Map<string, SegmentReader>()
+  readonly #share: ReaderShare
   readonly #pins: ReaderPins
   readonly #fresh: Fresh<Manifest>
+  readonly #shared = new SharedLook(() => this.head())
   #headView: KeptView | undefined
 
   constructor(options: CoreOptions) {
     this.environment = options.environment
     this.name = options.name
     const { clock, headAgeMaxMs = 0 } = options.environment
-    this.#fresh = new Fresh(clock, headAgeMaxMs)
+    this.#fresh = new Fresh(clock, headAgeMaxMs, 'commits')
     this.manifests = new ManifestStore(options.environment.store, options.name, options.folder)
     this.#pins = new ReaderPins(options.environment, this.manifests)
-    this.foreign = options.foreign
+    this.#share = {
+      pages: new PageCache(limits.payloadCacheBytesMax),
+      workers: options.environment.workers,
+    }
+    this.memory = new SegmentMemory({
+      name: options.name,
+      budget: options.environment.memory,
+      clock,
+      contexts: () => options.environment.workers?.().contexts ?? 1,
+      foreign: options.foreign,
+    })
     this.log = options.log
   }
 
@@ -71,10 +97,21 @@ export class CollectionCore {
     return head
   }
 
+  /** The same; many who ask at once look together. */
+  sharedHead(): Promise<Manifest> {
+    return this.#shared.get()
+  }
+
+  /** The same, but another process's commit is seen some milliseconds later, as searches see it. */
+  recentHead(): Promise<Manifest> {
+    return this.#fresh.get(() => this.head())
+  }
+
   /** A segment's reader, shared by every state that names the same blobs. */
   reader(entry: SegmentEntry): SegmentReader {
     const key = segmentIdentity(entry)
-    const open = this.#readers.get(key) ?? new SegmentReader(this.environment.store, entry)
+    const open =
+      this.#readers.get(key) ?? new SegmentReader(this.environment.store, entry, this.#share)
     this.#readers.delete(key)
     this.#readers.set(key, open)
     return open
@@ -151,7 +188,7 @@ export class CollectionCore {
    * head.
    */
   async #headAndLog(): Promise<{ head: Manifest; log: LogRows | undefined }> {
-    let head = await this.#fresh.get(() => this.head())
+    let head = await this.recentHead()
     for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
       const log = await this.log?.rows(head)
       if (log !== 'stale') return { head, log }
@@ -166,8 +203,10 @@ export class CollectionCore {
   }
 
   async close(): Promise<void> {
+    this.memory.release(this.#readers.values())
     for (const reader of this.#readers.values()) reader.close()
     this.#readers.clear()
+    this.filters.clear()
     await this.#pins.close()
     this.#headView = undefined
   }
@@ -183,6 +222,7 @@ export class CollectionCore {
     for (const [key, reader] of this.#readers) {
       if (excess <= 0) break
       if (used.has(key)) continue
+      this.memory.release([reader])
       reader.close()
       this.#readers.delete(key)
       excess--

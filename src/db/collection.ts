@@ -2,14 +2,23 @@ import { AkidbError } from '../errors/errors.ts'
 import { matchesFilter } from '../search/evaluate.ts'
 import { parseFilter } from '../search/filter.ts'
 import type {
+  BatchSearch,
   Collection,
   CollectionInfo,
+  CountRequest,
+  CountResult,
   DiffResult,
+  FacetRequest,
+  FacetResult,
   IngestPreview,
   IngestRequest,
   IngestResult,
   LogEntry,
+  QueryRequest,
+  QueryResult,
   RecordInput,
+  RecordPage,
+  ScrollRequest,
   SearchRequest,
   SearchResult,
   SnapshotInfo,
@@ -27,8 +36,13 @@ import { collectionInfo } from './info.ts'
 import { runIngest } from './ingest-run.ts'
 import { mergeSegments } from './merge.ts'
 import { previewIngest } from './preview.ts'
+import { countRecords } from './query/count-records.ts'
+import { facetValues } from './query/facet-values.ts'
+import { runQuery } from './query/run-query.ts'
+import { scrollRecords } from './query/scroll-records.ts'
 import { checkRecord } from './record-input.ts'
 import { getRecord, scanRecords } from './records.ts'
+import { searchBatch } from './search-batch.ts'
 import { runSearch } from './search-run.ts'
 import { createSnapshot, dropSnapshot, listSnapshots } from './snapshots.ts'
 import type { ViewSegment } from './view.ts'
@@ -67,7 +81,7 @@ export class OpenCollection implements Collection {
 
   async upsert(records: readonly RecordInput[]): Promise<void> {
     this.#checkWritable()
-    const head = await this.core.head()
+    const head = await this.core.sharedHead()
     checkFollowing(this.name, head, 'upsert')
     const rows = records.map((record) => checkRecord(this.name, head.state.schema, record))
     const owner = await this.#host.owner()
@@ -121,6 +135,31 @@ export class OpenCollection implements Collection {
 
   search(request: SearchRequest): Promise<SearchResult> {
     return runSearch(this.core, request)
+  }
+
+  query(request: QueryRequest): Promise<QueryResult> {
+    return runQuery(this.core, request)
+  }
+
+  count(request: CountRequest = {}): Promise<CountResult> {
+    return countRecords(this.core, request)
+  }
+
+  facet(request: FacetRequest): Promise<FacetResult> {
+    return facetValues(this.core, request)
+  }
+
+  async scroll(request: ScrollRequest = {}): Promise<RecordPage> {
+    const isHead = request.cursor === undefined && request.asOf === undefined
+    if (isHead) await this.#host.flushLog(this.core)
+    return await scrollRecords(this.core, request)
+  }
+
+  searchBatch(
+    requests: Iterable<BatchSearch> | AsyncIterable<BatchSearch>,
+    options: { asOf?: string; signal?: AbortSignal } = {},
+  ): AsyncIterable<SearchResult> {
+    return searchBatch(this.core, requests, options)
   }
 
   async ingest(request: IngestRequest): Promise<IngestResult> {

@@ -18,7 +18,7 @@ import {
 import { ORDINAL_MAX } from '../format/manifest-shape.ts'
 import type { Act } from './acts.ts'
 import { type Environment, isoTime } from './environment.ts'
-import { noteChange } from './freshness.ts'
+import { noteCommit } from './freshness.ts'
 import { type ManifestStore, manifestKey } from './manifest-store.ts'
 import type { WriterPin } from './pins.ts'
 
@@ -83,7 +83,7 @@ export async function commitManifest(
         request.act.doubt()
         throw error
       })
-      noteChange()
+      noteCommit()
       if (put === 'created') return manifest
     } finally {
       await lock.release()

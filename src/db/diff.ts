@@ -2,7 +2,7 @@ import type { Manifest } from '../format/manifest.ts'
 import type { DiffResult } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { segmentIdentity } from './segment-reader.ts'
-import { openView, type View, type ViewSegment } from './view.ts'
+import { openView, type View, type ViewSegment, vectorSpecOf } from './view.ts'
 
 /** What changed between two states, by id. */
 export async function diffVersions(
@@ -51,7 +51,7 @@ export async function diffStates(
     if (former === undefined) {
       inserted++
       changes.push({ id, change: 'inserted' })
-    } else if (!(await sameRecord(core, to, place, former))) {
+    } else if (!(await sameRecord([to, place], [from, former]))) {
       updated++
       changes.push({ id, change: 'updated' })
     }
@@ -83,23 +83,25 @@ async function candidates(view: View, other: View): Promise<Map<string, RowPlace
   return found
 }
 
-async function sameRecord(
-  core: CollectionCore,
-  manifest: Manifest,
-  a: RowPlace,
-  b: RowPlace,
-): Promise<boolean> {
+type StatePlace = readonly [Manifest, RowPlace]
+
+/** Each read as its own state says: a collection may have been dropped and made anew between. */
+async function sameRecord([stateA, a]: StatePlace, [stateB, b]: StatePlace): Promise<boolean> {
   const [textA, textB] = [
     await a.segment.reader.payload(a.row),
     await b.segment.reader.payload(b.row),
   ]
   if (textA !== textB) return false
-  const spec = manifest.state.schema.vectors['']
-  if (spec === undefined) return true
-  const open = async ({ segment, row }: RowPlace) => {
-    const index = await segment.reader.vectorIndex(spec, manifest.state.index, core.foreign)
-    return index.vector(row).slice()
-  }
-  const [vectorA, vectorB] = [await open(a), await open(b)]
+  const [vectorA, vectorB] = [await vectorAt(stateA, a), await vectorAt(stateB, b)]
+  if (vectorA?.length !== vectorB?.length) return false
+  if (vectorA === undefined || vectorB === undefined) return true
   return vectorA.every((value, i) => Object.is(value, vectorB[i]))
+}
+
+async function vectorAt(
+  { state }: Manifest,
+  { segment, row }: RowPlace,
+): Promise<Float32Array | undefined> {
+  const spec = vectorSpecOf(state.schema)
+  return spec === undefined ? undefined : await segment.reader.vector(spec, row)
 }

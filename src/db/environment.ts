@@ -1,10 +1,12 @@
 import type { IndexBuilder } from '../ann/vector-index.ts'
+import type { WorkerPool } from '../ann/worker-pool.ts'
 import type { AuditActor } from '../audit/entry.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { Clock, RandomBytes } from '../core/clock.ts'
 import type { LockManager } from '../storage/locks.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import type { Warning } from './api.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 
 /**
  * Everything that a store's engine touches outside itself. Tests pass memory, a fake clock and a
@@ -33,6 +35,10 @@ export interface Environment {
   /** Made at first use: a reader needs neither. */
   readonly audit: () => Promise<AuditLog>
   readonly builder: () => IndexBuilder
+  /** Threads that search; absent: all searches run on the calling one. */
+  readonly workers?: () => WorkerPool
+  /** What open segments may take of memory; absent: whatever they need. */
+  readonly memory?: MemoryBudget
 }
 
 /** Random name of `bytes` bytes, hex. */

@@ -4,8 +4,8 @@ import type { Filter } from '../search/filter.ts'
 import { payloadObject, type ViewSegment } from './view.ts'
 
 /**
- * Live rows of a segment that pass a filter. Where the field index cannot tell (long texts, too
- * many keys), the payloads of just those rows decide.
+ * Live rows of a segment that pass a filter. Where the field index cannot tell (elements of arrays,
+ * phrases in long texts, too many keys), the payloads of just those rows decide.
  */
 export async function selectRows(segment: ViewSegment, filter: Filter): Promise<Bitset> {
   const { reader, alive } = segment

@@ -4,22 +4,46 @@ import type { Clock } from '../core/clock.ts'
  * Commits and log writes of this process, of all its stores: what was looked up before the last of
  * them is looked up again, however young it is.
  */
-let changes = 0
+const changesOf = { commits: 0, all: 0 }
 
-/** Called after every commit and every write to a write-ahead log. */
-export const noteChange = (): void => {
-  changes++
+/** Which changes a value may not be older than: a write to a log moves no head. */
+export type Changes = keyof typeof changesOf
+
+/** Called after every commit. */
+export const noteCommit = (): void => {
+  changesOf.commits++
+  changesOf.all++
+}
+
+/** Called after every write to a write-ahead log. */
+export const noteLogWrite = (): void => {
+  changesOf.all++
+}
+
+interface Kept<T> {
+  readonly value: T
+  /** When the look began. */
+  readonly atMs: number
+  readonly changes: number
+  /** Number of the look. */
+  readonly turn: number
 }
 
 /**
  * A value that may be some milliseconds old, but never older than a change made by this process.
+ * One that is half as old as it may be is looked up again in the background, so that somebody who
+ * asks all the time never waits.
  */
 export class Fresh<T> {
   readonly #maxAgeMs: number
   readonly #clock: Pick<Clock, 'nowMs'>
-  #kept: { readonly value: T; readonly atMs: number; readonly changes: number } | undefined
+  readonly #changes: Changes
+  #kept: Kept<T> | undefined
+  #isLooking = false
+  #turns = 0
 
-  constructor(clock: Pick<Clock, 'nowMs'>, maxAgeMs: number) {
+  constructor(clock: Pick<Clock, 'nowMs'>, maxAgeMs: number, changes: Changes) {
+    this.#changes = changes
     this.#clock = clock
     this.#maxAgeMs = maxAgeMs
   }
@@ -27,11 +51,29 @@ export class Fresh<T> {
   async get(look: () => Promise<T>): Promise<T> {
     const now = this.#clock.nowMs()
     const kept = this.#kept
-    const young = kept !== undefined && now - kept.atMs < this.#maxAgeMs && now >= kept.atMs
-    if (young && kept.changes === changes) return kept.value
-    const before = changes
+    const ageMs = kept === undefined ? Number.POSITIVE_INFINITY : now - kept.atMs
+    if (kept?.changes !== changesOf[this.#changes] || ageMs >= this.#maxAgeMs || ageMs < 0) {
+      return await this.#look(look, now)
+    }
+    if (ageMs * 2 >= this.#maxAgeMs && !this.#isLooking) {
+      this.#isLooking = true
+      // Who asks when the value is too old is told what is wrong.
+      void this.#look(look, now)
+        .catch(() => undefined)
+        .finally(() => {
+          this.#isLooking = false
+        })
+    }
+    return kept.value
+  }
+
+  async #look(look: () => Promise<T>, atMs: number): Promise<T> {
+    const [before, turn] = [changesOf[this.#changes], ++this.#turns]
     const value = await look()
-    this.#kept = { value, atMs: now, changes: before }
+    // Another look may have begun later and be done already.
+    if (this.#kept === undefined || this.#kept.turn < turn) {
+      this.#kept = { value, atMs, changes: before, turn }
+    }
     return value
   }
 }

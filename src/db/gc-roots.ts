@@ -1,7 +1,9 @@
+import { limits } from '../core/limits.ts'
 import { hasCode } from '../errors/errors.ts'
 import { closureOf } from '../format/closure.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { decodeManifest } from '../format/manifest-codec.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import { CollectionCore } from './collection-core.ts'
 import type { Environment } from './environment.ts'
 import { ledgerBlobs } from './ledger.ts'
@@ -185,7 +187,7 @@ const foldedOf = (manifest: Manifest): number => manifest.commit.log?.folded ?? 
 
 async function read(store: Environment['store'], key: string): Promise<Uint8Array | undefined> {
   try {
-    return await store.get(key)
+    return await getBounded(store, key, limits.manifestBytesMax)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined
     throw error

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { buildHnswlibIndex, openVerifiedHnswlibFile } from '../ann/hnswlib.ts'
 import type { SegmentEntry } from '../format/manifest.ts'
 import type { ForeignIndexLoader } from './segment-reader.ts'
+import type { VectorRows } from './vector-rows.ts'
 
 /**
  * Graphs of the optional hnswlib provider, kept in the state folder's cache and nowhere else: a
@@ -19,7 +20,7 @@ export const foreignIndexes =
       rows: entry.rows,
       dimension: spec.dimension,
       metric: spec.metric,
-      pieces: [vectors],
+      pieces: [await wholeOf(vectors, entry.rows * spec.dimension)],
     }
     if (await isIntact(path)) return await openVerifiedHnswlibFile(path, input)
     const built = await buildHnswlibIndex(input, parameters)
@@ -29,6 +30,17 @@ export const foreignIndexes =
     await rename(`${path}.new`, path)
     return built
   }
+
+/** hnswlib holds rows of its own in any case. */
+async function wholeOf(vectors: VectorRows, components: number): Promise<Float32Array> {
+  const whole = new Float32Array(components)
+  let at = 0
+  for await (const piece of vectors.pieces()) {
+    whole.set(piece, at)
+    at += piece.length
+  }
+  return whole
+}
 
 function cachePath(
   stateFolder: string,

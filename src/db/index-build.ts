@@ -1,15 +1,18 @@
+import { checkQuantization } from '../ann/quantization.ts'
 import { limits } from '../core/limits.ts'
-import type { IndexParameters } from '../core/schema.ts'
+import type { IndexParameters, Quantization } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
 import { NO_SOURCE } from '../format/origin-section.ts'
 import { runAct } from './acts.ts'
 import type { Collection } from './api.ts'
 import { checkFollowing, headMoved } from './append.ts'
+import { reserveBuild } from './build-memory.ts'
 import { type CollectionCore, commitLockName } from './collection-core.ts'
 import { commitManifest } from './commit.ts'
 import { indexOf } from './lifecycle.ts'
 import { createWriterPin, holdState, type WriterPin } from './pins.ts'
+import { openRowCursor } from './row-cursor.ts'
 import { runSearch } from './search-run.ts'
 import { type NewSegment, SegmentBuilder } from './segment-builder.ts'
 import { payloadObject, type View, vectorSpecOf } from './view.ts'
@@ -29,16 +32,21 @@ export async function buildIndexes(
   const startedMs = environment.clock.nowMs()
   const head = await core.head()
   checkFollowing(core.name, head, 'index')
-  if (vectorSpecOf(head.state.schema) === undefined) {
+  const spec = vectorSpecOf(head.state.schema)
+  if (spec === undefined) {
     throw new AkidbError('USAGE', `collection "${core.name}" holds no vectors to index`)
   }
   const index = indexOf(options.index, head.state.index)
+  checkQuantization(formOf(index), spec.dimension)
   const other = JSON.stringify(index) !== JSON.stringify(head.state.index)
+  const recoded = formOf(index) !== formOf(head.state.index)
   const pending = new Set<number>()
   for (const entry of head.state.segments) {
     const wanted = index.type === 'hnsw' && entry.rows >= limits.graphRowsMin
     const has = await core.reader(entry).hasGraph()
-    if (options.again === true || wanted !== has || (wanted && other)) pending.add(entry.key)
+    if (options.again !== true && wanted === has && !recoded && !(wanted && other)) continue
+    pending.add(entry.key)
+    reserveBuild(environment, { schema: head.state.schema, index, rows: entry.rows })
   }
   if (pending.size === 0 && !other) return { segments: 0, elapsedMs: 0 }
   const details = { index, segments: pending.size }
@@ -74,6 +82,8 @@ export async function buildIndexes(
   return { segments: pending.size, elapsedMs: environment.clock.nowMs() - startedMs }
 }
 
+const formOf = (index: IndexParameters): Quantization => index.quantization ?? 'int8'
+
 interface Rebuild {
   readonly index: IndexParameters
   readonly pending: ReadonlySet<number>
@@ -94,8 +104,9 @@ async function rebuilt(
       segments.push(entry)
       continue
     }
-    const { blobs, rows } = await rebuildSegment(core, head, entry, work)
-    segments.push({ ...entry, blobs, rows })
+    const { blobs, rows, measured } = await rebuildSegment(core, head, entry, work)
+    const { measured: _, ...former } = entry
+    segments.push({ ...former, blobs, rows, ...(measured === undefined ? {} : { measured }) })
     done += entry.rows
     work.options.onProgress?.({ stage: 'index', done, unit: 'rows' })
   }
@@ -113,12 +124,12 @@ async function rebuildSegment(
   const spec = vectorSpecOf(schema)
   const reader = core.reader(entry)
   const builder = new SegmentBuilder({ schema, index: work.index, withGraph: true })
-  const vectors = spec === undefined ? undefined : await reader.rawVectors(spec)
+  const vectors = spec === undefined ? undefined : await openRowCursor(reader, spec)
   const [ids, origin] = [await reader.ids(), await reader.origin()]
   for (let row = 0; row < entry.rows; row++) {
     builder.add({
       id: ids.id(row),
-      vector: vectors?.subarray(row * (spec?.dimension ?? 0), (row + 1) * (spec?.dimension ?? 0)),
+      vector: await vectors?.at(row),
       payload: payloadObject(await reader.payload(row)),
       source: origin.sources[row] ?? NO_SOURCE,
       position: origin.rows[row] ?? 0,
@@ -142,6 +153,8 @@ export async function indexStatus(core: CollectionCore): Promise<IndexStatus[]> 
       graph,
       m: state.index.m,
       efConstruction: state.index.efConstruction,
+      quantization: formOf(state.index),
+      ...(entry.measured === undefined ? {} : { measured: entry.measured }),
       bytes: own.reduce((sum, blob) => sum + blob.bytes, 0),
     })
   }
@@ -175,10 +188,9 @@ async function recallOf(
   const step = Math.max(1, Math.floor(total / wanted))
   let [seen, samples, found, possible] = [0, 0, 0, 0]
   for (const { reader, alive } of view.segments) {
-    const index = await reader.vectorIndex(spec, view.manifest.state.index, core.foreign)
     for (const row of alive) {
       if (seen++ % step !== 0 || samples >= wanted) continue
-      const vector = index.vector(row).slice()
+      const vector = await reader.vector(spec, row)
       const near = await runSearch(core, { vector, k, ef, withPayload: false })
       const exact = await runSearch(core, { vector, k, exact: true, withPayload: false })
       const ids = new Set(near.hits.map((hit) => hit.id))

@@ -1,8 +1,9 @@
 import { hasCode } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
-import type { CollectionInfo } from './api.ts'
+import type { CollectionInfo, SegmentMemoryInfo } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { resolveState } from './resolve.ts'
+import type { StatePlan } from './segment-memory.ts'
 import { allSources } from './sources.ts'
 import { liveCount, vectorSpecOf } from './view.ts'
 
@@ -19,7 +20,11 @@ export async function collectionInfo(core: CollectionCore, asOf?: string): Promi
   const spec = vectorSpecOf(state.schema)
   const sources = (await readable(core, () => allSources(core.environment.store, state))) ?? []
   const segments = []
-  for (const entry of state.segments) segments.push(await segmentInfo(core, entry))
+  const plan = core.memory.planFor(state)
+  for (const [number, entry] of state.segments.entries()) {
+    const memory = plan === undefined ? undefined : memoryInfo(plan, number)
+    segments.push({ ...(await segmentInfo(core, entry)), ...(memory && { memory }) })
+  }
   const { origin } = commit
   return {
     collection: core.name,
@@ -33,8 +38,28 @@ export async function collectionInfo(core: CollectionCore, asOf?: string): Promi
     schema: state.schema,
     index: state.index,
     bytes: segments.reduce((sum, segment) => sum + segment.bytes, 0),
+    ...memoryTotals(core, plan),
     ...(origin === undefined || origin.diverged === true ? {} : { following: origin.headDigest }),
   }
+}
+
+function memoryInfo(
+  { placements, needs }: StatePlan,
+  number: number,
+): SegmentMemoryInfo | undefined {
+  const [vectors, need] = [placements[number], needs[number]]
+  if (vectors === undefined || need === undefined) return undefined
+  const { vectors: vectorBytes, codes: codeBytes, links: linkBytes } = need
+  return { vectors, vectorBytes, codeBytes, linkBytes }
+}
+
+function memoryTotals(
+  { memory }: CollectionCore,
+  plan: StatePlan | undefined,
+): Pick<CollectionInfo, 'memory'> {
+  const budget = memory.budgetBytes
+  if (plan === undefined || budget === undefined) return {}
+  return { memory: { budget, needed: plan.bytes, least: plan.least } }
 }
 
 async function segmentInfo(

@@ -1,17 +1,13 @@
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
+import { limits } from '../core/limits.ts'
 import { AkidbError, DimensionMismatchError } from '../errors/errors.ts'
 import type { IngestBatch, IngestRecord, InputBytes, RecordSource } from '../ingest/records.ts'
 import type { IngestRequest } from './api.ts'
 import type { IngestGroup } from './ingest-group.ts'
-import { changedFile, type Ledger, type LedgerEntry } from './ledger.ts'
+import { changedFile, type Ledger, ledgerMisfit } from './ledger.ts'
+import type { LedgerEntry } from './ledger-entry.ts'
 import type { RejectsFile } from './rejects.ts'
-
-/**
- * Rows of a small file are kept until it has been read to its end, so that a bad one leaves nothing
- * behind.
- */
-const SMALL_FILE_BYTES = 16 * 1024 * 1024
 
 /** One input being read into a group. */
 export interface FileJob {
@@ -40,12 +36,13 @@ export interface FileOutcome {
 export type OwnGroup = () => Promise<IngestGroup>
 
 /**
- * Reads one file to its end. Small files go into the running group at the end, all rows at once; a
- * file that turns out large gets a group of its own, whose segments are finished while it is read.
+ * Reads one file to its end. Rows of a small file (limits.keptInputBytesMax) are kept and go into
+ * the running group at the end, all at once, so that a bad one leaves nothing behind; a file that
+ * turns out large gets a group of its own, whose segments are finished while it is read.
  *
  * @returns counts, and the group that holds its rows
  * @throws BAD_INPUT where the file is to be refused whole; nothing of it is in the group then, if
- *   the group is shared
+ *   the group is shared; INTEGRITY (`isLedgerMisfit`) where the ledger says other rows than it has
  */
 export async function readFile(
   job: FileJob,
@@ -72,6 +69,8 @@ class FileReader {
   #keptBytes = 0
   #accepted = 0
   #rejected = 0
+  /** Rows of the file so far, as its source counts them; undefined before the first batch. */
+  #rowsRead: number | undefined
   #dimensionRejects = 0
   /** Components of the first vector of another dimension. */
   #otherDimension = 0
@@ -80,6 +79,8 @@ class FileReader {
   #resumable = true
   /** Accepted rows that an earlier run has in its segments already. */
   #toDrop = 0
+  /** Line or row of the last of those; −1 where there are none. */
+  #lastPosition = -1
   /** Where a later run would have to begin to see the next row again. */
   #mark: Mark = { rowsRead: 0, drop: 0, rejected: 0, rejectBytes: 0 }
 
@@ -99,6 +100,7 @@ class FileReader {
     }
     this.#accepted -= last.drop
     this.#toDrop = last.drop
+    this.#lastPosition = this.#job.ledger?.lastPosition ?? -1
     this.#rejected = last.rejected
     const { rowsRead, rejected, rejectBytes } = last
     this.#mark = { rowsRead, drop: 0, rejected, rejectBytes }
@@ -114,23 +116,31 @@ class FileReader {
       if (this.#dimensionRejects++ === 0) this.#otherDimension = found
     }
     this.#mark = { ...this.#mark, drop: 0, rejected: this.#rejected, rejectBytes }
-    for (const record of batch.records) await this.#add(record)
+    for (const record of batch.records) {
+      // Waiting for each row would cost more than the row.
+      const work = this.#add(record)
+      if (work !== undefined) await work
+    }
     if (batch.records.length < FULL_BATCH_ROWS) this.#keptBytes += SHORT_BATCH_BYTES
     this.#rejected += batch.rejects.length
+    this.#rowsRead = batch.rowsRead
     this.#mark = {
       rowsRead: batch.rowsRead,
       drop: 0,
       rejected: this.#rejected,
       rejectBytes: rejects.bytes,
     }
-    if (!this.own && this.#keptBytes > SMALL_FILE_BYTES) await this.#stream()
+    if (!this.own && this.#keptBytes > limits.keptInputBytesMax) await this.#stream()
     this.#progress(batch)
   }
 
   async finish(): Promise<FileOutcome & { group: IngestGroup; own: boolean }> {
     this.#checkDimension()
     const { sha256, input } = this.#job
+    // Its last segment is built while the file is read once more.
+    if (this.own) await this.group.seal()
     if (sha256 !== null && (await isChanged(input, sha256))) throw changedFile(this.#job.path)
+    this.#checkCounts()
     if (!this.own) {
       this.group.announce(sha256)
       const number = this.group.files
@@ -142,17 +152,38 @@ class FileReader {
     return { ...this.#uncommitted(), group: this.group, own: this.own }
   }
 
-  async #add(record: IngestRecord): Promise<void> {
+  #add(record: IngestRecord): Promise<void> | undefined {
     this.#accepted++
-    this.#mark = { ...this.#mark, drop: this.#mark.drop + 1 }
-    if (this.#toDrop > 0) {
+    this.#mark.drop++
+    if (this.#isTaken(record)) {
       this.#toDrop--
     } else if (this.own) {
-      await this.#addStreaming(record)
+      if (this.group.segmentFull) return this.#addToNext(record)
+      this.group.add(record, 0)
     } else {
       this.#kept.push(record)
       this.#keptBytes += (record.vector?.byteLength ?? 0) + ROW_OVERHEAD_BYTES
     }
+    return undefined
+  }
+
+  /** Whether an earlier run has a row in its segments. */
+  #isTaken({ position }: IngestRecord): boolean {
+    const isTaken = position <= this.#lastPosition
+    if (isTaken === this.#toDrop > 0) return isTaken
+    throw ledgerMisfit(this.#job.path, `the row at ${position} is not where it says`)
+  }
+
+  /** Every row of the file was taken or rejected, by this run or an earlier one. */
+  #checkCounts(): void {
+    const counted = this.#accepted + this.#rejected
+    const { path, ledger } = this.#job
+    const isResumed = (ledger?.entries.length ?? 0) > 0
+    const rowsRead = this.#rowsRead ?? (isResumed ? undefined : 0)
+    if (counted === rowsRead && this.#toDrop === 0) return
+    const what = `${counted} rows were taken or rejected, and it has ${rowsRead ?? 'none left'}`
+    if (isResumed) throw ledgerMisfit(path, what)
+    throw new Error(`${path}: ${what}`)
   }
 
   /** From here on rows go straight into segments. */
@@ -164,19 +195,20 @@ class FileReader {
     this.#kept = []
     for (const record of kept) {
       // A segment that ends among these rows has no place in the file to go on from.
-      if (this.group.segmentFull) this.#resumable = false
-      await this.#addStreaming(record)
+      if (this.group.segmentFull) {
+        this.#resumable = false
+        await this.#addToNext(record)
+      } else this.group.add(record, 0)
     }
   }
 
-  async #addStreaming(record: IngestRecord): Promise<void> {
-    if (this.group.segmentFull) {
-      if (this.#job.commitPiece !== undefined) return await this.#nextPiece(record)
-      // The row at hand is the first of the next segment: a later run must not drop it.
-      const mark = { ...this.#mark, drop: Math.max(0, this.#mark.drop - 1) }
-      const ledger = this.#resumable ? this.#job.ledger : undefined
-      await this.group.seal(async (segment) => await ledger?.record({ segment, ...mark }))
-    }
+  /** Ends the full segment; the row is the first of the next. */
+  async #addToNext(record: IngestRecord): Promise<void> {
+    if (this.#job.commitPiece !== undefined) return await this.#nextPiece(record)
+    // A later run must not drop the row at hand.
+    const mark = { ...this.#mark, drop: Math.max(0, this.#mark.drop - 1) }
+    const ledger = this.#resumable ? this.#job.ledger : undefined
+    await this.group.seal(async (segment) => await ledger?.record({ segment, ...mark }))
     this.group.add(record, 0)
   }
 
@@ -215,7 +247,7 @@ class FileReader {
   }
 }
 
-type Mark = Omit<LedgerEntry, 'segment'>
+type Mark = Omit<LedgerEntry, 'segment' | 'drop'> & { drop: number }
 
 /** Rough cost of a kept row beside its vector. */
 const ROW_OVERHEAD_BYTES = 1_024

@@ -5,6 +5,7 @@ import { NO_SOURCE } from '../format/origin-section.ts'
 import type { IngestRecord } from '../ingest/records.ts'
 import { type Act, abortAct, beginAct } from './acts.ts'
 import { commitAppend } from './append.ts'
+import { reserveBuild } from './build-memory.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { PiecePool } from './piece-pool.ts'
 import { createWriterPin, type WriterPin } from './pins.ts'
@@ -109,6 +110,7 @@ export class IngestGroup {
   async seal(onFinished?: (segment: NewSegment) => Promise<void>): Promise<void> {
     await this.#sealing
     if (this.#builder.rows === 0) return
+    reserveBuild(this.#core.environment, { ...this.#plan, rows: this.#builder.rows })
     await this.#begin()
     const builder = this.#builder
     const sources = this.#builderSources

@@ -1,11 +1,20 @@
+import { checkQuantization } from '../ann/quantization.ts'
 import { sha256Hex } from '../core/digest.ts'
 import type { Metric } from '../core/metric.ts'
-import { FIELD_TYPES, type FieldType, type Schema } from '../core/schema.ts'
+import {
+  denseSpec,
+  FIELD_TYPES,
+  type FieldType,
+  type IndexParameters,
+  type Schema,
+  sparseFieldsOf,
+} from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
 import type { ReadOptions, SourcePlan } from '../ingest/records.ts'
 import type { IngestRequest } from './api.ts'
-import { indexOf } from './lifecycle.ts'
+import { indexOf, textSpecOf } from './lifecycle.ts'
+import { sparseSpecs } from './sparse-fields.ts'
 import { vectorSpecOf } from './view.ts'
 
 /** What a collection holds: one that exists, or that the first files of a run call for. */
@@ -23,6 +32,7 @@ export function readOptionsOf(request: IngestRequest, known: KnownSchema | undef
   const spec = known === undefined ? undefined : vectorSpecOf(known.schema)
   const dimension = spec?.dimension ?? request.dimension
   const textColumns = request.textColumns ?? known?.schema.text.fields
+  const sparse = known === undefined ? request.sparseColumns : sparseFieldsOf(known.schema)
   const types = request.types === undefined ? undefined : checkedTypes(request.types)
   return definedOnly({
     format: request.format,
@@ -30,19 +40,21 @@ export function readOptionsOf(request: IngestRequest, known: KnownSchema | undef
     vectorColumn: request.vectorColumn,
     vectorColumns: request.vectorColumns,
     textColumns,
+    sparseColumns: sparse,
     columns: request.columns,
     types,
     separator: request.separator,
     dimension,
     vectors: known === undefined ? undefined : spec !== undefined,
     metric: metricOf(request, known),
+    storage: known === undefined ? request.storage : spec?.storage,
     fields: known?.schema.fields,
   })
 }
 
 /**
- * @throws SCHEMA_MISMATCH where the collection has another metric, text fields or dimension than
- *   was asked for
+ * @throws SCHEMA_MISMATCH where the collection has another metric, storage, text fields, places of
+ *   words or dimension than was asked for
  */
 function metricOf(request: IngestRequest, known: KnownSchema | undefined): Metric {
   if (known === undefined) return request.metric ?? 'cosine'
@@ -50,6 +62,9 @@ function metricOf(request: IngestRequest, known: KnownSchema | undefined): Metri
   const spec = vectorSpecOf(schema)
   if (request.metric !== undefined && spec !== undefined && request.metric !== spec.metric) {
     throw mismatch(name, `measures by ${spec.metric}, not ${request.metric}`)
+  }
+  if (request.storage !== undefined && spec !== undefined && request.storage !== spec.storage) {
+    throw mismatch(name, `stores vectors as ${spec.storage ?? 'f32'}, not ${request.storage}`)
   }
   if (request.dimension !== undefined && request.dimension !== (spec?.dimension ?? 0)) {
     throw mismatch(name, `has dimension ${spec?.dimension ?? 0}, not ${request.dimension}`)
@@ -60,6 +75,14 @@ function metricOf(request: IngestRequest, known: KnownSchema | undefined): Metri
       name,
       `has no text index over ${unknown.map((field) => `"${field}"`).join(', ')}`,
     )
+  }
+  if (request.textPositions === true && schema.text.positions !== true) {
+    throw mismatch(name, 'stores no positions of words')
+  }
+  const strange =
+    request.sparseColumns?.filter((field) => schema.vectors[field] === undefined) ?? []
+  if (strange.length > 0) {
+    throw mismatch(name, `has no sparse vectors in ${strange.map((f) => `"${f}"`).join(', ')}`)
   }
   return spec?.metric ?? 'cosine'
 }
@@ -90,6 +113,7 @@ export function optionsDigest(request: IngestRequest): string {
     vectorColumn: request.vectorColumn,
     vectorColumns: request.vectorColumns,
     textColumns: request.textColumns,
+    sparseColumns: request.sparseColumns,
     columns: request.columns,
     types: request.types,
     separator: request.separator,
@@ -102,21 +126,34 @@ export function optionsDigest(request: IngestRequest): string {
  * Schema with the fields of a file: the known one, whose fields keep their types, or the one that
  * the first file calls for.
  */
-export function schemaFor(plan: SourcePlan, known: Schema | undefined, metric: Metric): Schema {
+export function schemaFor(
+  plan: SourcePlan,
+  known: Schema | undefined,
+  request: Pick<IngestRequest, 'metric' | 'storage' | 'sparseColumns' | 'textPositions'>,
+): Schema {
   const fields: Record<string, FieldType> = Object.create(null)
   Object.assign(fields, known?.fields)
   for (const [name, type] of Object.entries(plan.fields)) fields[name] ??= type
   if (known !== undefined) return { ...known, fields }
   const { dimension } = plan
   return {
-    vectors: dimension === undefined ? {} : { '': { kind: 'dense', dimension, metric } },
+    vectors: {
+      ...(dimension === undefined ? {} : { '': denseSpec(dimension, request) }),
+      ...sparseSpecs(request.sparseColumns),
+    },
     fields,
-    text: { fields: [...plan.textColumns], tokenizer: 'plain/1' },
+    text: textSpecOf(plan.textColumns, request.textPositions),
   }
 }
 
 export const indexFor = (request: IngestRequest, head: Manifest | undefined) =>
   head === undefined ? indexOf(request.index) : head.state.index
+
+/** @throws USAGE where a new collection's index is of a form that its vectors are too short for */
+export function checkIndex(index: IndexParameters, schema: Schema): void {
+  const spec = vectorSpecOf(schema)
+  if (spec !== undefined) checkQuantization(index.quantization ?? 'int8', spec.dimension)
+}
 
 /** How many rejects make a run partial: a count, or a share of the rows as "5%". */
 export function rejectsAllowed(maxRejects: number | string | undefined, rows: number): number {

@@ -1,5 +1,5 @@
 import { sha256Hex } from '../core/digest.ts'
-import type { Schema } from '../core/schema.ts'
+import { type Schema, sparseFieldsOf } from '../core/schema.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { expandInputs } from '../ingest/expand-inputs.ts'
@@ -12,6 +12,7 @@ import type { CollectionCore } from './collection-core.ts'
 import { type CommitPiece, digestOf, type FileOutcome, readFile } from './ingest-file.ts'
 import { IngestGroup } from './ingest-group.ts'
 import {
+  checkIndex,
   indexFor,
   optionsDigest,
   readOptionsOf,
@@ -19,7 +20,7 @@ import {
   schemaFor,
 } from './ingest-options.ts'
 import { IngestReport } from './ingest-report.ts'
-import { type Ledger, openLedger } from './ledger.ts'
+import { isLedgerMisfit, type Ledger, openLedger } from './ledger.ts'
 import { createCollection } from './lifecycle.ts'
 import { mergeSegments } from './merge.ts'
 import {
@@ -58,7 +59,7 @@ class IngestRun {
   readonly #options: string
   readonly #report: IngestReport
   readonly #taken = new Set<string>()
-  readonly #rejectKeys: string[] = []
+  readonly #rejectKeys = new Set<string>()
   #copy: RejectsCopy | undefined
   #head: Manifest | undefined
   #group: IngestGroup | undefined
@@ -94,7 +95,11 @@ class IngestRun {
       const { stdin } = this.#request
       input = stdin === undefined ? await openFile(path) : stdinBytes(stdin)
       const sha256 = input.bytes === undefined ? null : await digestOf(input)
-      await this.#one(path, input, sha256)
+      await this.#one(path, input, sha256).catch(async (error: unknown) => {
+        if (input === undefined || !isLedgerMisfit(error)) throw error
+        this.#request.onNote?.(`${(error as AkidbError).message}: it is read from its start`)
+        await this.#one(path, input, sha256)
+      })
     } catch (error) {
       if (!hasCode(error, ...FILE_ERRORS)) throw error
       if (only) throw named(path, error)
@@ -122,7 +127,9 @@ class IngestRun {
     const planned = await openSource(input, options)
     for (const note of planned.plan.notes) this.#request.onNote?.(note)
     if (sha256 === null) this.#request.onNote?.(pipeNote(path, this.#commitsPieces))
-    const schema = schemaFor(planned.plan, known, this.#request.metric ?? 'cosine')
+    const schema = schemaFor(planned.plan, known, this.#request)
+    // Before a long file is read rather than after.
+    if (known === undefined) checkIndex(indexFor(this.#request, this.#head), schema)
     const shared = await this.#sharedGroup(schema)
     const ledger = sha256 === null ? undefined : await this.#ledger(sha256, schema, shared)
     const source = await resumed(planned, input, options, ledger)
@@ -145,8 +152,12 @@ class IngestRun {
       this.#report.warned(source.warnings)
       await this.#took({ path, sha256, schema }, outcome)
       await ledger?.remove()
+    } catch (error) {
+      // Without a ledger the file is read again from its start, once.
+      if (isLedgerMisfit(error)) await ledger?.remove()
+      throw error
     } finally {
-      if (rejects.bytes > 0) this.#rejectKeys.push(rejects.key)
+      if (rejects.bytes > 0) this.#rejectKeys.add(rejects.key)
       await source.close()
     }
   }
@@ -165,7 +176,13 @@ class IngestRun {
       options: this.#options,
       schema: sha256Hex(Buffer.from(JSON.stringify({ schema, index }))),
     }
-    const ledger = await openLedger(state, store, key, group.pin)
+    const mayReject = this.#request.onBadRow !== 'stop'
+    const ledger = await openLedger(key, { store, state, mayReject, pin: group.pin })
+    if (ledger.distrusted > 0) {
+      this.#request.onNote?.(
+        `${ledger.distrusted} segments of an interrupted ingest do not fit: they are read again`,
+      )
+    }
     if (ledger.entries.length > 0) {
       this.#request.onNote?.(
         `going on with an interrupted ingest: ${ledger.entries.length} segments are finished`,
@@ -257,10 +274,14 @@ class IngestRun {
   async #collection(schema: Schema): Promise<string> {
     if (this.#head !== undefined) return this.#head.commit.collection
     const spec = vectorSpecOf(schema)
+    const { storage } = spec ?? {}
     try {
       this.#head = await createCollection(this.#core, {
         ...(spec === undefined ? {} : { dimension: spec.dimension, metric: spec.metric }),
+        ...(storage === undefined ? {} : { storage }),
         textFields: schema.text.fields,
+        textPositions: schema.text.positions === true,
+        sparseFields: sparseFieldsOf(schema),
         ...(this.#request.index === undefined ? {} : { index: this.#request.index }),
       })
       this.#report.created = true

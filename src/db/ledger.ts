@@ -1,21 +1,11 @@
-import { sha256Hex } from '../core/digest.ts'
+import { limits } from '../core/limits.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
-import { hasBlob, type WriterPin } from './pins.ts'
-import type { NewSegment } from './segment-builder.ts'
-
-/** A finished segment of a file that is being ingested, and how far into the file it reaches. */
-export interface LedgerEntry {
-  readonly segment: NewSegment
-  /** Rows of the file, taken or not, that a later run skips. */
-  readonly rowsRead: number
-  /** Accepted rows after those that are in the segments already. */
-  readonly drop: number
-  /** Rows rejected before `rowsRead`. */
-  readonly rejected: number
-  /** Length of the rejects file at this point. */
-  readonly rejectBytes: number
-}
+import { believed, type LedgerWitness } from './ledger-check.ts'
+import { encodeLedgerEntry, type LedgerEntry, parseLedgerEntry } from './ledger-entry.ts'
+import type { WriterPin } from './pins.ts'
+import { rejectsKey } from './rejects.ts'
 
 /** What must be the same for a half-done ingest to go on. */
 export interface LedgerKey {
@@ -28,45 +18,53 @@ export interface LedgerKey {
 
 /** Half-done ingests in the state folder: one file each, one line a segment. */
 export interface Ledger {
-  /** Segments that are finished and whose blobs are still there; empty for a fresh start. */
+  /** Segments that are finished and can be gone on from; empty for a fresh start. */
   readonly entries: readonly LedgerEntry[]
+  /** Line or row of the last row that is in one of them; −1 where none is. */
+  readonly lastPosition: number
+  /** Segments that are there but do not fit what else is known: their rows are read again. */
+  readonly distrusted: number
   record(entry: LedgerEntry): Promise<void>
   remove(): Promise<void>
 }
 
 export const ledgerPrefix = (collection: string): string => `ledger/${collection}/`
 
+/** What a ledger is opened with. */
+export interface LedgerSurroundings extends Pick<LedgerWitness, 'store' | 'state' | 'mayReject'> {
+  readonly pin: WriterPin
+}
+
 /**
- * Opens the ledger of one file. A torn last line, or one whose blobs are gone, is cut off together
- * with what follows.
+ * Opens the ledger of one file. A torn last line, or one that does not fit (see `believed`), is cut
+ * off together with what follows.
  */
 export async function openLedger(
-  state: ObjectStore,
-  store: ObjectStore,
   key: LedgerKey,
-  pin: WriterPin,
+  { store, state, mayReject, pin }: LedgerSurroundings,
 ): Promise<Ledger> {
   const path = `${ledgerPrefix(key.collection)}${key.sha256}-${key.options.slice(0, 16)}.jsonl`
-  const text = await readText(state, path)
+  const text = await readText(state, path).catch(damagedText)
   const header = `${JSON.stringify({ options: key.options, schema: key.schema })}\n`
   const goesOn = text.startsWith(header)
-  let length = goesOn ? Buffer.byteLength(header) : 0
-  const entries: LedgerEntry[] = []
-  for (const line of goesOn ? text.slice(header.length).split('\n') : []) {
-    const entry = parseLine(line)
-    if (entry === undefined) break
-    await pin.add(entry.segment.blobs.map((blob) => blob.digest))
-    if (!(await complete(store, entry))) break
-    entries.push(entry)
-    length += Buffer.byteLength(line) + 1
-  }
+  const lines = goesOn ? entryLines(text.slice(header.length)) : []
+  for (const { entry } of lines) await pin.add(entry.segment.blobs.map((blob) => blob.digest))
+  const rejects = rejectsKey(key.collection, key.sha256)
+  const { entries, lastPosition } = await believed(
+    lines.map(({ entry }) => entry),
+    { store, state, mayReject, rejectsKey: rejects },
+  )
+  const kept = lines.slice(0, entries.length).reduce((sum, { bytes }) => sum + bytes, 0)
+  let length = goesOn ? Buffer.byteLength(header) + kept : 0
   if (goesOn) await state.truncate(path, length)
   else if (text !== '') await state.delete(path)
   return {
     entries,
+    lastPosition,
+    distrusted: lines.length - entries.length,
     record: async (entry) => {
       const start = length === 0 ? header : ''
-      const line = Buffer.from(`${start}${encodeLine(entry)}\n`)
+      const line = Buffer.from(`${start}${encodeLedgerEntry(entry)}\n`)
       await state.append(path, line, length)
       length += line.byteLength
     },
@@ -74,45 +72,38 @@ export async function openLedger(
   }
 }
 
+/** Entries up to the first line that is not as it was written. */
+function entryLines(text: string): { entry: LedgerEntry; bytes: number }[] {
+  const found: { entry: LedgerEntry; bytes: number }[] = []
+  for (const line of text.split('\n')) {
+    const entry = parseLedgerEntry(line)
+    if (entry === undefined) break
+    found.push({ entry, bytes: Buffer.byteLength(line) + 1 })
+  }
+  return found
+}
+
 async function readText(state: ObjectStore, path: string): Promise<string> {
   try {
-    return Buffer.from(await state.get(path)).toString('utf8')
+    const bytes = await getBounded(state, path, limits.ledgerBytesMax)
+    return Buffer.from(bytes).toString('utf8')
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return ''
     throw error
   }
 }
 
-/** JSON, a tab, and the first 16 hex digits of the JSON's SHA-256. */
-function encodeLine(entry: LedgerEntry): string {
-  const json = JSON.stringify(entry)
-  return `${json}\t${sha256Hex(Buffer.from(json)).slice(0, 16)}`
-}
-
-/** Our own file, but a crash may have torn its last line, or a disk may have changed one. */
-function parseLine(line: string): LedgerEntry | undefined {
-  const [json = '', digest] = line.split('\t')
-  if (digest !== sha256Hex(Buffer.from(json)).slice(0, 16)) return undefined
-  try {
-    const entry = JSON.parse(json) as LedgerEntry
-    return Array.isArray(entry.segment?.blobs) && Number.isSafeInteger(entry.rowsRead)
-      ? entry
-      : undefined
-  } catch {
-    return undefined
-  }
-}
-
-async function complete(store: ObjectStore, entry: LedgerEntry): Promise<boolean> {
-  for (const blob of entry.segment.blobs) if (!(await hasBlob(store, blob.digest))) return false
-  return true
+/** One that is too long is none of ours: the file is read from its start. */
+function damagedText(error: unknown): string {
+  if (hasCode(error, 'INTEGRITY')) return 'too long'
+  throw error
 }
 
 /** Digests of the blobs that half-done ingests go on from. */
 export async function* ledgerBlobs(state: ObjectStore): AsyncGenerator<string> {
   for (const key of await openLedgers(state)) {
     for (const line of (await readText(state, key)).split('\n').slice(1)) {
-      for (const { digest } of parseLine(line)?.segment.blobs ?? []) yield digest
+      for (const { digest } of parseLedgerEntry(line)?.segment.blobs ?? []) yield digest
     }
   }
 }
@@ -133,7 +124,7 @@ export async function halfDoneIngests(state: ObjectStore): Promise<HalfDoneInges
     const [, collection, sha256] = /^ledger\/([^/]+)\/([0-9a-f]{64})-/.exec(key) ?? []
     if (collection === undefined || sha256 === undefined) continue
     const lines = (await readText(state, key)).split('\n').slice(1)
-    const entries = lines.flatMap((line) => parseLine(line) ?? [])
+    const entries = lines.flatMap((line) => parseLedgerEntry(line) ?? [])
     const rows = entries.at(-1)?.rowsRead ?? 0
     if (entries.length > 0) found.push({ collection, sha256, segments: entries.length, rows })
   }
@@ -153,3 +144,18 @@ export const changedFile = (path: string): AkidbError =>
     hint: 'Nothing of it was taken. Run the command again when nobody writes to it.',
     details: { path },
   })
+
+/**
+ * A ledger that says other rows than its file has. Nothing of the file was taken: it is to be read
+ * from its start.
+ */
+export const ledgerMisfit = (path: string, what: string): AkidbError =>
+  new AkidbError('INTEGRITY', `the ledger of ${path} does not fit it: ${what}`, {
+    hint: 'Run the command again: the file is then read from its start.',
+    details: { path, why: LEDGER_MISFIT },
+  })
+
+export const isLedgerMisfit = (error: unknown): boolean =>
+  hasCode(error, 'INTEGRITY') && error.details.why === LEDGER_MISFIT
+
+const LEDGER_MISFIT = 'the ledger does not fit'

@@ -1,6 +1,14 @@
+import { checkQuantization } from '../ann/quantization.ts'
 import { limits } from '../core/limits.ts'
-import type { Metric } from '../core/metric.ts'
-import { DEFAULT_INDEX, type IndexParameters, type Schema } from '../core/schema.ts'
+import {
+  DEFAULT_INDEX,
+  denseSpec,
+  type IndexParameters,
+  QUANTIZATIONS,
+  type Schema,
+  type TextSchema,
+  VECTOR_STORAGES,
+} from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { runAct } from './acts.ts'
@@ -8,6 +16,7 @@ import type { CreateOptions } from './api.ts'
 import { type CollectionCore, commitLockName } from './collection-core.ts'
 import { commitManifest } from './commit.ts'
 import { type Environment, randomHex } from './environment.ts'
+import { sparseSpecs } from './sparse-fields.ts'
 import { emptyState } from './view.ts'
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
@@ -42,7 +51,11 @@ export async function createCollection(
 ): Promise<Manifest> {
   checkName(core.name)
   const { environment, name } = core
-  const state = emptyState(schemaOf(options), indexOf(options.index))
+  const index = indexOf(options.index)
+  if (options.dimension !== undefined) {
+    checkQuantization(index.quantization ?? 'int8', options.dimension)
+  }
+  const state = emptyState(schemaOf(options), index)
   const details = { schema: state.schema, index: state.index }
   return await runAct(environment, { act: 'create', collection: name, details }, async (act) => {
     await refuseTaken(core)
@@ -86,8 +99,7 @@ const taken = (name: string, other: string): AkidbError =>
   })
 
 function schemaOf(options: CreateOptions): Schema {
-  const { dimension } = options
-  const metric: Metric = options.metric ?? 'cosine'
+  const { dimension, storage } = options
   if (dimension !== undefined && (!Number.isSafeInteger(dimension) || dimension < 1)) {
     throw new AkidbError('USAGE', `a dimension of ${dimension} is no whole number above 0`)
   }
@@ -97,10 +109,30 @@ function schemaOf(options: CreateOptions): Schema {
       `dimension ${dimension} is over dimensionMax ${limits.dimensionMax}`,
     )
   }
+  if (storage !== undefined && (dimension === undefined || !VECTOR_STORAGES.includes(storage))) {
+    throw new AkidbError('USAGE', `no vectors are stored as ${storage}`, {
+      hint: `With a dimension there is ${VECTOR_STORAGES.join(', ')}; f32 where nothing is said.`,
+    })
+  }
   return {
-    vectors: dimension === undefined ? {} : { '': { kind: 'dense', dimension, metric } },
+    vectors: {
+      ...(dimension === undefined ? {} : { '': denseSpec(dimension, options) }),
+      ...sparseSpecs(options.sparseFields),
+    },
     fields: {},
-    text: { fields: [...(options.textFields ?? [])], tokenizer: 'plain/1' },
+    text: textSpecOf(options.textFields ?? [], options.textPositions),
+  }
+}
+
+/** @throws USAGE for positions of words where there is no text */
+export function textSpecOf(fields: readonly string[], positions: boolean | undefined): TextSchema {
+  if (positions === true && fields.length === 0) {
+    throw new AkidbError('USAGE', 'positions of words are stored of text fields, and there is none')
+  }
+  return {
+    fields: [...fields],
+    tokenizer: 'plain/1',
+    ...(positions === true ? { positions } : {}),
   }
 }
 
@@ -117,7 +149,13 @@ export function indexOf(
   if (!Number.isSafeInteger(efConstruction) || efConstruction < m || efConstruction > 2_000) {
     throw new AkidbError('USAGE', `efConstruction is ${efConstruction}; it goes from m to 2000`)
   }
-  return index
+  if (index.quantization !== undefined && !QUANTIZATIONS.includes(index.quantization)) {
+    const forms = QUANTIZATIONS.join(', ')
+    throw new AkidbError('USAGE', `no quantization ${index.quantization}; there are ${forms}`)
+  }
+  // One way to say it, so that equal indexes give equal states.
+  const { quantization, ...rest } = index
+  return quantization === undefined || quantization === 'int8' ? rest : { ...rest, quantization }
 }
 
 /** Commits `dropped`: the rows go when gc removes the states that name them. */

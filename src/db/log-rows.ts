@@ -9,7 +9,7 @@ export interface LogRow {
 
 /** The newest word of the write-ahead log on every id that it touched: a row, or its deletion. */
 export class LogRows {
-  readonly #rows = new Map<string, LogRow | undefined>()
+  #rows = new Map<string, LogRow | undefined>()
   /** Every id in the order of its changes. */
   readonly #journal: string[] = []
   #live = 0
@@ -74,10 +74,9 @@ export class LogRows {
   /** A copy that later changes do not reach. */
   snapshot(): LogRows {
     const copy = new LogRows()
-    for (const [id, row] of this.#rows) {
-      if (row === undefined) copy.remove(id)
-      else copy.put(row)
-    }
+    copy.#rows = new Map(this.#rows)
+    copy.#live = this.#live
+    copy.version = this.version
     return copy
   }
 }

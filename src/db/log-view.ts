@@ -42,7 +42,7 @@ class LogFiles {
     if (head.commit.epoch === 0) return undefined
     const { clock, headAgeMaxMs = 0 } = this.#core().environment
     if (this.#fresh?.head !== head.digest) {
-      this.#fresh = { head: head.digest, look: new Fresh(clock, headAgeMaxMs) }
+      this.#fresh = { head: head.digest, look: new Fresh(clock, headAgeMaxMs, 'all') }
     }
     const length = await this.#fresh.look.get(() => this.#lengthUnder(head))
     if (length === 'stale' || length <= (head.commit.log?.folded ?? 0)) {

@@ -4,11 +4,13 @@ import { NO_SOURCE } from '../format/origin-section.ts'
 import { runAct } from './acts.ts'
 import type { OnProgress } from './api.ts'
 import { checkFollowing } from './append.ts'
+import { fitsBuild, reserveBuild } from './build-memory.ts'
 import { type CollectionCore, commitLockName } from './collection-core.ts'
 import { commitManifest, type NextState } from './commit.ts'
 import { DeadRows, withSegments } from './hiding.ts'
 import { type MergePlan, nextCompaction, nextMerge } from './merge-policy.ts'
 import { createWriterPin, holdState, type WriterPin } from './pins.ts'
+import { openRowCursor } from './row-cursor.ts'
 import { type NewSegment, SegmentBuilder, segmentRowsOf } from './segment-builder.ts'
 import { segmentIdentity } from './segment-reader.ts'
 import { deadRows, payloadObject, vectorSpecOf } from './view.ts'
@@ -29,7 +31,9 @@ export interface MergeOptions {
 
 /**
  * Merges until the rule calls for no more. Another writer that got in the way ends it quietly.
+ *
  * @returns merges done
+ * @throws LIMIT where 'compact' needs more memory than the budget
  */
 export async function mergeSegments(core: CollectionCore, options: MergeOptions): Promise<number> {
   const rule = options.kind === 'policy' ? nextMerge : nextCompaction
@@ -42,6 +46,12 @@ export async function mergeSegments(core: CollectionCore, options: MergeOptions)
     if (plan === undefined || inputBytes(head, plan) > (options.inputBytesMax ?? Infinity)) {
       return done
     }
+    const inputs = head.state.segments.slice(plan.from, plan.to)
+    const rows = inputs.reduce((sum, entry) => sum + liveRows(entry), 0)
+    const build = { ...head.state, rows }
+    // What the rule calls for can wait for a process that has the memory.
+    if (options.kind === 'policy' && !fitsBuild(core.environment, build)) return done
+    reserveBuild(core.environment, build)
     try {
       await mergeOnce(core, head, plan, options)
     } catch (error) {
@@ -51,6 +61,8 @@ export async function mergeSegments(core: CollectionCore, options: MergeOptions)
   }
   return mergesMax
 }
+
+const liveRows = ({ rows, tombstones }: SegmentEntry): number => rows - (tombstones?.count ?? 0)
 
 const inputBytes = ({ state }: Manifest, { from, to }: MergePlan): number =>
   state.segments
@@ -136,7 +148,7 @@ async function copyRows(
 ): Promise<RowMap> {
   const reader = core.reader(entry)
   const spec = vectorSpecOf(state.schema)
-  const vectors = spec === undefined ? undefined : await reader.rawVectors(spec)
+  const vectors = spec === undefined ? undefined : await openRowCursor(reader, spec)
   const ids = await reader.ids()
   const origin = await reader.origin()
   const map: RowMap = new Int32Array(entry.rows)
@@ -147,10 +159,7 @@ async function copyRows(
     const ordinal = entry.sources[origin.sources[row] as number]
     into.builder.add({
       id: ids.id(row),
-      vector:
-        spec === undefined
-          ? undefined
-          : vectors?.subarray(row * spec.dimension, (row + 1) * spec.dimension),
+      vector: await vectors?.at(row),
       payload: payloadObject(await reader.payload(row)),
       source: ordinal === undefined ? NO_SOURCE : localOf(into.sources, ordinal),
       position: origin.rows[row] as bigint,
@@ -204,6 +213,7 @@ async function replace(
     blobs: merged.segment.blobs,
     sources: merged.sources,
     payloadBytes: merged.segment.payloadBytes,
+    ...(merged.segment.measured === undefined ? {} : { measured: merged.segment.measured }),
   }
   const dead = new DeadRows(core.environment.store)
   for (const row of died) await dead.kill(entry, row)

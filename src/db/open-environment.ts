@@ -1,8 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
-import { availableParallelism, hostname } from 'node:os'
+import { availableParallelism, hostname, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createIndexBuilder } from '../ann/build-pool.ts'
-import type { IndexBuilder } from '../ann/vector-index.ts'
+import { createWorkerPool, type WorkerPool } from '../ann/worker-pool.ts'
 import { type AuditLog, openAuditLog } from '../audit/log.ts'
 import { limits } from '../core/limits.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
@@ -22,6 +21,7 @@ import type { OpenOptions } from './api.ts'
 import type { Environment } from './environment.ts'
 import { collectionNames } from './lifecycle.ts'
 import { ManifestStore } from './manifest-store.ts'
+import { defaultMemoryBytes, MemoryBudget } from './memory-budget.ts'
 import { readStoreFile, type StoreFile } from './store-file.ts'
 
 /** Folder of a local store's state. */
@@ -76,7 +76,12 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
   const lockWaitMs = options.lockWaitMs ?? limits.lockWaitMs
   const warn = options.onWarning ?? (() => undefined)
   let audit: Promise<AuditLog> | undefined
-  let builder: IndexBuilder | undefined
+  let pool: WorkerPool | undefined
+  const workers = (): WorkerPool => {
+    const threads = options.threads ?? defaultThreads()
+    pool ??= createWorkerPool({ threads, buildModule: buildModule() })
+    return pool
+  }
   let pins: ObjectStore | undefined
   const environment: OpenEnvironment = {
     mode: options.mode,
@@ -107,13 +112,11 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
       return audit
     },
     auditOpened: () => audit !== undefined,
-    builder: () => {
-      const threads = options.threads ?? Math.min(availableParallelism(), BUILD_THREADS)
-      builder ??= createIndexBuilder({ threads })
-      return builder
-    },
+    builder: workers,
+    workers,
+    memory: new MemoryBudget(options.memoryBytes ?? machineMemoryBytes(), systemClock),
     close: async () => {
-      await builder?.close()
+      await pool?.close()
       await locks.close()
       await state.close()
       await store.close()
@@ -128,8 +131,19 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
  */
 const HEAD_AGE_MAX_MS = 20
 
-/** More threads than this do not make one build faster. */
-const BUILD_THREADS = 8
+/** More threads than this do not make one build faster, and a search needs but one. */
+const DEFAULT_THREADS_MAX = 8
+
+const machineMemoryBytes = (): number => defaultMemoryBytes(totalmem(), process.constrainedMemory())
+
+/** Sources run as .ts, the package as .js. */
+const buildModule = (): URL =>
+  new URL(
+    import.meta.url.endsWith('.ts') ? './quiet-build-worker.ts' : './quiet-build-worker.js',
+    import.meta.url,
+  )
+
+const defaultThreads = (): number => Math.min(availableParallelism(), DEFAULT_THREADS_MAX)
 
 /** A reader of a medium without a state folder keeps its state in memory. */
 function openState(stateFolder: string, mode: 'read' | 'write'): ObjectStore {

@@ -3,7 +3,7 @@ import { NO_SOURCE } from '../format/origin-section.ts'
 import type { RecordSourceInfo, StoredRecord } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { allSources } from './sources.ts'
-import { findPlace, type Place, payloadObject, type View, vectorSpecOf } from './view.ts'
+import { findPlace, type Place, payloadOf, type View, vectorSpecOf } from './view.ts'
 
 /** Which parts of a record are wanted beside its id. */
 export interface Parts {
@@ -40,8 +40,10 @@ export async function recordAt(
   if (segment === undefined) throw new Error('a place outside its view')
   const { reader } = segment
   const id = (await reader.ids()).id(place.row)
-  const payload = parts.payload ? payloadObject(await reader.payload(place.row)) : new Map()
-  const vector = parts.vector ? await vectorAt(core, view, place) : undefined
+  const payload = parts.payload
+    ? payloadOf(reader.payloadNow(place.row) ?? (await reader.payloadBytes(place.row)))
+    : new Map()
+  const vector = parts.vector ? await vectorAt(view, place) : undefined
   const source = parts.source ? await sourceAt(core, view, place) : undefined
   return {
     id,
@@ -52,16 +54,11 @@ export async function recordAt(
 }
 
 /** A copy of a stored vector; undefined in a collection without. */
-export async function vectorAt(
-  core: CollectionCore,
-  view: View,
-  place: Place,
-): Promise<Float32Array | undefined> {
+export async function vectorAt(view: View, place: Place): Promise<Float32Array | undefined> {
   const spec = vectorSpecOf(view.manifest.state.schema)
   const segment = view.segments[place.segment]
   if (spec === undefined || segment === undefined) return undefined
-  const index = await segment.reader.vectorIndex(spec, view.manifest.state.index, core.foreign)
-  return index.vector(place.row).slice()
+  return await segment.reader.vector(spec, place.row)
 }
 
 /** Which file and row a record came from; undefined where it came from none. */

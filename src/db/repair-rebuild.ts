@@ -1,11 +1,14 @@
 import type { IndexBuilder } from '../ann/vector-index.ts'
+import { decodeFloat16 } from '../core/float16.ts'
+import type { VectorSpec } from '../core/schema.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import { blobKey, decodeBlobHead } from '../format/blob.ts'
 import { decodeIds } from '../format/ids-section.ts'
 import type { BlobRef, Manifest, SegmentEntry } from '../format/manifest.ts'
 import { decodeOrigin, NO_SOURCE } from '../format/origin-section.ts'
 import { decodePage, decodePageDirectory } from '../format/payload-section.ts'
-import { asFloat32 } from '../format/views.ts'
+import { asFloat32, asUint16 } from '../format/views.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import type { NamedSegment } from './check-manifests.ts'
 import type { WriterPin } from './pins.ts'
@@ -59,7 +62,7 @@ async function readSections(store: ObjectStore, entry: SegmentEntry): Promise<Se
 /** By the header alone: the chunk list and the tail are made anew too. */
 async function sectionsOf(store: ObjectStore, ref: BlobRef): Promise<Sections> {
   try {
-    const bytes = await store.get(blobKey(ref.digest))
+    const bytes = await getBounded(store, blobKey(ref.digest), ref.bytes)
     const sections = new Map<string, Uint8Array>()
     for (const [name, range] of decodeBlobHead(bytes, ref).sections) {
       sections.set(name, bytes.subarray(range.offset, range.offset + range.bytes))
@@ -75,8 +78,9 @@ function builderOf(entry: SegmentEntry, manifest: Manifest, sections: Sections):
   const { schema, index } = manifest.state
   const withGraph = entry.blobs.some(({ role }) => role === 'graph') || sections.has('graph')
   const builder = new SegmentBuilder({ schema, index, withGraph })
-  const dimension = vectorSpecOf(schema)?.dimension ?? 0
-  const vectors = dimension === 0 ? undefined : asFloat32(sections.get('vec') ?? NOTHING)
+  const spec = vectorSpecOf(schema)
+  const dimension = spec?.dimension ?? 0
+  const vectors = spec === undefined ? undefined : vectorsOf(sections.get('vec') ?? NOTHING, spec)
   if (vectors !== undefined && vectors.length !== entry.rows * dimension) {
     throw new AkidbError('INTEGRITY', 'the vectors of a segment are lost')
   }
@@ -97,6 +101,9 @@ function builderOf(entry: SegmentEntry, manifest: Manifest, sections: Sections):
 }
 
 const NOTHING = new Uint8Array(0)
+
+const vectorsOf = (bytes: Uint8Array, { storage }: VectorSpec): Float32Array =>
+  storage === 'f16' ? decodeFloat16(asUint16(bytes)) : asFloat32(bytes)
 
 function* payloadsOf(sections: Sections, rows: number): Generator<string> {
   const pages = sections.get('pages') ?? NOTHING

@@ -1,10 +1,14 @@
+import { stringifyJson } from '../core/json.ts'
 import { limits } from '../core/limits.ts'
+import { isFiniteVector } from '../core/metric.ts'
 import { AkidbError, DimensionMismatchError } from '../errors/errors.ts'
 import { parseFilter } from '../search/filter.ts'
-import { type RankedHit, reciprocalRank, weightedLinear } from '../search/fusion.ts'
+import { checkHybridFusion, fuseHybrid, type RankedHit } from '../search/fusion.ts'
+import type { TextSearch } from '../search/text-query.ts'
 import type { Hit, SearchPlan, SearchRequest, SearchResult } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
-import { getRecord } from './records.ts'
+import { checkText } from './query/check-query.ts'
+import { getRecord, recordAt } from './records.ts'
 import { searchByText } from './search-text.ts'
 import { type CheckedSearch, type RankedRecord, searchByVector } from './search-vector.ts'
 import { type View, vectorSpecOf } from './view.ts'
@@ -26,66 +30,87 @@ export async function runSearch(
   request: SearchRequest,
 ): Promise<SearchResult> {
   const search = checkSearch(request)
-  return await core.read(request.asOf, (view) => searchView(core, view, request, search))
+  core.searches++
+  core.searchCount++
+  try {
+    return await core.read(request.asOf, async (view) => {
+      const parallel = request.offThread === true || core.searches > 1
+      const ranked = await rankRecords(core, view, request, { ...search, parallel })
+      return await completeResult(core, view, request, ranked)
+    })
+  } finally {
+    core.searches--
+  }
 }
 
-async function searchView(
+/** Hits in their order, without what is fetched for each. */
+export interface RankedHits {
+  readonly hits: readonly RankedRecord[]
+  readonly plan: SearchPlan
+}
+
+/** The first half of a search: which records, in which order. @throws as runSearch */
+export async function rankRecords(
   core: CollectionCore,
   view: View,
   request: SearchRequest,
   search: CheckedSearch,
-): Promise<SearchResult> {
+): Promise<RankedHits> {
   const vector = await queryVector(core, view, request)
   const { text } = request
-  let found: { hits: readonly RankedRecord[]; plan: SearchPlan }
   const excluded = request.id === undefined ? undefined : [request.id]
   if (vector !== undefined && text !== undefined) {
-    found = await hybrid(core, view, { vector, text, search, request, excluded })
-  } else if (vector !== undefined) {
-    found = await searchByVector(core, view, { vector, search, excluded })
-  } else if (text !== undefined) {
-    found = await searchByText(core, view, { text, search })
-  } else {
-    throw new AkidbError('USAGE', 'a search needs a vector, an id or a text')
+    return await hybrid(core, view, { vector, text, search, request, excluded })
   }
-  request.signal?.throwIfAborted()
-  const hits = await completeHits(core, view, found.hits, request)
-  return { hits, plan: found.plan, stateRoot: view.manifest.commit.stateRoot }
+  if (vector !== undefined) return await searchByVector(core, view, { vector, search, excluded })
+  if (text !== undefined) return await searchByText(core, view, { text, search })
+  throw new AkidbError('USAGE', 'a search needs a vector, an id or a text')
 }
 
-function checkSearch(request: SearchRequest): CheckedSearch {
+/** The second half: payloads, vectors and sources of the hits, as asked for. */
+export async function completeResult(
+  core: CollectionCore,
+  view: View,
+  request: SearchRequest,
+  { hits, plan }: RankedHits,
+): Promise<SearchResult> {
+  request.signal?.throwIfAborted()
+  const complete = await completeHits(core, view, hits, request)
+  return { hits: complete, plan, stateRoot: view.manifest.commit.stateRoot }
+}
+
+/** What a request asks for, within the limits. @throws USAGE, BAD_INPUT, LIMIT */
+export function checkSearch(request: SearchRequest): CheckedSearch {
   const k = request.k ?? DEFAULT_K
   const ef = request.ef ?? Math.max(DEFAULT_EF, 2 * k)
   if (!Number.isSafeInteger(k) || k < 1)
-    throw new AkidbError('USAGE', `k is ${k}; it is at least 1`)
+    throw new AkidbError('BAD_INPUT', `k is ${k}; it is at least 1`)
   if (k > limits.searchCountMax) {
     throw new AkidbError('LIMIT', `k ${k} is over searchCountMax (${limits.searchCountMax})`)
   }
   if (!Number.isSafeInteger(ef) || ef < 1)
-    throw new AkidbError('USAGE', `ef is ${ef}; it is at least 1`)
+    throw new AkidbError('BAD_INPUT', `ef is ${ef}; it is at least 1`)
   if (ef > limits.searchEfMax) {
     throw new AkidbError('LIMIT', `ef ${ef} is over searchEfMax (${limits.searchEfMax})`)
   }
-  const text = request.text ?? ''
-  if (Buffer.byteLength(text) > limits.queryTextBytesMax) {
-    throw new AkidbError('LIMIT', `a query text is over queryTextBytesMax`)
-  }
-  checkFusion(request.fusion)
+  if (request.text !== undefined) checkText(request.text)
+  if (request.fusion !== undefined) checkHybridFusion(request.fusion)
   const filter = request.filter === undefined ? undefined : parseFilter(request.filter)
-  return { k, ef, exact: request.exact === true, filter, signal: request.signal }
+  const filterText = filter === undefined ? undefined : textOf(request.filter)
+  return { k, ef, exact: request.exact === true, filter, filterText, signal: request.signal }
 }
 
-function checkFusion(fusion: SearchRequest['fusion']): void {
-  if (fusion?.kind === 'linear' && !(fusion.vectorWeight >= 0 && fusion.vectorWeight <= 1)) {
-    throw new AkidbError('USAGE', `vectorWeight is ${fusion.vectorWeight}; it goes from 0 to 1`)
-  }
-  const k = fusion?.kind === 'rrf' ? fusion.k : undefined
-  if (k !== undefined && !(k >= 0 && Number.isFinite(k))) {
-    throw new AkidbError('USAGE', `k of the fusion is ${k}; it is at least 0`)
+/** A filter as text; it was read, so that it can be written. */
+const textOf = (filter: unknown): string | undefined => {
+  try {
+    return stringifyJson(filter)
+  } catch {
+    // Wide integers and the like: such a filter is not kept.
+    return undefined
   }
 }
 
-async function queryVector(
+export async function queryVector(
   core: CollectionCore,
   view: View,
   request: SearchRequest,
@@ -101,7 +126,7 @@ async function queryVector(
   if (vector.length !== spec.dimension) {
     throw new DimensionMismatchError(core.name, spec.dimension, vector.length)
   }
-  if (!vector.every(Number.isFinite)) {
+  if (!isFiniteVector(vector)) {
     throw new AkidbError('BAD_INPUT', 'the query vector holds a value that is not finite')
   }
   return vector
@@ -118,7 +143,7 @@ async function vectorOf(core: CollectionCore, view: View, id: string): Promise<F
 
 interface HybridQuery {
   readonly vector: Float32Array
-  readonly text: string
+  readonly text: string | TextSearch
   readonly search: CheckedSearch
   readonly request: SearchRequest
   readonly excluded: readonly string[] | undefined
@@ -136,10 +161,7 @@ async function hybrid(
   const found = await searchByText(core, view, { text, search: deep })
   const words = { ...found, hits: found.hits.filter(({ id }) => excluded?.includes(id) !== true) }
   const fusion = request.fusion ?? { kind: 'rrf' }
-  const fused: RankedHit[] =
-    fusion.kind === 'rrf'
-      ? reciprocalRank([near.hits, words.hits], fusion.k)
-      : weightedLinear(near.hits, words.hits, fusion.vectorWeight)
+  const fused: RankedHit[] = fuseHybrid(near.hits, words.hits, fusion)
   const places = new Map([...words.hits, ...near.hits].map((hit) => [hit.id, hit]))
   const hits = fused.slice(0, search.k).map(({ id, score }) => {
     const { place } = places.get(id) as RankedRecord
@@ -150,7 +172,7 @@ async function hybrid(
 }
 
 /** The hits with the parts that were asked for. */
-async function completeHits(
+export async function completeHits(
   core: CollectionCore,
   view: View,
   hits: readonly RankedRecord[],
@@ -161,13 +183,20 @@ async function completeHits(
     vector: request.withVector === true,
     source: request.withSource === true,
   }
+  const wanted = parts.payload || parts.vector || parts.source
   const complete: Hit[] = []
-  for (const { id, score, distance } of hits) {
-    const found = { id, score, ...(distance === undefined ? {} : { distance }) }
-    const wanted = parts.payload || parts.vector || parts.source
-    const record = wanted ? await getRecord(core, view, id, parts) : undefined
+  for (const { id, score, distance, place } of hits) {
+    const hit = distance === undefined ? { id, score } : { id, score, distance }
+    if (!wanted) {
+      complete.push(hit)
+      continue
+    }
+    const record =
+      place === undefined
+        ? await getRecord(core, view, id, parts)
+        : await recordAt(core, view, place, parts)
     complete.push({
-      ...found,
+      ...hit,
       ...(parts.payload && record !== undefined ? { payload: record.payload } : {}),
       ...(record?.vector === undefined ? {} : { vector: record.vector }),
       ...(record?.source === undefined ? {} : { source: record.source }),

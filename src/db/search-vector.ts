@@ -1,14 +1,18 @@
-import type { VectorIndex } from '../ann/vector-index.ts'
+import { type RankedRows, searchRanked } from '../ann/ranked-search.ts'
+import type { RowSearch, VectorIndex } from '../ann/vector-index.ts'
+import type { PoolSearch, WorkerPool } from '../ann/worker-pool.ts'
 import type { Bitset } from '../core/bitset.ts'
 import { limits } from '../core/limits.ts'
-import { distanceFrom, type Metric, scoreOf } from '../core/metric.ts'
+import { distancesFrom, type Metric, scoreOf } from '../core/metric.ts'
 import type { VectorSpec } from '../core/schema.ts'
+import type { IdTable } from '../format/ids-section.ts'
 import { matchesFilter } from '../search/evaluate.ts'
 import type { Filter } from '../search/filter.ts'
 import { planSegment, type SegmentPlan } from '../search/planner.ts'
 import type { SearchPlan } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
-import { selectRows } from './filter-rows.ts'
+import type { LogRows } from './log-rows.ts'
+import { rescoreFromDisk, scanFromDisk } from './search-disk.ts'
 import { type Place, type View, type ViewSegment, vectorSpecOf } from './view.ts'
 
 /** A hit before its payload is fetched. */
@@ -32,7 +36,11 @@ export interface CheckedSearch {
   readonly ef: number
   readonly exact: boolean
   readonly filter: Filter | undefined
+  /** All that the filter says, as one text; absent where it was not asked for as JSON. */
+  readonly filterText?: string | undefined
   readonly signal: AbortSignal | undefined
+  /** Whether segments are searched by workers where there are some. */
+  readonly parallel?: boolean
 }
 
 interface VectorQuery {
@@ -50,42 +58,54 @@ export async function searchByVector(
 ): Promise<{ hits: RankedRecord[]; plan: SearchPlan }> {
   const spec = vectorSpecOf(view.manifest.state.schema) as VectorSpec
   const { search, vector } = query
-  const candidates: Candidate[] = []
-  const segments: unknown[] = []
+  const work: SegmentWork[] = []
   for (const [number, segment] of view.segments.entries()) {
     search.signal?.throwIfAborted()
-    const found = await searchSegment(core, view, { spec, number, segment, query })
-    candidates.push(...found.candidates)
-    segments.push(found.explain)
+    work.push(await prepare(core, view, { spec, number, segment, query }))
   }
-  candidates.push(...searchLog(view, spec.metric, query))
-  candidates.sort((a, b) => a.distance - b.distance || Buffer.compare(a.idBytes, b.idBytes))
-  const hits = candidates.slice(0, search.k).map(({ idBytes, distance, place }) => ({
-    id: Buffer.from(idBytes).toString('utf8'),
-    score: scoreOf(spec.metric, distance),
-    distance: reportedDistance(spec.metric, distance),
-    ...(place === undefined ? {} : { place }),
-  }))
+  const found = await finishOnDisk(work, await searchSegments(core, work, search), spec, search)
+  const candidates: Candidate[] = []
+  for (const [at, { ids, number }] of work.entries()) {
+    const ranked = found[at]
+    if (ids === undefined || ranked === undefined) continue
+    for (let i = 0; i < ranked.rows.length; i++) {
+      const place = { segment: number, row: ranked.rows[i] as number }
+      candidates.push({ ids, distance: ranked.distances[i] as number, place })
+    }
+  }
+  if (view.log !== undefined) candidates.push(...searchLog(view.log, spec.metric, query))
+  candidates.sort(byDistance)
   const { k, ef, exact } = search
-  const plan = {
-    kind: 'vector',
-    metric: spec.metric,
-    dimension: vector.length,
-    k,
-    ef,
-    exact,
-    segments,
+  const segments = work.map((each, at) => explained(each, found[at]))
+  const shape = { metric: spec.metric, dimension: vector.length, k, ef, exact }
+  return {
+    hits: candidates.slice(0, k).map((candidate) => hitOf(spec.metric, candidate)),
+    plan: { kind: 'vector', ...shape, segments },
   }
-  return { hits, plan }
 }
 
-/** Distances as the contract gives them; −0 is 0. */
-const reportedDistance = (_metric: Metric, distance: number): number => distance + 0
-
+/** A row that may be a hit: of a segment, or of the write-ahead log with its id. */
 interface Candidate {
-  readonly idBytes: Uint8Array
   readonly distance: number
+  readonly ids?: IdTable
   readonly place?: Place
+  readonly id?: string
+}
+
+const byDistance = (a: Candidate, b: Candidate): number =>
+  a.distance - b.distance || Buffer.compare(idBytesOf(a), idBytesOf(b))
+
+/** Ids are looked at where distances are equal, and of hits. */
+const idBytesOf = ({ ids, place, id }: Candidate): Uint8Array =>
+  ids === undefined || place === undefined ? Buffer.from(id ?? '', 'utf8') : ids.idBytes(place.row)
+
+function hitOf(metric: Metric, candidate: Candidate): RankedRecord {
+  const { ids, place, distance } = candidate
+  const score = scoreOf(metric, distance)
+  // −0 is reported as 0.
+  const same = { score, distance: distance + 0 }
+  if (ids === undefined || place === undefined) return { id: candidate.id ?? '', ...same }
+  return { id: ids.id(place.row), ...same, place }
 }
 
 interface SegmentQuery {
@@ -95,19 +115,27 @@ interface SegmentQuery {
   readonly query: VectorQuery
 }
 
-async function searchSegment(
+/** How one segment is to be searched. Without an index nothing of it matches. */
+interface SegmentWork {
+  readonly number: number
+  readonly segment: ViewSegment
+  readonly plan: SegmentPlan
+  readonly matching: number
+  readonly estimate: number
+  readonly ids?: IdTable
+  readonly index?: VectorIndex
+  readonly request?: RowSearch
+}
+
+async function prepare(
   core: CollectionCore,
   view: View,
   { spec, number, segment, query }: SegmentQuery,
-): Promise<{ candidates: Candidate[]; explain: unknown }> {
+): Promise<SegmentWork> {
   const { search, vector } = query
-  const allowed = await allowedRows(segment, query)
-  const matching = allowed?.count() ?? segment.live
-  const { estimate } = await estimateRows(segment, search)
-  const index =
-    matching === 0
-      ? undefined
-      : await segment.reader.vectorIndex(spec, view.manifest.state.index, core.foreign)
+  const { reader } = segment
+  const { allowed, matching, estimate } = await allowedRows(core, segment, query)
+  const index = matching === 0 ? undefined : await core.memory.index(view, number)
   const plan = planSegment({
     matching,
     rows: segment.entry.rows,
@@ -115,86 +143,160 @@ async function searchSegment(
     k: search.k,
     ef: search.ef,
     hasGraph: index?.hasGraph ?? false,
+    form: index?.form ?? 'int8',
     exact: search.exact,
   })
-  if (index === undefined || plan.kind === 'none') {
-    return { candidates: [], explain: { ...plan, rows: segment.entry.rows, matching, estimate } }
-  }
-  const hits = index.search({
+  const work = { number, segment, plan, matching, estimate }
+  if (index === undefined || plan.kind === 'none') return work
+  const request = {
     query: vector,
     k: Math.min(matching, search.k + TIE_SLACK, limits.searchCountMax),
-    ef: search.ef,
+    ef: plan.ef,
     kind: plan.kind,
     ...(allowed === undefined ? {} : { allowed }),
-  })
-  const candidates = await rank(index, segment, hits.rows, { spec, number, vector })
-  return { candidates, explain: explained(plan, segment, { matching, estimate, hits }) }
+  }
+  return { ...work, ids: await reader.ids(), index, request }
 }
 
-const explained = (
-  plan: SegmentPlan,
-  segment: ViewSegment,
-  actual: { matching: number; estimate: number; hits: { evaluated: number; rows: Uint32Array } },
-): unknown => ({
-  ...plan,
-  rows: segment.entry.rows,
-  live: segment.live,
-  estimate: actual.estimate,
-  matching: actual.matching,
-  evaluated: actual.hits.evaluated,
-  found: actual.hits.rows.length,
-})
+interface Allowed {
+  /** Absent where every row of the segment may be returned. Shared: not to be changed. */
+  readonly allowed?: Bitset
+  readonly matching: number
+  readonly estimate: number
+}
 
-/** Undefined where every row of the segment may be returned. */
 async function allowedRows(
+  core: CollectionCore,
   segment: ViewSegment,
   { search, excluded }: VectorQuery,
-): Promise<Bitset | undefined> {
-  const { filter } = search
-  if (filter === undefined && excluded === undefined && segment.live === segment.entry.rows) {
-    return undefined
+): Promise<Allowed> {
+  const { filter, filterText } = search
+  const { live, alive, entry } = segment
+  if (filter === undefined && excluded === undefined) {
+    const all = { matching: live, estimate: live }
+    return live === entry.rows ? all : { ...all, allowed: alive }
   }
-  const rows = filter === undefined ? segment.alive.clone() : await selectRows(segment, filter)
-  for (const id of excluded ?? []) {
-    for (const row of (await segment.reader.ids()).rowsOf(Buffer.from(id, 'utf8'))) rows.remove(row)
-  }
-  return rows
-}
-
-async function estimateRows(
-  segment: ViewSegment,
-  search: CheckedSearch,
-): Promise<{ estimate: number }> {
-  if (search.filter === undefined) return { estimate: segment.live }
-  const index = await segment.reader.fields()
-  return { estimate: index.estimate(search.filter) }
-}
-
-/** Exact float64 distances of the rows that the kernel found. */
-async function rank(
-  index: VectorIndex,
-  segment: ViewSegment,
-  rows: Uint32Array,
-  query: { spec: VectorSpec; number: number; vector: Float32Array },
-): Promise<Candidate[]> {
+  const selected =
+    filter === undefined
+      ? { rows: alive, count: live, estimate: live }
+      : await core.filters.select(segment, filter, filterText)
+  const { estimate } = selected
+  if (excluded === undefined) return { allowed: selected.rows, matching: selected.count, estimate }
+  const allowed = selected.rows.clone()
   const ids = await segment.reader.ids()
-  const distance = distanceFrom(query.spec.metric, query.vector)
-  return Array.from(rows, (row) => ({
-    idBytes: ids.idBytes(row),
-    distance: distance(index.vector(row)),
-    place: { segment: query.number, row },
-  }))
+  for (const id of excluded) {
+    for (const row of ids.rowsOf(Buffer.from(id, 'utf8'))) allowed.remove(row)
+  }
+  return { allowed, matching: allowed.count(), estimate }
+}
+
+/** A search that is planned to take longer leaves the calling thread, where workers run. */
+const LONG_SEARCH_NS = 1_000_000
+/** One that takes longer than this waits for a worker to start. */
+const WORTH_A_START_NS = 50_000_000
+/** Searches after which a process is taken for one that goes on searching. */
+const FEW_SEARCHES = 3
+
+/** All segments, by workers where that is worth a message to them. The results are the same. */
+async function searchSegments(
+  core: CollectionCore,
+  work: readonly SegmentWork[],
+  search: CheckedSearch,
+): Promise<(RankedRows | undefined)[]> {
+  const workers = workersFor(core, work, search.parallel === true)
+  if (workers === undefined) {
+    return work.map((each) => {
+      const { index, request } = each
+      search.signal?.throwIfAborted()
+      if (index === undefined || request === undefined || isReadWhole(each)) return undefined
+      return searchRanked(index, request)
+    })
+  }
+  const { signal } = search
+  return await Promise.all(
+    work.map((each) => {
+      const { index, request, plan } = each
+      if (index === undefined || request === undefined || isReadWhole(each)) return undefined
+      const task: PoolSearch = { index, request, costNs: costOf(plan), signal }
+      return workers.search(task)
+    }),
+  )
+}
+
+/** The workers, where they are to do this search; starts them where later ones gain by it. */
+function workersFor(
+  core: CollectionCore,
+  work: readonly SegmentWork[],
+  parallel: boolean,
+): WorkerPool | undefined {
+  const workers = core.environment.workers?.()
+  if (workers === undefined) return undefined
+  const costNs = work.reduce((sum, { plan }) => sum + costOf(plan), 0)
+  const isMany = parallel && workers.threads > 1
+  const isLong = costNs >= LONG_SEARCH_NS
+  if (!isMany && !isLong) return undefined
+  if (workers.ready || costNs >= WORTH_A_START_NS) return workers
+  if (isMany || core.searchCount > FEW_SEARCHES) workers.warm()
+  return undefined
+}
+
+/** An exact search of rows that are on disk reads them all; no worker can. */
+const isReadWhole = ({ index, request }: SegmentWork): boolean =>
+  index?.placement === 'disk' && request?.kind === 'scan-f32'
+
+/** Ranks what was found in segments whose rows are on disk by the vectors themselves. */
+async function finishOnDisk(
+  work: readonly SegmentWork[],
+  found: readonly (RankedRows | undefined)[],
+  spec: VectorSpec,
+  { signal }: CheckedSearch,
+): Promise<readonly (RankedRows | undefined)[]> {
+  if (!work.some(({ index }) => index?.placement === 'disk')) return found
+  return await Promise.all(
+    work.map(async (each, at) => {
+      const { index, request, segment } = each
+      const coarse = found[at]
+      if (index?.placement !== 'disk' || request === undefined) return coarse
+      const rows = await segment.reader.vectorRows(spec)
+      const search = { index, rows, request, signal }
+      return coarse === undefined
+        ? await scanFromDisk(search)
+        : await rescoreFromDisk(search, coarse)
+    }),
+  )
+}
+
+const costOf = ({ kind, estimatedNs }: SegmentPlan): number =>
+  kind === 'none' ? 0 : (estimatedNs[kind] ?? 0)
+
+const explained = (work: SegmentWork, ranked: RankedRows | undefined): unknown => {
+  const { plan, segment, matching, estimate } = work
+  const { rows } = segment.entry
+  if (ranked === undefined) return { ...plan, rows, matching, estimate }
+  const { evaluated } = ranked
+  const found = ranked.rows.length
+  return { ...plan, rows, live: segment.live, estimate, matching, evaluated, found }
 }
 
 /** Rows of the write-ahead log are few: all are scanned. */
-function searchLog(view: View, metric: Metric, query: VectorQuery): Candidate[] {
-  const candidates: Candidate[] = []
-  const distance = distanceFrom(metric, query.vector)
-  for (const { id, vector, payload } of view.log?.rows() ?? []) {
+function searchLog(log: LogRows, metric: Metric, query: VectorQuery): Candidate[] {
+  const { filter } = query.search
+  const ids: string[] = []
+  const vectors: Float32Array[] = []
+  for (const { id, vector, payload } of log.rows()) {
     if (vector === undefined || query.excluded?.includes(id) === true) continue
-    const { filter } = query.search
     if (filter !== undefined && !matchesFilter(filter, { id, payload })) continue
-    candidates.push({ idBytes: Buffer.from(id, 'utf8'), distance: distance(vector) })
+    ids.push(id)
+    vectors.push(vector)
+  }
+  const vectorAt = (number: number): Float32Array => vectors[number] as Float32Array
+  const distances = distancesFrom(metric, query.vector, vectors.length, vectorAt)
+  // More than k only where several are as far as the last of them: their ids decide.
+  const farthest = Float64Array.from(distances).sort()[query.search.k - 1] ?? Number.NaN
+  const candidates: Candidate[] = []
+  for (let i = 0; i < ids.length; i++) {
+    const distance = distances[i] as number
+    if (!(distance > farthest)) candidates.push({ id: ids[i] as string, distance })
   }
   return candidates
 }

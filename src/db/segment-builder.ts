@@ -1,8 +1,9 @@
 import type { BuiltIndex, IndexBuilder } from '../ann/vector-index.ts'
+import { encodeFloat16 } from '../core/float16.ts'
 import type { JsonObject } from '../core/json.ts'
 import { stringifyJson } from '../core/json.ts'
 import { limits } from '../core/limits.ts'
-import type { IndexParameters, Schema } from '../core/schema.ts'
+import { componentBytes, type IndexParameters, type Schema } from '../core/schema.ts'
 import { type SectionInput, section } from '../format/blob.ts'
 import { encodeIds } from '../format/ids-section.ts'
 import type { BlobRef, BlobRole, SegmentEntry } from '../format/manifest.ts'
@@ -15,10 +16,13 @@ import type { ObjectStore } from '../storage/object-store.ts'
 import { writeBlob } from './blob-store.ts'
 import { PiecePool } from './piece-pool.ts'
 import type { WriterPin } from './pins.ts'
+import { createSparseFields } from './sparse-fields.ts'
+import { vectorSpecOf } from './view.ts'
 
 /** One row to be stored. */
 export interface SegmentRow {
   readonly id: string
+  /** Rounded to what is stored. */
   readonly vector?: Float32Array | undefined
   readonly payload: JsonObject
   /** Index into the segment's own list of sources; NO_SOURCE for none. */
@@ -72,18 +76,20 @@ export class SegmentBuilder {
   readonly #pages = createPayloadPageWriter()
   readonly #fields = createFieldIndexBuilder()
   readonly #text
+  readonly #sparse
   readonly #sources: number[] = []
-  readonly #positions: bigint[] = []
+  readonly #positions: (number | bigint)[] = []
   readonly #pool: PiecePool
 
   /** @param pool where the memory of vectors comes from and goes back to */
   constructor(plan: SegmentPlan, pool = new PiecePool()) {
     this.#plan = plan
     this.#pool = pool
-    this.#dimension = plan.schema.vectors['']?.dimension ?? 0
+    this.#dimension = vectorSpecOf(plan.schema)?.dimension ?? 0
     this.#rowsMax = segmentRowsOf(this.#dimension)
-    const textFields = plan.schema.text.fields
-    this.#text = textFields.length === 0 ? undefined : createTextIndexBuilder(textFields)
+    const { fields, positions } = plan.schema.text
+    this.#sparse = createSparseFields(plan.schema)
+    this.#text = fields.length === 0 ? undefined : createTextIndexBuilder(fields, { positions })
   }
 
   get rows(): number {
@@ -100,10 +106,10 @@ export class SegmentBuilder {
     this.#ids.push(row.id)
     if (this.#dimension > 0) this.#addVector(at, row.vector)
     this.#pages.add(stringifyJson(row.payload))
-    this.#fields.add(row.payload)
+    this.#fields.add(this.#sparse.add(row.payload))
     this.#text?.add(row.payload)
     this.#sources.push(row.source)
-    this.#positions.push(BigInt(row.position))
+    this.#positions.push(row.position)
   }
 
   #addVector(row: number, vector: Float32Array | undefined): void {
@@ -118,38 +124,41 @@ export class SegmentBuilder {
 
   /** Builds the index and writes the blobs. At least one row. */
   async finish(targets: SegmentTargets): Promise<NewSegment> {
-    const { built, vectors } = await this.#finishVectors(targets)
-    const pages = this.#pages.finish()
-    const parts = this.#sections(built, pages.sections)
-    const total = parts.reduce((sum, part) => sum + bytesIn(part.sections), 0)
-    const blobs: BlobRef[] = []
-    if (total < limits.packBytesMax) {
-      const sections = parts.flatMap((part) => part.sections)
-      blobs.push(await this.#write(targets, 'pack', sections))
-    } else {
-      for (const { role, sections } of parts) {
-        const written = role === 'vectors' ? vectors : undefined
-        blobs.push(written ?? (await this.#write(targets, role, sections)))
-      }
-    }
+    const isLarge = this.#vectorSection().bytes >= limits.packBytesMax
+    const [index, early] = await Promise.allSettled([
+      this.#buildIndex(targets),
+      isLarge ? this.#writeEach(targets, this.#rowParts()) : [],
+    ])
+    if (index.status === 'rejected') throw index.reason
+    if (early.status === 'rejected') throw early.reason
+    if (isLarge) this.#release()
+    const built = index.value
+    const blobs = isLarge
+      ? [...early.value, ...(await this.#writeEach(targets, this.#otherParts(built)))]
+      : await this.#writeAll(targets, [...this.#rowParts(), ...this.#otherParts(built)])
     this.#release()
-    return { rows: this.rows, blobs, payloadBytes: pages.decodedBytes }
+    const measured = built?.measured
+    return {
+      rows: this.rows,
+      blobs: blobs.sort(byRole),
+      payloadBytes: this.#pages.decodedBytes,
+      ...(measured === undefined ? {} : { measured }),
+    }
   }
 
-  /** Builds the index; vectors that get a blob of their own are written meanwhile. */
-  async #finishVectors(
-    targets: SegmentTargets,
-  ): Promise<{ built: BuiltIndex | undefined; vectors: BlobRef | undefined }> {
-    const section = this.#vectorSection()
-    const early = section.bytes >= limits.packBytesMax
-    const [built, vectors] = await Promise.allSettled([
-      this.#buildIndex(targets),
-      early ? this.#write(targets, 'vectors', [section]) : undefined,
-    ])
-    if (built.status === 'rejected') throw built.reason
-    if (vectors.status === 'rejected') throw vectors.reason
-    if (early) this.#release()
-    return { built: built.value, vectors: vectors.value }
+  /** Writes a blob for each role, or one for all where they are small. */
+  async #writeAll(targets: SegmentTargets, parts: RoleSections[]): Promise<BlobRef[]> {
+    const total = parts.reduce((sum, part) => sum + bytesIn(part.sections), 0)
+    if (total >= limits.packBytesMax) return await this.#writeEach(targets, parts)
+    const sections = parts.sort(byRole).flatMap((part) => part.sections)
+    return [await this.#write(targets, 'pack', sections)]
+  }
+
+  /** One after the other, as each is encoded. */
+  async #writeEach(targets: SegmentTargets, parts: Iterable<RoleSections>): Promise<BlobRef[]> {
+    const blobs: BlobRef[] = []
+    for (const { role, sections } of parts) blobs.push(await this.#write(targets, role, sections))
+    return blobs
   }
 
   #release(): void {
@@ -158,11 +167,13 @@ export class SegmentBuilder {
   }
 
   #vectorSection(): SectionInput {
-    return { name: 'vec', bytes: this.rows * this.#dimension * 4, pieces: this.#vectorBytes() }
+    const components = this.rows * this.#dimension
+    const bytes = components * componentBytes(vectorSpecOf(this.#plan.schema)?.storage)
+    return { name: 'vec', bytes, pieces: this.#vectorBytes() }
   }
 
   async #buildIndex(targets: SegmentTargets): Promise<BuiltIndex | undefined> {
-    const spec = this.#plan.schema.vectors['']
+    const spec = vectorSpecOf(this.#plan.schema)
     if (spec === undefined) return undefined
     const graph = this.#plan.withGraph && this.#plan.index.type === 'hnsw'
     const parameters: IndexParameters = graph
@@ -185,29 +196,37 @@ export class SegmentBuilder {
   }
 
   *#vectorBytes(): Iterable<Uint8Array> {
-    for (const piece of this.#vectorPieces()) yield bytesOf(piece)
+    const half = vectorSpecOf(this.#plan.schema)?.storage === 'f16'
+    for (const piece of this.#vectorPieces()) yield bytesOf(half ? encodeFloat16(piece) : piece)
   }
 
-  #sections(built: BuiltIndex | undefined, pages: readonly SectionInput[]): RoleSections[] {
+  /**
+   * What needs no index: of a large segment it is encoded and written while the index is built.
+   */
+  *#rowParts(): Iterable<RoleSections> {
+    if (this.#dimension > 0) yield { role: 'vectors', sections: [this.#vectorSection()] }
+    yield { role: 'ids', sections: encodeIds(this.#ids) }
+    yield { role: 'payload', sections: this.#pages.finish().sections }
     const origin = {
       sources: Uint32Array.from(this.#sources),
-      rows: BigUint64Array.from(this.#positions),
+      rows: BigUint64Array.from(this.#positions, BigInt),
     }
-    const parts: RoleSections[] = [{ role: 'ids', sections: encodeIds(this.#ids) }]
+    yield { role: 'origin', sections: encodeOrigin(origin) }
+    yield { role: 'fields', sections: [section('fields', this.#fields.encode())] }
+  }
+
+  *#otherParts(built: BuiltIndex | undefined): Iterable<RoleSections> {
     if (built !== undefined) {
-      parts.push({ role: 'vectors', sections: [this.#vectorSection()] })
-      parts.push({ role: 'codes', sections: [section('codes', built.codes)] })
+      yield { role: 'codes', sections: [section('codes', built.codes)] }
       if (built.graph !== undefined) {
-        parts.push({ role: 'graph', sections: [section('graph', built.graph)] })
+        yield { role: 'graph', sections: [section('graph', built.graph)] }
       }
     }
-    parts.push({ role: 'payload', sections: pages })
-    parts.push({ role: 'origin', sections: encodeOrigin(origin) })
-    parts.push({ role: 'fields', sections: [section('fields', this.#fields.encode())] })
     if (this.#text !== undefined) {
-      parts.push({ role: 'text', sections: [section('text', this.#text.encode())] })
+      yield { role: 'text', sections: [section('text', this.#text.encode())] }
     }
-    return parts
+    const sparse = this.#sparse.sections()
+    if (sparse.length > 0) yield { role: 'sparse', sections: sparse }
   }
 
   #write(
@@ -224,6 +243,22 @@ interface RoleSections {
   readonly role: BlobRole
   readonly sections: readonly SectionInput[]
 }
+
+/** The order of a segment's blobs, and of the sections of a pack. */
+const ROLES: readonly BlobRole[] = [
+  'ids',
+  'vectors',
+  'codes',
+  'graph',
+  'payload',
+  'origin',
+  'fields',
+  'text',
+  'sparse',
+]
+
+const byRole = (a: { readonly role: BlobRole }, b: { readonly role: BlobRole }): number =>
+  ROLES.indexOf(a.role) - ROLES.indexOf(b.role)
 
 const bytesIn = (sections: readonly SectionInput[]): number =>
   sections.reduce((sum, item) => sum + item.bytes, 0)

@@ -1,36 +1,52 @@
-import { openVectorIndex } from '../ann/open-index.ts'
-import type { VectorIndex } from '../ann/vector-index.ts'
+import type { Placement, VectorIndex } from '../ann/vector-index.ts'
+import type { WorkerPool } from '../ann/worker-pool.ts'
+import { limits } from '../core/limits.ts'
 import type { IndexParameters, VectorSpec } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { decodeIds, type IdTable } from '../format/ids-section.ts'
 import type { BlobRole, SegmentEntry } from '../format/manifest.ts'
 import { decodeOrigin, type OriginTable } from '../format/origin-section.ts'
 import {
-  decodePage,
   decodePageDirectory,
+  openPage,
   type PayloadPage,
   pageOf,
 } from '../format/payload-section.ts'
-import { asFloat32 } from '../format/views.ts'
 import { type FieldIndex, openFieldIndex } from '../search/field-index.ts'
+import { openSparseIndex, type SparseIndex } from '../search/sparse-index.ts'
 import { openTextIndex, type TextIndex } from '../search/text-index.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { readBlob } from './blob-store.ts'
+import { CheckedBlob } from './checked-blob.ts'
 import { keep, Once } from './once.ts'
-import { openPagedBlob, type PagedBlob } from './paged-blob.ts'
+import { openSegmentIndex, sectionOf } from './open-segment.ts'
+import { PageCache } from './page-cache.ts'
+import { sparseSection } from './sparse-fields.ts'
+import { rowsInMemory, rowsOnDisk, type VectorRows } from './vector-rows.ts'
 
 type Sections = ReadonlyMap<string, Uint8Array>
 
-/** Decoded payload pages kept: 32 × about 64 KiB. */
-const PAGES_KEPT_MAX = 32
+/** What the segments of one collection share. */
+export interface ReaderShare {
+  readonly pages: PageCache
+  /** Threads that search; absent: the calling one alone. */
+  readonly workers?: (() => WorkerPool) | undefined
+}
 
 /** Files of the optional hnswlib provider; its graphs live in the cache and never in a manifest. */
 export type ForeignIndexLoader = (
   entry: SegmentEntry,
   spec: VectorSpec,
   parameters: IndexParameters,
-  vectors: Float32Array,
+  vectors: VectorRows,
 ) => Promise<VectorIndex>
+
+/** How a segment's vector index is opened. */
+export interface IndexOpening {
+  readonly foreign?: ForeignIndexLoader | undefined
+  /** Where the float32 rows go, where there is a choice; default: memory. */
+  readonly placement?: Placement
+}
 
 /**
  * The blobs of one segment, opened as they are needed and checked before they are believed. It
@@ -40,17 +56,25 @@ export class SegmentReader {
   readonly entry: SegmentEntry
   readonly #store: ObjectStore
   readonly #blobs = new Map<BlobRole, Promise<Sections>>()
-  readonly #pageCache = new Map<number, Promise<string[]>>()
+  readonly #share: ReaderShare
   readonly #ids = new Once<IdTable>()
   readonly #origin = new Once<OriginTable>()
   readonly #fields = new Once<FieldIndex>()
   readonly #text = new Once<TextIndex>()
+  readonly #sparse = new Map<number, Promise<SparseIndex>>()
   readonly #vectors = new Once<VectorIndex>()
+  readonly #vectorRows = new Once<VectorRows>()
+  #placement: Placement | undefined
+  #index: VectorIndex | undefined
+  /** Counts openings and lettings go. */
+  #turn = 0
   readonly #pages = new Once<PageSource>()
+  #pageSource: PageSource | undefined
 
-  constructor(store: ObjectStore, entry: SegmentEntry) {
+  constructor(store: ObjectStore, entry: SegmentEntry, share: ReaderShare = ownShare()) {
     this.#store = store
     this.entry = entry
+    this.#share = share
   }
 
   get rows(): number {
@@ -84,6 +108,14 @@ export class SegmentReader {
     return await this.#text.get(async () => openTextIndex(bytes, this.rows))
   }
 
+  /** @param number place of the field among those with sparse vectors */
+  sparse(number: number): Promise<SparseIndex> {
+    return keep(this.#sparse, number, async () => {
+      const name = sparseSection(number)
+      return openSparseIndex(required(await this.#sections('sparse'), name), this.rows)
+    })
+  }
+
   /** Whether a graph is stored with it. */
   async hasGraph(): Promise<boolean> {
     if (this.entry.blobs.some((blob) => blob.role === 'graph')) return true
@@ -91,68 +123,123 @@ export class SegmentReader {
     return (await this.#sections('pack')).has('graph')
   }
 
+  /** Where the float32 rows are while its vector index is open or being opened. */
+  get placement(): Placement | undefined {
+    return this.#placement
+  }
+
+  /** Its index; one that is open already is taken as it is. */
   vectorIndex(
     spec: VectorSpec,
     parameters: IndexParameters,
-    foreign?: ForeignIndexLoader,
+    opening: IndexOpening = {},
   ): Promise<VectorIndex> {
-    return this.#vectors.get(() => this.#openVectors(spec, parameters, foreign))
+    return this.#vectors.get(async () => {
+      const placement = opening.placement ?? 'memory'
+      const turn = ++this.#turn
+      this.#placement = placement
+      try {
+        const index = await this.#openVectors(spec, parameters, { ...opening, placement })
+        // Somebody may have let go of it meanwhile.
+        if (this.#turn === turn) this.#index = index
+        return index
+      } catch (error) {
+        if (this.#turn === turn) this.#placement = undefined
+        throw error
+      }
+    })
   }
 
-  /** The stored vectors, row major. */
-  async rawVectors(spec: VectorSpec): Promise<Float32Array> {
-    const vectors = asFloat32(required(await this.#sections('vectors'), 'vec'))
-    this.#blobs.delete('vectors')
-    if (vectors.length !== this.rows * spec.dimension) throw broken('vectors of another length')
-    return vectors
+  /** Lets go of the index; those who search it at this moment may finish. */
+  forgetIndex(): void {
+    if (this.#index !== undefined) this.#share.workers?.().forget(this.#index)
+    this.#vectors.forget()
+    this.#turn++
+    this.#index = undefined
+    this.#placement = undefined
+  }
+
+  /** The stored vectors, wherever the index has them, read as they are needed. */
+  vectorRows(spec: VectorSpec): Promise<VectorRows> {
+    return this.#vectorRows.get(async () => {
+      const { dimension, storage } = spec
+      const shape = { rows: this.rows, dimension, storage }
+      const ref = this.entry.blobs.find((blob) => blob.role === 'vectors')
+      if (ref !== undefined) return await rowsOnDisk(this.#store, ref, shape)
+      return rowsInMemory(required(await this.#sections('vectors'), 'vec'), shape)
+    })
+  }
+
+  /** A copy of a stored vector. */
+  async vector(spec: VectorSpec, row: number): Promise<Float32Array> {
+    if (this.#index?.placement === 'memory') return this.#index.vector(row).slice()
+    return await (await this.vectorRows(spec)).read([row])
   }
 
   /** The payload of a row as compact JSON text. */
   async payload(row: number): Promise<string> {
+    return (this.payloadNow(row) ?? (await this.payloadBytes(row))).toString('utf8')
+  }
+
+  /** The same in UTF-8, checked, where its page is in memory. A view: do not change it. */
+  payloadNow(row: number): Buffer | undefined {
+    const source = this.#pageSource
+    if (source === undefined) return undefined
+    const { number, page } = placeOf(source, row)
+    return this.#share.pages.now(this, number)?.text(row - page.firstRow)
+  }
+
+  /** The same, read where it is not. */
+  async payloadBytes(row: number): Promise<Buffer> {
     const source = await this.#pages.get(() => this.#openPages())
-    const number = pageOf(source.directory, row)
-    const page = source.directory[number]
-    if (page === undefined) throw broken('a row beyond its payload pages')
-    const texts = await this.#page(source, number, page)
-    return texts[row - page.firstRow] as string
+    this.#pageSource = source
+    const { number, page } = placeOf(source, row)
+    const decoded = await this.#share.pages.get(this, number, async () =>
+      openPage(await source.stored(page), page),
+    )
+    return decoded.text(row - page.firstRow)
   }
 
   /** Lets go of memory; open readers of the same segment open again by themselves. */
   close(): void {
     void this.#vectors.made?.then(
-      (index) => index.close(),
+      (index) => {
+        this.#share.workers?.().forget(index)
+        index.close()
+      },
       () => undefined,
     )
+    this.forgetIndex()
+    this.#vectorRows.forget()
     this.#blobs.clear()
-    this.#pageCache.clear()
-    this.#vectors.forget()
+    this.#share.pages.forget(this)
   }
 
   async #openVectors(
     spec: VectorSpec,
     parameters: IndexParameters,
-    foreign?: ForeignIndexLoader,
+    { foreign, placement = 'memory' }: IndexOpening,
   ): Promise<VectorIndex> {
-    const vectors = await this.rawVectors(spec)
+    const vectors = await this.vectorRows(spec)
     if (parameters.type === 'hnswlib' && foreign !== undefined) {
       return await foreign(this.entry, spec, parameters, vectors)
     }
-    const codes = this.has('codes') ? (await this.#sections('codes')).get('codes') : undefined
-    const graph = (await this.hasGraph())
-      ? required(await this.#sections('graph'), 'graph')
-      : undefined
-    const index = openVectorIndex({
-      rows: this.rows,
-      dimension: spec.dimension,
-      metric: spec.metric,
-      pieces: [vectors],
-      parameters,
-      ...(codes === undefined ? {} : { codes }),
-      ...(graph === undefined ? {} : { graph }),
-    })
-    // The index holds its own copy; the file's bytes need not stay.
-    for (const role of ['codes', 'graph'] as const) this.#blobs.delete(role)
-    return index
+    const { rows } = this
+    const contexts = this.#share.workers?.().contexts ?? 1
+    const [codes, graph] = [await this.#stream('codes'), await this.#stream('graph')]
+    const parts = { rows, spec, parameters, placement, vectors, codes, graph, contexts }
+    return await openSegmentIndex(parts)
+  }
+
+  /** A section of its own blob, or of the pack; undefined where there is none. */
+  async #stream(
+    role: 'codes' | 'graph',
+  ): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined> {
+    const ref = this.entry.blobs.find((blob) => blob.role === role)
+    if (ref !== undefined) return sectionOf(this.#store, ref, role)
+    if (!this.has(role)) return undefined
+    const section = (await this.#sections('pack')).get(role)
+    return section === undefined ? undefined : [section]
   }
 
   #sections(role: BlobRole): Promise<Sections> {
@@ -174,24 +261,17 @@ export class SegmentReader {
         stored: async (page) => pages.subarray(page.offset, page.offset + page.storedBytes),
       }
     }
-    const paged: PagedBlob = await openPagedBlob(this.#store, ref)
-    const bytes = paged.sectionBytes('pagedir')
-    const directory = await paged.read('pagedir', 0, bytes)
+    const blob = await CheckedBlob.open(this.#store, ref)
+    const read = async (section: string, offset: number, bytes: number): Promise<Uint8Array> => {
+      const target = new Uint8Array(bytes)
+      await blob.read(section, [{ offset, target }])
+      return target
+    }
+    const directory = await read('pagedir', 0, blob.sectionBytes('pagedir') ?? 0)
     return {
-      directory: decodePageDirectory(directory, this.rows, paged.sectionBytes('pages')),
-      stored: (page) => paged.read('pages', page.offset, page.storedBytes),
+      directory: decodePageDirectory(directory, this.rows, blob.sectionBytes('pages') ?? 0),
+      stored: (page) => read('pages', page.offset, page.storedBytes),
     }
-  }
-
-  #page(source: PageSource, number: number, page: PayloadPage): Promise<string[]> {
-    const kept = keep(this.#pageCache, number, async () =>
-      decodePage(await source.stored(page), page),
-    )
-    for (const oldest of this.#pageCache.keys()) {
-      if (this.#pageCache.size <= PAGES_KEPT_MAX) break
-      this.#pageCache.delete(oldest)
-    }
-    return kept
   }
 }
 
@@ -199,6 +279,15 @@ interface PageSource {
   readonly directory: readonly PayloadPage[]
   readonly stored: (page: PayloadPage) => Promise<Uint8Array>
 }
+
+const placeOf = ({ directory }: PageSource, row: number): { number: number; page: PayloadPage } => {
+  const number = pageOf(directory, row)
+  const page = directory[number]
+  if (page === undefined) throw broken('a row beyond its payload pages')
+  return { number, page }
+}
+
+const ownShare = (): ReaderShare => ({ pages: new PageCache(limits.payloadCacheBytesMax) })
 
 /** What a segment's blobs are called in a cache: its content, whatever state names it. */
 export const segmentIdentity = ({ rows, blobs }: Pick<SegmentEntry, 'rows' | 'blobs'>): string =>

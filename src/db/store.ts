@@ -139,7 +139,7 @@ export class OpenedStore implements Store {
   async collection(name: string): Promise<OpenCollection> {
     const core = this.core(name)
     try {
-      const head = await core.head()
+      const head = await core.recentHead()
       return new OpenCollection(core, head.commit.collection, this.#host)
     } catch (error) {
       // Names that are none come from outside, as many as somebody likes: they are not kept.

@@ -1,8 +1,11 @@
 import { Bitset } from '../core/bitset.ts'
 import { type JsonObject, type JsonValue, parseJson } from '../core/json.ts'
+import { JsonReader } from '../core/json-reader.ts'
+import { limits } from '../core/limits.ts'
 import type { Schema, VectorSpec } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { CollectionState, Manifest, SegmentEntry } from '../format/manifest.ts'
+import { requiresOf } from '../format/requires.ts'
 import { decodeTombstones } from '../format/tombstones.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { readBlob } from './blob-store.ts'
@@ -32,7 +35,8 @@ export interface Place {
   readonly row: number
 }
 
-export const vectorSpecOf = (schema: Schema): VectorSpec | undefined => schema.vectors['']
+export const vectorSpecOf = ({ vectors }: Schema): VectorSpec | undefined =>
+  vectors['']?.kind === 'dense' ? vectors[''] : undefined
 
 /** Dead rows of a segment in a state. @throws INTEGRITY */
 export async function deadRows(store: ObjectStore, entry: SegmentEntry): Promise<Uint32Array> {
@@ -125,12 +129,27 @@ export function payloadObject(text: string): JsonObject {
   throw damagedPayload()
 }
 
+/** Kept, since each has a work space of its own; it is done before it is used again. */
+const payloads = new JsonReader(limits.payloadDepthMax)
+
+/** The same of UTF-8 bytes that were checked. */
+export function payloadOf(bytes: Buffer): JsonObject {
+  let value: JsonValue
+  try {
+    value = payloads.parse(bytes)
+  } catch (cause) {
+    throw damagedPayload(cause)
+  }
+  if (value instanceof Map) return value
+  throw damagedPayload()
+}
+
 const damagedPayload = (cause?: unknown): AkidbError =>
   new AkidbError('INTEGRITY', 'a stored payload is not a JSON object', { cause })
 
 export const emptyState = (schema: Schema, index: CollectionState['index']): CollectionState => ({
   format: 'akidb-state/1',
-  requires: [],
+  requires: requiresOf(schema),
   uses: [],
   schema,
   index,

@@ -4,9 +4,7 @@ import { type Check, ShapeError } from '../core/shape.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { CollectionState, Commit, Manifest } from './manifest.ts'
 import { commitShape, stateFlaw, stateShape } from './manifest-shape.ts'
-
-/** Features that this version reads. A state that requires another is FORMAT_VERSION. */
-export const KNOWN_REQUIRES: readonly string[] = []
+import { KNOWN_REQUIRES } from './requires.ts'
 
 export const STATE_FORMAT = 'akidb-state/1'
 export const MANIFEST_FORMAT = 'akidb-manifest/1'

@@ -1,6 +1,14 @@
 import { limits } from '../core/limits.ts'
 import { METRICS } from '../core/metric.ts'
-import { FIELD_TYPES, INDEX_TYPES } from '../core/schema.ts'
+import {
+  type CodesMeasure,
+  FIELD_TYPES,
+  INDEX_TYPES,
+  QUANTIZATIONS,
+  type SparseSpec,
+  VECTOR_STORAGES,
+  type VectorSpec,
+} from '../core/schema.ts'
 import {
   type Check,
   dictionary,
@@ -8,6 +16,7 @@ import {
   literal,
   object,
   optional,
+  ShapeError,
   text,
   whole,
 } from '../core/shape.ts'
@@ -23,6 +32,7 @@ import {
   type SegmentEntry,
   type SourceEntry,
 } from './manifest.ts'
+import { requiresOf } from './requires.ts'
 
 /** Sources that one blob of them may list. */
 const OLDER_SOURCES_MAX = 10_000_000
@@ -43,6 +53,19 @@ const blobFields = {
 /** A blob's entry in manifests and in bundles. */
 export const blobShape: Check<BlobRef> = object(blobFields)
 
+const share: Check<number> = (value, path) => {
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value
+  throw new ShapeError(`${path}: expected a share of 0 to 1`)
+}
+
+export const measuredShape: Check<CodesMeasure> = object({
+  form: literal(...QUANTIZATIONS),
+  k: whole(1, limits.searchCountMax),
+  oversampling: whole(1, limits.searchEfMax),
+  samples: whole(1, limits.segmentRowsMax),
+  recall: share,
+})
+
 const segment = object({
   key: whole(0, ORDINAL_MAX),
   rows: whole(1, limits.segmentRowsMax),
@@ -50,6 +73,7 @@ const segment = object({
   tombstones: optional(object({ ...blobFields, count: whole(1, limits.segmentRowsMax) })),
   sources: list(whole(0, ORDINAL_MAX)),
   payloadBytes: whole(),
+  measured: optional(measuredShape),
 })
 
 const source = object({
@@ -64,16 +88,28 @@ const source = object({
 /** Older sources, which have moved to a blob: as many as there were files. */
 export const olderSourcesShape: Check<readonly SourceEntry[]> = list(source, OLDER_SOURCES_MAX)
 
+const denseSpec = object({
+  kind: literal('dense'),
+  dimension: whole(1, limits.dimensionMax),
+  metric: literal(...METRICS),
+  storage: optional(literal(...VECTOR_STORAGES)),
+})
+
+const sparseSpec = object({ kind: literal('sparse') })
+
+const vectorSpec: Check<VectorSpec | SparseSpec> = (value, path) =>
+  (value as { kind?: unknown } | null)?.kind === 'sparse'
+    ? sparseSpec(value, path)
+    : denseSpec(value, path)
+
 const schema = object({
-  vectors: dictionary(
-    object({
-      kind: literal('dense'),
-      dimension: whole(1, limits.dimensionMax),
-      metric: literal(...METRICS),
-    }),
-  ),
+  vectors: dictionary(vectorSpec),
   fields: dictionary(literal(...FIELD_TYPES)),
-  text: object({ fields: list(text(), 1_000), tokenizer: literal('plain/1') }),
+  text: object({
+    fields: list(text(), 1_000),
+    tokenizer: literal('plain/1'),
+    positions: optional(literal(true)),
+  }),
 })
 
 /** Line 2. Unknown top-level fields are kept: `uses` may have brought them. */
@@ -88,6 +124,7 @@ export const stateShape: Check<CollectionState> = object(
       type: literal(...INDEX_TYPES),
       m: whole(2, 64),
       efConstruction: whole(2, 2_000),
+      quantization: optional(literal(...QUANTIZATIONS)),
     }),
     nextSegment: whole(0, ORDINAL_MAX),
     nextSource: whole(0, ORDINAL_MAX),
@@ -132,10 +169,12 @@ export const commitShape: Check<Commit> = object(
 
 /**
  * What is wrong with a state whose fields are all of the right kind, if anything: keys and ordinals
- * are used once and below the next one, no blob stands in another's place, and nothing is larger
- * than what holds it.
+ * are used once and below the next one, no blob stands in another's place, nothing is larger than
+ * what holds it, and a version that would misread it is told so.
  */
 export function stateFlaw(state: CollectionState): string | undefined {
+  const unsaid = requiresOf(state.schema).find((feature) => !state.requires.includes(feature))
+  if (unsaid !== undefined) return `it needs ${unsaid} and does not say so`
   const keys = new Set<number>()
   for (const segment of state.segments) {
     if (keys.has(segment.key) || segment.key >= state.nextSegment) {

@@ -1,4 +1,4 @@
-import type { IndexParameters, Schema } from '../core/schema.ts'
+import type { CodesMeasure, IndexParameters, Schema } from '../core/schema.ts'
 
 /** Roles of blobs (design §3). Several roles as sections of one blob: `pack`. */
 export const BLOB_ROLES = [
@@ -13,6 +13,7 @@ export const BLOB_ROLES = [
   'graph',
   'tombstones',
   'sources',
+  'sparse',
 ] as const
 export type BlobRole = (typeof BLOB_ROLES)[number]
 
@@ -39,6 +40,8 @@ export interface SegmentEntry {
   readonly sources: readonly number[]
   /** Decoded payload bytes, for merging and limits. */
   readonly payloadBytes: number
+  /** Of codes other than int8, where there were rows enough to measure them. */
+  readonly measured?: CodesMeasure
 }
 
 /** One ingested file. */

@@ -15,6 +15,9 @@ export const PAGE_DECODED_BYTES_MAX = limits.rowBytesMax * 2 + PAGE_BYTES * 5
 /** First row u32, rows u32, decoded bytes u32, stored bytes u32, offset u64. */
 export const PAGE_ENTRY_BYTES = 24
 
+/** Room for the texts of a page of ordinary rows. */
+const TEXT_BYTES = PAGE_BYTES * 4
+
 export interface PayloadPages {
   readonly sections: readonly SectionInput[]
   readonly decodedBytes: number
@@ -34,7 +37,9 @@ export interface PayloadPageWriter {
 export function createPayloadPageWriter(): PayloadPageWriter {
   const pages: Uint8Array[] = []
   const entries: Uint8Array[] = []
-  let rows: Buffer[] = []
+  /** Byte lengths of the rows of the open page, and their texts one after the other. */
+  let rows: number[] = []
+  let texts = Buffer.allocUnsafeSlow(TEXT_BYTES)
   let rowBytes = 0
   let firstRow = 0
   let decodedBytes = 0
@@ -42,8 +47,8 @@ export function createPayloadPageWriter(): PayloadPageWriter {
   const close = (): void => {
     if (rows.length === 0) return
     const lengths = Buffer.alloc(rows.length * 4)
-    for (const [i, row] of rows.entries()) lengths.writeUInt32LE(row.byteLength, i * 4)
-    const decoded = Buffer.concat([lengths, ...rows])
+    for (let i = 0; i < rows.length; i++) lengths.writeUInt32LE(rows[i] as number, i * 4)
+    const decoded = Buffer.concat([lengths, texts.subarray(0, rowBytes)])
     const page = zstdCompressSync(decoded)
     const entry = Buffer.alloc(PAGE_ENTRY_BYTES)
     entry.writeUInt32LE(firstRow, 0)
@@ -57,16 +62,21 @@ export function createPayloadPageWriter(): PayloadPageWriter {
     firstRow += rows.length
     rows = []
     rowBytes = 0
+    // What one huge row needed is not kept for all that follow.
+    if (texts.byteLength > TEXT_BYTES) texts = Buffer.allocUnsafeSlow(TEXT_BYTES)
   }
   return {
     get decodedBytes() {
       return decodedBytes
     },
     add: (json) => {
-      const bytes = Buffer.from(json, 'utf8')
+      // Three bytes at most for a UTF-16 unit.
+      const needed = rowBytes + json.length * 3
+      if (needed > texts.byteLength) texts = grown(texts, rowBytes, needed)
+      const bytes = texts.write(json, rowBytes, 'utf8')
       rows.push(bytes)
-      rowBytes += bytes.byteLength
-      decodedBytes += bytes.byteLength
+      rowBytes += bytes
+      decodedBytes += bytes
       if (rowBytes >= PAGE_BYTES) close()
     },
     finish: () => {
@@ -80,6 +90,12 @@ export function createPayloadPageWriter(): PayloadPageWriter {
       }
     },
   }
+}
+
+function grown(texts: Buffer, used: number, needed: number): Buffer<ArrayBuffer> {
+  const larger = Buffer.allocUnsafeSlow(Math.max(needed, texts.byteLength * 2))
+  texts.copy(larger, 0, 0, used)
+  return larger
 }
 
 export interface PayloadPage {
@@ -120,11 +136,17 @@ export function decodePageDirectory(
   return pages
 }
 
-/**
- * The JSON texts of one page's rows. @throws INTEGRITY where it does not decode to the promised
- * size.
- */
-export function decodePage(stored: Uint8Array, page: PayloadPage): string[] {
+/** One decoded page. */
+export interface DecodedPage {
+  readonly rows: number
+  /** Memory that it takes. */
+  readonly bytes: number
+  /** The JSON text of a row, counted from the page's first: UTF-8, checked. A view. */
+  text(row: number): Buffer
+}
+
+/** @throws INTEGRITY where a page does not decode to the promised size, or is no UTF-8. */
+export function openPage(stored: Uint8Array, page: PayloadPage): DecodedPage {
   if (page.decodedBytes > PAGE_DECODED_BYTES_MAX) throw broken()
   let decoded: Buffer
   try {
@@ -134,16 +156,27 @@ export function decodePage(stored: Uint8Array, page: PayloadPage): string[] {
   }
   if (decoded.byteLength !== page.decodedBytes || decoded.byteLength < page.rows * 4) throw broken()
   if (!isUtf8(decoded.subarray(page.rows * 4))) throw broken()
-  const texts: string[] = []
-  let at = page.rows * 4
+  const ends = new Uint32Array(page.rows + 1)
+  ends[0] = page.rows * 4
   for (let i = 0; i < page.rows; i++) {
-    const length = decoded.readUInt32LE(i * 4)
-    if (at + length > decoded.byteLength) throw broken()
-    texts.push(decoded.toString('utf8', at, at + length))
-    at += length
+    const end = (ends[i] as number) + decoded.readUInt32LE(i * 4)
+    if (end > decoded.byteLength) throw broken()
+    ends[i + 1] = end
   }
-  if (at !== decoded.byteLength) throw broken()
-  return texts
+  if (ends[page.rows] !== decoded.byteLength) throw broken()
+  // A row cut inside a character is not one text; the page as a whole would still be UTF-8.
+  for (const start of ends) if (((decoded[start] ?? 0) & 0xc0) === 0x80) throw broken()
+  return {
+    rows: page.rows,
+    bytes: decoded.byteLength + ends.byteLength,
+    text: (row) => decoded.subarray(ends[row], ends[row + 1]),
+  }
+}
+
+/** The JSON texts of one page's rows. @throws as openPage */
+export function decodePage(stored: Uint8Array, page: PayloadPage): string[] {
+  const decoded = openPage(stored, page)
+  return Array.from({ length: decoded.rows }, (_, row) => decoded.text(row).toString('utf8'))
 }
 
 /** Number of the page that holds a row: binary search. */

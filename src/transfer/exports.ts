@@ -1,7 +1,9 @@
 import { isSha256Hex, sha256Hex } from '../core/digest.ts'
+import { limits } from '../core/limits.ts'
 import { dictionary, object, ShapeError, text } from '../core/shape.ts'
 import type { CollectionCore } from '../db/collection-core.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 
 /** Line 2 of an exported state, kept for ever: the base of later deltas. */
@@ -22,10 +24,11 @@ const lastShape = object({ headDigest: digest, stateRoots: dictionary(digest) })
 
 export async function lastExport(state: ObjectStore): Promise<LastExport | undefined> {
   try {
-    const bytes = await state.get(LAST)
+    const bytes = await getBounded(state, LAST, limits.smallFileBytesMax)
     return lastShape(JSON.parse(Buffer.from(bytes).toString('utf8')), LAST)
   } catch (error) {
-    if (hasCode(error, 'NOT_FOUND')) return undefined
+    // One that is no such file is as good as none: the next export writes it anew.
+    if (hasCode(error, 'NOT_FOUND', 'INTEGRITY')) return undefined
     if (error instanceof ShapeError || error instanceof SyntaxError) return undefined
     throw error
   }
@@ -41,12 +44,12 @@ export async function rememberExport(state: ObjectStore, last: LastExport): Prom
 /**
  * Line 2 of a state that a delta starts from: from the exported states, or from the history.
  *
- * @throws NOT_FOUND
+ * @throws NOT_FOUND; INTEGRITY where an exported state is longer than any can be
  */
 export async function baseState(core: CollectionCore, root: string): Promise<Uint8Array> {
   const { store } = core.environment
   for await (const { key } of store.list(`collections/${core.name}/exports/`)) {
-    const bytes = await store.get(key)
+    const bytes = await getBounded(store, key, limits.manifestBytesMax)
     if (sha256Hex(bytes) === root) return bytes
   }
   for await (const manifest of core.manifests.history()) {

@@ -53,7 +53,10 @@ async function rebuildGraph(
   const spec = vectorSpecOf(state.schema)
   if (spec === undefined) throw otherGraph(ref)
   const { dimension, metric } = spec
-  const pieces = [await new SegmentReader(environment.store, entry).rawVectors(spec)]
+  // The build copies them into memory of its own, all at once.
+  const pieces: Float32Array[] = []
+  const rows = await new SegmentReader(environment.store, entry).vectorRows(spec)
+  for await (const piece of rows.pieces()) pieces.push(piece.slice())
   const vectors = { rows: entry.rows, dimension, metric, pieces }
   const { graph } = await environment.builder().build(vectors, state.index)
   if (graph === undefined) throw otherGraph(ref)

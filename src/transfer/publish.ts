@@ -1,6 +1,7 @@
 import type { BundleHead, HeadCollection } from '../bundle/head.ts'
 import { encodeHead } from '../bundle/head.ts'
 import { sha256Hex } from '../core/digest.ts'
+import { limits } from '../core/limits.ts'
 import { object, ShapeError, text, whole } from '../core/shape.ts'
 import type { Act } from '../db/acts.ts'
 import { headMoved } from '../db/append.ts'
@@ -13,6 +14,7 @@ import type { OpenedStore } from '../db/store.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest, OriginEntry } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { checkState } from './check-state.ts'
 
@@ -150,7 +152,8 @@ const seenKey = (head: BundleHead, entry: HeadCollection): string =>
 
 async function readSeen(state: ObjectStore, key: string): Promise<Seen | undefined> {
   try {
-    return seenShape(JSON.parse(Buffer.from(await state.get(key)).toString('utf8')), key)
+    const bytes = await getBounded(state, key, limits.smallFileBytesMax)
+    return seenShape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined
     if (error instanceof ShapeError || error instanceof SyntaxError) {

@@ -33,6 +33,8 @@ import {
 } from '../../src/index.ts'
 import { openFieldIndex } from '../../src/search/field-index.ts'
 import { parseFilter } from '../../src/search/filter.ts'
+import { openSparseIndex } from '../../src/search/sparse-index.ts'
+import { searchSparse } from '../../src/search/sparse-search.ts'
 import { openTextIndex } from '../../src/search/text-index.ts'
 import { ROOT } from '../support/sources.ts'
 
@@ -282,6 +284,18 @@ describe('a blob of format 1', () => {
     const { sure, exact } = fields.select(filter, () => [])
     expect([exact, [...sure].slice(0, 2)]).toEqual([true, [8, 36]])
     expect(openTextIndex(sectionOf('text', 'text'), rows).rows).toBe(rows)
+  })
+
+  it('holds sparse vectors', () => {
+    const index = openSparseIndex(sectionOf('sparse', 'sparse0'), rows)
+    expect(index.vector(0)).toBeUndefined()
+    expect([...(index.vector(299)?.values ?? [])]).toEqual([74.75, -0.5, 1])
+    const query = { indices: Uint32Array.of(3), values: Float32Array.of(1) }
+    const { hits } = searchSparse({ segments: [{ index }], query, k: 2 })
+    expect(hits.map(({ row, score }) => [row, score])).toEqual([
+      [299, 74.75],
+      [298, 74.5],
+    ])
   })
 
   it('holds tombstones and sources', () => {

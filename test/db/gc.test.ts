@@ -132,7 +132,7 @@ describe('what stays', () => {
     const hex = 'ab'.repeat(32)
     const key = { collection: 'docs', sha256: hex, options: hex, schema: hex }
     const pin = createWriterPin(environment)
-    const ledger = await openLedger(environment.state, environment.store, key, pin)
+    const ledger = await openLedger(key, { ...environment, pin, mayReject: true })
     const segment = { rows: 1, blobs: [ref], payloadBytes: 1 }
     await ledger.record({ segment, rowsRead: 1, drop: 0, rejected: 0, rejectBytes: 0 })
     await pin.release()

@@ -1,7 +1,7 @@
 import { appendFile, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { IngestResult } from '../../src/db/api.ts'
+import type { IngestRequest, IngestResult } from '../../src/db/api.ts'
 import { IngestGroup } from '../../src/db/ingest-group.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { inputFile, jsonLines, lines, pipe, tempStore } from '../support/temp-store.ts'
@@ -290,11 +290,37 @@ describe('a file that changes while it is read', () => {
   })
 })
 
+describe('a new collection', () => {
+  it('stores positions of words, and codes of its form', async () => {
+    const store = await tempStore()
+    const vector = JSON.stringify(Array.from({ length: 256 }, (_, i) => i + 1))
+    const rows = `{"id":"a","vector":${vector},"t":"red fox"}\n`
+    const file = await inputFile(folderOf(store), 'a.jsonl', rows)
+    const options = { textColumns: ['t'], textPositions: true, index: { quantization: 'binary' } }
+    await store.prospect('docs').ingest({ inputs: [file], ...options } as IngestRequest)
+    const { schema, index } = await (await store.collection('docs')).info()
+    expect(schema.text).toEqual({ fields: ['t'], tokenizer: 'plain/1', positions: true })
+    expect(index.quantization).toBe('binary')
+  })
+
+  it.each([
+    ['vectors too short for its codes', { index: { quantization: 'pq' } }],
+    ['positions of words without a text', { textPositions: true }],
+  ])('is not made with %s', async (_what, options) => {
+    const store = await tempStore()
+    const file = await inputFile(folderOf(store), 'a.jsonl', lines('r', 1))
+    const run = store.prospect('docs').ingest({ inputs: [file], ...options } as IngestRequest)
+    await expect(run).rejects.toMatchObject({ code: 'USAGE', details: { file } })
+    await expect(store.collection('docs')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+})
+
 describe('an existing collection', () => {
   it.each([
     ['another metric', { metric: 'dot' as const }],
     ['another dimension', { dimension: 5 }],
     ['another text column', { textColumns: ['tag'] }],
+    ['positions of words that it does not store', { textPositions: true }],
   ])('refuses %s', async (_what, options) => {
     const store = await tempStore()
     await store.createCollection('docs', { dimension: 4, metric: 'cosine' })

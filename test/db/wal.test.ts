@@ -237,6 +237,26 @@ describe('appends beside a log owner', () => {
   })
 })
 
+describe('searches while the log is written', () => {
+  it('see the same rows grow, after a fold too: none of them is replayed again', async () => {
+    const machine = await newMachine()
+    const seen: unknown[] = []
+    let isWatched = false
+    const owner = await startOwner(machine, async ({ operation, key, phase }: StoreStep) => {
+      if (!isWatched || operation !== 'append' || !key.startsWith('wal/') || phase === 'after')
+        return
+      seen.push(await owner.core.log?.rows(await owner.core.head()))
+    })
+    await owner.put(['a'], 1)
+    await owner.owner.fold()
+    isWatched = true
+    for (const [n, id] of ['b', 'c', 'd'].entries()) await owner.put([id], n)
+    expect(seen).toHaveLength(3)
+    expect(new Set(seen).size).toBe(1)
+    expect(await seenBy(owner)).toEqual(['a=1', 'b=0', 'c=1', 'd=2'])
+  })
+})
+
 describe('a head that is older than the last fold', () => {
   it('is read again, so that no row is missing in between', async () => {
     const machine = await newMachine()

@@ -201,7 +201,7 @@ describe('segments and sources', () => {
     ['another chunk size', { blobs: [{ ...refOf('pack'), chunkBytes: 65_536 }] }],
     ['a blob that is too short for one', { blobs: [{ ...refOf('pack'), bytes: 127 }] }],
     ['a digest in capitals', { blobs: [{ ...refOf('pack'), digest: 'A'.repeat(64) }] }],
-    ['an unknown role', { blobs: [{ ...refOf('pack'), role: 'sparse' }] }],
+    ['an unknown role', { blobs: [{ ...refOf('pack'), role: 'colours' }] }],
   ])('are INTEGRITY with %s', (_, change) => {
     expect(withSegment(change)).toBe('INTEGRITY')
   })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { buildIndexSync } from '../../src/ann/build-index.ts'
 import { limits } from '../../src/core/limits.ts'
+import { DEFAULT_INDEX } from '../../src/core/schema.ts'
 import { encodeLogEntry, GROUP_RECORD_BYTES } from '../../src/db/wal/log-entry.ts'
 import {
   chunkBytesOf,
@@ -26,15 +27,25 @@ import {
 import { tombstoneBlob } from '../../src/format/tombstones.ts'
 import { createFieldIndexBuilder } from '../../src/search/field-index-builder.ts'
 import {
+  BLOCK_BYTES,
   DISTINCT_BYTES_MAX,
-  EXTRA_POSTINGS,
   FIELD_INDEX_FORMAT,
+  FIXED_SETS,
   KEYS_MAX,
   PREFIX_BYTES,
   VALUE_BYTES_MAX,
 } from '../../src/search/field-index-format.ts'
+import { BLOCK_POSTINGS } from '../../src/search/posting-blocks.ts'
+import { createSparseIndexBuilder } from '../../src/search/sparse-index-builder.ts'
+import { SPARSE_HEADER_BYTES, SPARSE_VERSION } from '../../src/search/sparse-index-layout.ts'
 import { createTextIndexBuilder } from '../../src/search/text-index-builder.ts'
-import { TEXT_FIELD_BYTES, TEXT_HEADER_BYTES } from '../../src/search/text-index-layout.ts'
+import {
+  padded,
+  TEXT_FIELD_BYTES,
+  TEXT_HEADER_BYTES,
+  TEXT_POSITIONS,
+  TEXT_VERSION,
+} from '../../src/search/text-index-layout.ts'
 import { ROOT } from '../support/sources.ts'
 import { encodeInMemory } from './memory-blob.ts'
 import { byteTable, lengthOf, PAGE, readFields, tableOf } from './page.ts'
@@ -135,9 +146,21 @@ describe('docs/format.md: sections', () => {
     const found = readFields(table, built.codes)
     expect(found).toMatchObject({
       ...{ magic: 'AKCO', version: 1, metric: 2, free: '00', rows: 20, dimension: 3 },
-      free2: '00'.repeat(12),
+      ...{ norm: 0, free2: '00'.repeat(4) },
     })
     expect(built.codes.length).toBe(lengthOf(table) + 3 * 4 + 20 * 4 + 20 * 3)
+  })
+
+  it.each([
+    ['binary', 'AKCB', 257, 257 * 4 + 2 * 20 * 4 + 20 * 33],
+    ['pq', 'AKCP', 67, 9 * 8 * 256 * 4 + 20 * 9],
+  ] as const)('has the header of %s codes', (quantization, magic, dimension, bytes) => {
+    const table = byteTable('Section `codes`')
+    const pieces = [new Float32Array(20 * dimension).map((_, i) => i % 7)]
+    const segment = { rows: 20, dimension, metric: 'dot' as const, pieces }
+    const { codes } = buildIndexSync(segment, { ...DEFAULT_INDEX, quantization })
+    expect(readFields(table, codes)).toMatchObject({ magic, version: 1, metric: 1, dimension })
+    expect(codes.length).toBe(lengthOf(table) + bytes)
   })
 
   it('has the header of the graph', () => {
@@ -155,8 +178,8 @@ describe('docs/format.md: sections', () => {
     const builder = createFieldIndexBuilder()
     builder.add(new Map([['a', 'x']]))
     const bytes = builder.encode()
-    const { format, bytes: length } = readFields(table, bytes)
-    expect(format).toBe(FIELD_INDEX_FORMAT)
+    const { format, bytes: length, sums } = readFields(table, bytes)
+    expect([format, sums]).toEqual([FIELD_INDEX_FORMAT, 1])
     const end = PREFIX_BYTES + Number(length)
     expect(end % 8).toBe(0)
     const json = Buffer.from(bytes.subarray(PREFIX_BYTES, end)).toString('utf8')
@@ -167,7 +190,8 @@ describe('docs/format.md: sections', () => {
     expect(PAGE).toContain(`more than ${KEYS_MAX} keys`)
     expect(PAGE).toContain(`over ${VALUE_BYTES_MAX.toLocaleString('en')} bytes`)
     expect(PAGE).toContain(`over ${DISTINCT_BYTES_MAX / 2 ** 20} MiB of distinct texts`)
-    expect(PAGE).toContain(EXTRA_POSTINGS.map((name) => `\`${name}\``).join(', '))
+    expect(PAGE).toContain(`each ${BLOCK_BYTES.toLocaleString('en')} bytes of the parts`)
+    expect(PAGE).toContain(FIXED_SETS.map((name) => `\`${name}\``).join(', '))
   })
 
   it('has the header and the field entry of the text index', () => {
@@ -178,10 +202,46 @@ describe('docs/format.md: sections', () => {
     const header = byteTable('Section `text`')
     const entry = byteTable('Entry of a text field')
     expect([lengthOf(header), lengthOf(entry)]).toEqual([TEXT_HEADER_BYTES, TEXT_FIELD_BYTES])
-    expect(readFields(header, bytes)).toEqual({ magic: 'text', version: 1, rows: 2, fields: 1 })
+    const blocks = { blocks: 0, words: 0, positionsBytes: 0, flags: 0, free: '00000000' }
+    expect(readFields(header, bytes)).toEqual({
+      ...{ magic: 'text', version: TEXT_VERSION, rows: 2, fields: 1, ...blocks },
+      ...{ terms: 2, termsBytes: 6, tailsBytes: 2 + 4 },
+    })
     expect(readFields(entry, bytes.subarray(TEXT_HEADER_BYTES))).toEqual({
-      ...{ nameBytes: 4, lengthBytes: 1, terms: 2, termsBytes: 6, postingsBytes: 3 },
-      ...{ free: '00000000', tokens: 3 },
+      ...{ nameBytes: 4, lengthBytes: 1, tokens: 3 },
+    })
+    // "one": one posting, simple; "two": not simple, in the first and last field, more; count − 2.
+    expect([...bytes.subarray(-8)]).toEqual([1, 1, 1, 0, 3, 0, 0, 0])
+  })
+
+  it('has the full blocks and the positions of the text index', () => {
+    const builder = createTextIndexBuilder(['body'], { positions: true })
+    for (let row = 0; row < BLOCK_POSTINGS + 1; row++) builder.add(new Map([['body', 'a a']]))
+    const bytes = builder.encode()
+    const found = readFields(byteTable('Section `text`'), bytes)
+    expect(found).toMatchObject({ blocks: 1, words: 2, tailsBytes: 4, flags: TEXT_POSITIONS })
+    // Places 0 and 1 of each row: 0, and 1 − 0 − 1.
+    expect(found.positionsBytes).toBe(2 * (BLOCK_POSTINGS + 1))
+    const words = new Uint32Array(bytes.slice(-padded(2 * 129) - 4 - 4 - 4 - 8).buffer, 0, 2)
+    expect([...words]).toEqual([0 + (1 << 8), 0 + (2 << 8) + 0])
+    expect(PAGE).toContain(`blocks of ${BLOCK_POSTINGS}`)
+  })
+
+  it('has the header of the sparse index', () => {
+    const builder = createSparseIndexBuilder()
+    builder.add({ indices: Uint32Array.of(7, 9), values: Float32Array.of(1.5, 0) })
+    for (let row = 1; row < BLOCK_POSTINGS; row++) builder.add(undefined)
+    for (let row = 0; row < BLOCK_POSTINGS; row++) {
+      builder.add({ indices: Uint32Array.of(8), values: Float32Array.of(1) })
+    }
+    const table = byteTable('Section `sparse`')
+    expect(lengthOf(table)).toBe(SPARSE_HEADER_BYTES)
+    expect(readFields(table, builder.encode())).toEqual({
+      ...{ magic: 'spar', version: SPARSE_VERSION, rows: 2 * BLOCK_POSTINGS },
+      // The first step, 128, takes 8 bits: 32 words for all.
+      ...{ pairs: 2 + BLOCK_POSTINGS, dimensions: 2, blocks: 1, words: 1 + 32 + BLOCK_POSTINGS },
+      // One posting: its number, a step of 0, its value.
+      tailsBytes: 1 + 1 + 4,
     })
   })
 

@@ -64,7 +64,7 @@ export function readFields(
   return Object.fromEntries(fields.map((field) => [field.name, readField(field, view)]))
 }
 
-const WIDTHS: Readonly<Record<string, number>> = { u8: 1, u16: 2, u32: 4, i32: 4, u64: 8 }
+const WIDTHS: Readonly<Record<string, number>> = { u8: 1, u16: 2, u32: 4, i32: 4, u64: 8, f64: 8 }
 
 function readField({ offset, bytes, type, name }: ByteField, view: Buffer): Value {
   const width = WIDTHS[type]
@@ -82,6 +82,8 @@ function readField({ offset, bytes, type, name }: ByteField, view: Buffer): Valu
       return view.readInt32LE(offset)
     case 'u64':
       return Number(view.readBigUInt64LE(offset))
+    case 'f64':
+      return view.readDoubleLE(offset)
     case 'zero':
     case 'digest':
       return view.toString('hex', offset, offset + bytes)

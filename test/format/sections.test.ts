@@ -17,9 +17,15 @@ describe('the ids of a segment', () => {
     const random = randomOf(seedOf())
     for (let round = 0; round < 40; round++) {
       const count = random.whole(0, 60)
-      const ids = Array.from({ length: count }, () =>
-        random.pick(['a', 'b', 'aa', 'ä', 'z', '\u{1f600}', '￿', '0', `n${random.whole(0, 9)}`]),
-      )
+      const start = random.pick(['', 'https://example.org/', 'ä'])
+      const end = random.pick(['', 'longer than a key'])
+      const middle = () => `n${random.whole(0, 9)}${end}${random.whole(0, 9)}`
+      const ids = Array.from(
+        { length: count },
+        () =>
+          start +
+          random.pick(['a', 'b', 'aa', 'a\0', 'ä', 'z', '\u{1f600}', '￿', '0', '', middle()]),
+      ).map((id) => (id === '' ? 'empty' : id))
       const table = decodeIds(sectionsOf(encodeIds(ids)), count)
       expect(Array.from({ length: count }, (_, row) => table.id(row))).toEqual(ids)
       for (const id of new Set([...ids, 'missing', 'a\u0301', ''])) {

@@ -171,7 +171,8 @@ export function packageUses(files: readonly SourceFile[]): string[] {
   }
   const declared = [
     ...Object.keys(manifest.dependencies),
-    ...Object.keys(manifest.optionalDependencies).filter((name) => !name.startsWith('node-')),
+    // Runtimes are run, not imported.
+    ...Object.keys(manifest.optionalDependencies).filter((name) => !/(^|-)node-linux-/.test(name)),
   ]
   const users = new Map<string, Set<string>>(declared.map((name) => [name, new Set()]))
   const found: string[] = []

@@ -5,7 +5,12 @@ import type { CollectionState, SegmentEntry } from '../../src/format/manifest.ts
 import { createPayloadPageWriter } from '../../src/format/payload-section.ts'
 import { type Tombstones, tombstoneBlob } from '../../src/format/tombstones.ts'
 import { bytesOf } from '../../src/format/views.ts'
+import { createFieldIndexBuilder } from '../../src/search/field-index-builder.ts'
+import { TEXT_FIELD_BYTES, TEXT_HEADER_BYTES } from '../../src/search/text-index-layout.ts'
 import type { Liar, Truth } from './lying-site.ts'
+
+/** Where a text index says how many tokens its first field has. */
+const TOKENS_AT = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES - 8
 
 /** Rows of the collection that is lied about. */
 export const ROWS = 40
@@ -257,12 +262,11 @@ export const MISFITTING: readonly [string, Liar, RegExp][] = [
   ],
   [
     'field indexes of other rows',
-    blob('fields', async (truth) => ({
-      fields: await changed(truth, 'fields', (bytes) => {
-        const at = bytes.indexOf('"rows":40')
-        bytes.write('"rows":41', at)
-      }),
-    })),
+    blob('fields', () => {
+      const builder = createFieldIndexBuilder()
+      for (let n = 0; n <= ROWS; n++) builder.add(new Map([['n', n]]))
+      return { fields: builder.encode() }
+    }),
     /field index/,
   ],
   [
@@ -275,7 +279,7 @@ export const MISFITTING: readonly [string, Liar, RegExp][] = [
   [
     'other text statistics',
     blob('text', async (truth) => ({
-      text: await changed(truth, 'text', (bytes) => bytes.writeBigUInt64LE(41n, 16 + 24)),
+      text: await changed(truth, 'text', (bytes) => bytes.writeBigUInt64LE(41n, TOKENS_AT)),
     })),
     /lengths are not those of its tokens/,
   ],

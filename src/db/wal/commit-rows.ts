@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { LogPosition, Manifest } from '../../format/manifest.ts'
 import { NO_SOURCE } from '../../format/origin-section.ts'
 import { runAct } from '../acts.ts'
@@ -6,6 +7,9 @@ import type { CollectionCore } from '../collection-core.ts'
 import type { LogRows } from '../log-rows.ts'
 import { createWriterPin } from '../pins.ts'
 import { SegmentBuilder } from '../segment-builder.ts'
+
+/** Searches and writes get their turn after so many rows. */
+const ROWS_A_TURN = 64
 
 export interface RowsToCommit {
   /** The head that `rows` stand on. */
@@ -34,7 +38,10 @@ export async function commitLogRows(
   try {
     return await runAct(environment, act, async (running) => {
       const builder = new SegmentBuilder({ schema, index, withGraph: true })
-      for (const row of rows.rows()) builder.add({ ...row, source: NO_SOURCE, position: 0 })
+      for (const row of rows.rows()) {
+        builder.add({ ...row, source: NO_SOURCE, position: 0 })
+        if (builder.rows % ROWS_A_TURN === 0) await setImmediate()
+      }
       const targets = { store: environment.store, pin, builder: environment.builder }
       const segments = builder.rows === 0 ? [] : [await builder.finish(targets)]
       const deletedIds = [...rows.touchedIds()].filter((id) => rows.get(id) === undefined)

@@ -2,7 +2,7 @@ import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { CollectionCore } from '../collection-core.ts'
-import { noteChange } from '../freshness.ts'
+import { noteLogWrite } from '../freshness.ts'
 import { LogRows } from '../log-rows.ts'
 import type { LogView } from '../log-source.ts'
 import { mergeSegments } from '../merge.ts'
@@ -202,16 +202,29 @@ export class OwnedLog {
   /** fsync, apply, confirm ownership; the caller acknowledges after that. */
   async #writeGroup(group: readonly Waiting[]): Promise<void> {
     if (this.#replacedBy !== undefined) throw replaced(this.#core.name, this.#replacedBy)
-    const base = this.#base
+    const base = await this.#knownBase()
     try {
       const encoded = group.flatMap((waiting) => waiting.encoded)
       const first = await this.#writer.append(encoded)
       await this.#inTurn(() => this.#apply(group, { first, base }))
     } finally {
-      noteChange()
+      noteLogWrite()
       // A write may also fail because the new owner removed this log.
       await this.#confirm()
     }
+  }
+
+  /**
+   * The head that the rows stand on, found where there is none: rows that a search were to put on
+   * one in the middle of a write would be given up at its end, again and again.
+   */
+  async #knownBase(): Promise<string> {
+    if (this.#base === '') {
+      // A head that cannot be read is the searches' failure: a write needs none.
+      const head = await this.#core.manifests.newest().catch(() => undefined)
+      if (head !== undefined) await this.rows(head).catch(() => undefined)
+    }
+    return this.#base
   }
 
   async #confirm(): Promise<void> {

@@ -1,0 +1,70 @@
+import type { CollectionCore } from '../collection-core.ts'
+import type { HitGroup, QueryRequest, QueryResult } from '../query-api.ts'
+import type { Hit, SearchRequest } from '../search-api.ts'
+import { completeHits } from '../search-run.ts'
+import type { RankedRecord } from '../search-vector.ts'
+import { type CheckedNode, checkQuery } from './check-query.ts'
+import { checkGrouping, type Grouping, groupedHits } from './grouped.ts'
+import type { QueryContext } from './query-context.ts'
+import { runNode } from './run-node.ts'
+
+/**
+ * Runs a tree of queries on one pinned state. The same request on the same state gives the same
+ * hits, scores and order.
+ *
+ * @throws USAGE, BAD_INPUT, DIMENSION_MISMATCH, LIMIT, NOT_FOUND
+ */
+export async function runQuery(core: CollectionCore, request: QueryRequest): Promise<QueryResult> {
+  const node = checkQuery(request)
+  const grouping = checkGrouping(request)
+  const { signal } = request
+  return await core.read(request.asOf, async (view) => {
+    const context = { core, view, signal }
+    const result =
+      grouping === undefined
+        ? await plainResult(context, node, request)
+        : await groupedResult(context, { node, grouping, request })
+    return { ...result, stateRoot: view.manifest.commit.stateRoot }
+  })
+}
+
+async function plainResult(
+  context: QueryContext,
+  node: CheckedNode,
+  request: QueryRequest,
+): Promise<Omit<QueryResult, 'stateRoot'>> {
+  const { hits, plan } = await runNode(context, node)
+  return { hits: await complete(context, hits, request), plan }
+}
+
+interface GroupedQuery {
+  readonly node: CheckedNode
+  readonly grouping: Grouping
+  readonly request: QueryRequest
+}
+
+async function groupedResult(
+  context: QueryContext,
+  { node, grouping, request }: GroupedQuery,
+): Promise<Omit<QueryResult, 'stateRoot'>> {
+  const found = await groupedHits(context, node, grouping)
+  const groups: HitGroup[] = []
+  for (const { value, hits } of found.groups) {
+    groups.push({ value, hits: await complete(context, hits, request) })
+  }
+  return { hits: groups.flatMap(({ hits }) => hits), groups, plan: found.plan }
+}
+
+async function complete(
+  { core, view, signal }: QueryContext,
+  hits: readonly RankedRecord[],
+  { withPayload, withVector, withSource }: QueryRequest,
+): Promise<Hit[]> {
+  signal?.throwIfAborted()
+  const parts: SearchRequest = {
+    withPayload: withPayload !== false,
+    withVector: withVector === true,
+    withSource: withSource === true,
+  }
+  return await completeHits(core, view, hits, parts)
+}
