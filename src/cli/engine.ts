@@ -20,6 +20,7 @@ type Called =
   | 'doctor'
   | 'versionInfo'
   | 'openQueries'
+  | 'parseQuery'
   | 'auditSearch'
   | 'exportBundle'
   | 'importBundle'

@@ -13,8 +13,11 @@ export const globalOptions = (): Option[] => [
   new Option('--no-color', 'no colour'),
   new Option('--no-input', 'never ask; fail naming the option that would have answered'),
   new Option('--lock-wait <duration>', 'how long to wait for a lock (default: 10s)'),
-  new Option('--threads <n>', 'threads for building (default: cores, at most 8)'),
-  new Option('--memory <size>', 'memory to stay within, where there is a choice'),
+  new Option('--threads <n>', 'threads that build and search (default: cores, at most 8)'),
+  new Option(
+    '--memory <size>',
+    'memory for open vector indexes (default: half of it); the rest of the vectors stays on disk',
+  ),
   new Option('--offline', 'refuse every address but the loopback'),
   new Option('--reason <text>', 'why; goes into the audit log'),
   new Option(

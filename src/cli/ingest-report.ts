@@ -1,7 +1,7 @@
 import { stringifyJson } from '../core/json.ts'
-import type { IngestFileResult, IngestPreview, IngestResult } from '../db/api.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { type ErrorCode, EXIT_CODES } from '../errors/exit-codes.ts'
+import type { IngestFileResult, IngestPreview, IngestResult } from '../index.ts'
 import { escapeLine } from './escape.ts'
 import { humanCount, humanDuration, plural, shortDigest } from './human.ts'
 import { table } from './table.ts'

@@ -67,7 +67,7 @@ export async function readVector(io: Io, text: string): Promise<Float32Array> {
   return Float32Array.from(value as readonly unknown[], (component, i) => {
     const number = typeof component === 'bigint' ? Number(component) : component
     if (typeof number === 'number' && Number.isFinite(Math.fround(number))) return number
-    throw new AkidbError('USAGE', `--vector: component ${i} is no finite 32-bit number`)
+    throw new AkidbError('BAD_INPUT', `--vector: component ${i} is no finite 32-bit number`)
   })
 }
 
@@ -76,7 +76,9 @@ const parseArgument = (json: string, what: string) => {
     return parseJson(json)
   } catch (error) {
     if (!(error instanceof AkidbError)) throw error
-    throw new AkidbError('USAGE', `${what}: ${error.message}`, { cause: error })
+    // Too deep is a limit, as it is where the depth is the filter's own.
+    const code = error.code === 'LIMIT' ? 'LIMIT' : 'USAGE'
+    throw new AkidbError(code, `${what}: ${error.message}`, { cause: error })
   }
 }
 

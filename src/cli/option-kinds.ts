@@ -9,7 +9,10 @@ export const repeated = (flags: string, description: string): Option =>
     value,
   ])
 
-/** A whole number; one over the maximum of a named limit is LIMIT, else USAGE. */
+/**
+ * A whole number; of a named limit, one over its maximum is LIMIT and 0 where it is too few
+ * BAD_INPUT, as in the library; all others are USAGE.
+ */
 export const counted = (
   flags: string,
   description: string,
@@ -22,7 +25,25 @@ export const counted = (
       const details = { limit: range.limit, max: range.max }
       throw new AkidbError('LIMIT', message, { hint: 'See docs/limits.md.', details })
     }
+    if (range.limit !== undefined && /^0{1,16}$/.test(value) && range.min > 0) {
+      throw new AkidbError('BAD_INPUT', `${nameOf(option)} is 0; it is at least ${range.min}`)
+    }
     return parseCount(value, nameOf(option), range)
+  })
+}
+
+/** A number, of a range where one is given; others are USAGE. */
+export const numeric = (
+  flags: string,
+  description: string,
+  [min, max]: readonly [min: number, max: number] = [-Infinity, Infinity],
+): Option => {
+  const option = new Option(flags, description)
+  return option.argParser((value: string) => {
+    const number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value) ? Number(value) : Number.NaN
+    if (Number.isFinite(number) && number >= min && number <= max) return number
+    const hint = Number.isFinite(min) ? `Write a number from ${min} to ${max}.` : 'Write a number.'
+    throw new AkidbError('USAGE', `${nameOf(option)}: "${value}" does not fit`, { hint })
   })
 }
 

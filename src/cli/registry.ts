@@ -118,6 +118,18 @@ export const REGISTRY: readonly RegisteredCommand[] = [
   ),
   entry(
     RECORDS,
+    'count',
+    'count records',
+    async () => (await import('./commands/count.ts')).defineCount,
+  ),
+  entry(
+    RECORDS,
+    'facet',
+    'count the values of a field',
+    async () => (await import('./commands/facet.ts')).defineFacet,
+  ),
+  entry(
+    RECORDS,
     'get',
     'print records by id',
     async () => (await import('./commands/get.ts')).defineGet,

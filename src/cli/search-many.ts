@@ -1,10 +1,18 @@
 import { AkidbError } from '../errors/errors.ts'
-import type { Collection, OpenedStore, QueryRow, QuerySource, SearchRequest } from '../index.ts'
+import type {
+  BatchSearch,
+  Collection,
+  OpenedStore,
+  QueryRow,
+  QuerySource,
+  SearchRequest,
+} from '../index.ts'
 import type { Context } from './context.ts'
 import type { Engine } from './engine.ts'
 import { escapeJson } from './escape.ts'
 import { jsonLine } from './json-document.ts'
-import type { SearchFlags } from './search-flags.ts'
+import type { Output } from './output.ts'
+import { type SearchFlags, wordsOf } from './search-flags.ts'
 
 interface Parts {
   readonly context: Context
@@ -44,29 +52,79 @@ export async function searchMany(request: ManyRequest): Promise<void> {
     ...(textColumn?.[0] === undefined ? {} : { textColumn: textColumn[0] }),
   })
   const use = chooseUse(source, flags.use)
-  context.note(useText(source, use))
-  const { out } = context.session
-  let queries = 0
-  for await (const row of source.rows) {
-    if (out.closed) return
-    const result = await collection.search({
-      ...base,
-      ...queryOf(row, use),
-      withPayload: flags.withPayload === true,
+  if (use === 'vector' && flags.textField !== undefined) {
+    throw new AkidbError('USAGE', '--text-field: these queries are by vector alone', {
+      hint: 'With texts in the file and the collection: --use text or --use hybrid.',
     })
-    if (queries++ === 0) {
-      const asked = {
-        file: path,
-        use,
-        k: base.k,
-        ef: base.ef,
-        exact: base.exact,
-        filter: flags.filter,
+  }
+  context.note(useText(source, use))
+  const names: string[] = []
+  const results = collection.searchBatch(requestsOf(source, { base, use, flags, names }), {
+    signal: context.signal,
+    ...(base.asOf === undefined ? {} : { asOf: base.asOf }),
+  })
+  const lines = new LineWriter(context.session.out)
+  let queries = 0
+  try {
+    for await (const { hits, stateRoot } of results) {
+      if (queries++ === 0) {
+        const { k, ef, exact } = base
+        const { filter, textField } = flags
+        const asked = { file: path, use, textField, k, ef, exact, filter }
+        await auditSearch(request, { collection: info.collection, asked, queries: 0, stateRoot })
       }
-      await auditSearch(request, { collection: info.collection, asked, queries: 0, ...result })
+      await lines.write(jsonLine({ query: names.shift(), stateRoot, hits }))
+      if (context.session.out.closed) return
     }
-    const line = jsonLine({ query: row.query, stateRoot: result.stateRoot, hits: result.hits })
-    await out.write(out.isTerminal ? escapeJson(line) : line)
+  } finally {
+    await lines.flush()
+  }
+}
+
+interface Queries {
+  /** What is the same for every query. */
+  readonly base: SearchRequest
+  readonly use: Use
+  readonly flags: SearchFlags
+  /** Takes the name of each query, in their order. */
+  readonly names: string[]
+}
+
+async function* requestsOf(source: QuerySource, queries: Queries): AsyncIterable<BatchSearch> {
+  const { base, use, flags, names } = queries
+  const { asOf: _asOf, signal: _signal, ...same } = base
+  for await (const row of source.rows) {
+    names.push(row.query)
+    yield { ...same, ...queryOf(row, use, flags), withPayload: flags.withPayload === true }
+  }
+}
+
+/** Characters gathered before they are written: a write costs as much as a search. */
+const WRITE_CHARACTERS = 32 * 1024
+/** Lines are not held back for longer than this, where results come slowly. */
+const WRITE_AFTER_MS = 100
+
+/** Writes lines together. */
+class LineWriter {
+  readonly #out: Output
+  #held = ''
+  #heldSinceMs = 0
+
+  constructor(out: Output) {
+    this.#out = out
+  }
+
+  async write(line: string): Promise<void> {
+    if (this.#held === '') this.#heldSinceMs = performance.now()
+    this.#held += this.#out.isTerminal ? escapeJson(line) : line
+    const isLate = performance.now() - this.#heldSinceMs >= WRITE_AFTER_MS
+    if (this.#held.length >= WRITE_CHARACTERS || isLate) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    const held = this.#held
+    this.#held = ''
+    if (held !== '') await this.#out.write(held)
   }
 }
 
@@ -93,9 +151,9 @@ const useText = (source: QuerySource, use: Use): string => {
   return `queries use ${columns[use]}; the id is ${id}`
 }
 
-const queryOf = ({ vector, text }: QueryRow, use: Use): SearchRequest => ({
+const queryOf = ({ vector, text }: QueryRow, use: Use, flags: SearchFlags): SearchRequest => ({
   ...(use === 'text' || vector === undefined ? {} : { vector }),
-  ...(use === 'vector' || text === undefined ? {} : { text }),
+  ...(use === 'vector' || text === undefined ? {} : { text: wordsOf(text, flags) }),
 })
 
 interface Asked {

@@ -1,5 +1,5 @@
 import { type JsonObject, stringifyJson } from '../core/json.ts'
-import type { Hit, SearchPlan, SearchResult } from '../index.ts'
+import type { Hit, HitGroup, QueryResult, SearchPlan } from '../index.ts'
 import type { Context } from './context.ts'
 import { escapeJson, escapeLine, escapeText } from './escape.ts'
 import { humanDuration, plural, shortDigest } from './human.ts'
@@ -13,7 +13,7 @@ interface Found {
   readonly k: number
   readonly elapsedMs: number
   readonly flags: SearchFlags
-  readonly result: SearchResult
+  readonly result: QueryResult
 }
 
 /** Prints the hits of one search: a table, CSV, JSON lines, or the one document of `--json`. */
@@ -24,32 +24,55 @@ export async function printHits(context: Context, found: Found): Promise<void> {
   if (json) {
     const { collection, k, elapsedMs } = found
     const { stateRoot, hits } = result
-    const document = { collection, stateRoot, k, hits, plan, elapsedMs }
+    const groups = result.groups?.map(({ value, hits }) => ({
+      value,
+      ids: hits.map(({ id }) => id),
+    }))
+    const document = { collection, stateRoot, k, hits, groups, plan, elapsedMs }
     const line = jsonDocument('search', document)
     return out.write(out.isTerminal ? escapeJson(line) : line)
   }
   if (flags.format === 'jsonl') {
-    const lines = result.hits.map((hit) => jsonLine(hit)).join('')
+    const lines = grouped(result)
+      .map(([group, hit]) => jsonLine(group === undefined ? hit : { group: group.value, ...hit }))
+      .join('')
     return out.write(out.isTerminal ? escapeJson(lines) : lines)
   }
   if (flags.format === 'csv') {
-    const lines = csvText(result.hits, flags)
+    const lines = csvText(result, flags)
     return out.write(out.isTerminal ? escapeText(lines) : lines)
   }
   await out.write(`${hitsTable(found)}\n`)
   if (flags.explain) await out.write(`${escapeText(planText(result.plan))}\n`)
 }
 
-const withoutSegments = ({ segments: _segments, ...plan }: SearchPlan): SearchPlan => plan
+/** Segments are told with --explain only, however deep their plan lies. */
+const withoutSegments = (plan: SearchPlan): SearchPlan => pruned(plan) as SearchPlan
+
+const pruned = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(pruned)
+  const isPlain = typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)
+  if (!isPlain) return value
+  const kept = Object.entries(value).filter(([name]) => name !== 'segments')
+  return Object.fromEntries(kept.map(([name, member]) => [name, pruned(member)]))
+}
+
+/** Every hit, with its group where there are groups. */
+const grouped = ({ groups, hits }: QueryResult): (readonly [HitGroup | undefined, Hit])[] =>
+  groups === undefined
+    ? hits.map((hit) => [undefined, hit] as const)
+    : groups.flatMap((group) => group.hits.map((hit) => [group, hit] as const))
 
 const hitsTable = ({ flags, result, elapsedMs }: Found): string => {
   const columns = [
     { title: '#', align: 'right' },
+    ...(result.groups === undefined ? [] : [{ title: 'GROUP' }]),
     { title: 'ID' },
     { title: 'SCORE', align: 'right' },
   ] as const
-  const rows = result.hits.map((hit, i) => [
+  const rows = grouped(result).map(([group, hit], i) => [
     String(i + 1),
+    ...(group === undefined ? [] : [String(group.value)]),
     hit.id,
     hit.score.toFixed(4),
     ...(flags.withSource ? [hit.source === undefined ? '-' : sourceText(hit.source)] : []),
@@ -88,7 +111,7 @@ const membersText = (value: unknown): string =>
 const plainText = (value: unknown): string =>
   typeof value === 'string' ? value : jsonLine(value).trim()
 
-const csvText = (hits: readonly Hit[], flags: SearchFlags): string => {
+const csvText = (result: QueryResult, flags: SearchFlags): string => {
   const columns: [string, (hit: Hit) => string][] = [
     ['id', (hit) => hit.id],
     ['score', (hit) => String(hit.score)],
@@ -108,6 +131,11 @@ const csvText = (hits: readonly Hit[], flags: SearchFlags): string => {
       (hit) => (hit.vector === undefined ? '' : stringifyJson([...hit.vector])),
     ])
   }
-  const rows = hits.map((hit) => csvLine(columns.map(([, cell]) => cell(hit))))
-  return csvLine(columns.map(([name]) => name)) + rows.join('')
+  const hasGroups = result.groups !== undefined
+  const rows = grouped(result).map(([group, hit]) => {
+    const cells = columns.map(([, cell]) => cell(hit))
+    return csvLine(group === undefined ? cells : [String(group.value), ...cells])
+  })
+  const names = columns.map(([name]) => name)
+  return csvLine(hasGroups ? ['group', ...names] : names) + rows.join('')
 }

@@ -89,6 +89,7 @@ export const SETTINGS: readonly Setting[] = [
   setting('index.type', 'string', choice('hnsw', 'flat', 'hnswlib')),
   setting('index.m', 'number', count(2, 64)),
   setting('index.efConstruction', 'number', count(2, 2_000)),
+  setting('index.quantization', 'string', choice('int8', 'binary', 'pq')),
   setting('audit.queries', 'string', choice('off', 'digest', 'full'), { flag: '' }),
   setting('audit.required', 'boolean', flag, { flag: '' }),
 ]

@@ -1,7 +1,8 @@
 import { type Context, Hono } from 'hono'
 import { AkidbError } from '../errors/errors.ts'
 import type { Admission, BodyBudget } from './admission.ts'
-import type { Answer, Collections } from './collections.ts'
+import type { Answer } from './answer.ts'
+import type { Collections } from './collections.ts'
 import { errorAnswer, HttpRefusal } from './http-error.ts'
 import type { Gauges, Metrics } from './metrics.ts'
 import { checkOrigin } from './origin-check.ts'
@@ -55,6 +56,7 @@ export function createApp(parts: AppParts): Fetch {
 }
 
 const COLLECTION = '/collections/:name'
+const QUERIES = ['query', 'count', 'facet', 'scroll'] as const
 
 function routesOf(collections: Collections): Route[] {
   const body = ({ request, budget }: Call) => readJsonBody(request, budget)
@@ -73,6 +75,13 @@ function routesOf(collections: Collections): Route[] {
       `${COLLECTION}/search`,
       async (call) => collections.search(call.name, await body(call), call.request.signal),
     ],
+    ...QUERIES.map(
+      (kind): Route => [
+        'POST',
+        `${COLLECTION}/${kind}`,
+        async (call) => collections[kind](call.name, await body(call), call.request.signal),
+      ],
+    ),
   ]
 }
 

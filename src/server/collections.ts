@@ -1,18 +1,12 @@
 import { type JsonValue, stringifyJson } from '../core/json.ts'
-import { limits } from '../core/limits.ts'
-import type { CollectionInfo, Hit, Store } from '../db/api.ts'
-import { AkidbError } from '../errors/errors.ts'
+import type { CollectionInfo, Store } from '../db/api.ts'
+import { type Answer, answer, recordTexts } from './answer.ts'
+import { type QueryRoutes, queryRoutes } from './query-routes.ts'
 import { createBody, searchBody, upsertBody } from './request-shapes.ts'
 import type { SearchJournal } from './search-journal.ts'
 
-/** An answer before it is written: its status and its JSON text. */
-export interface Answer {
-  readonly status: number
-  readonly json: string
-}
-
 /** What the routes do with a store. Bodies are parsed JSON; failures are AkidbError. */
-export interface Collections {
+export interface Collections extends QueryRoutes {
   create(body: JsonValue): Promise<Answer>
   list(): Promise<Answer>
   show(name: string): Promise<Answer>
@@ -21,18 +15,34 @@ export interface Collections {
   search(name: string, body: JsonValue, signal: AbortSignal): Promise<Answer>
 }
 
-/** Bytes of hits that one answer may hold. */
-const ANSWER_BYTES_MAX = limits.serverBodyBytesMax
-
-/** The routes' work on an open store; `journal` is told of every search. */
-export function serveCollections(store: Store, journal: SearchJournal | undefined): Collections {
+/**
+ * The routes' work on an open store; `journal` is told of every search.
+ *
+ * @param isBusy whether other requests wait: searches then run on worker threads
+ */
+export function serveCollections(
+  store: Store,
+  journal: SearchJournal | undefined,
+  isBusy: () => boolean = () => false,
+): Collections {
   return {
     create: async (body) => {
-      const { name, vector_dim: dimension, distance: metric, text_fields } = createBody(body)
+      const {
+        name,
+        vector_dim: dimension,
+        distance: metric,
+        text_fields,
+        text_positions,
+        sparse_fields,
+        quantization,
+      } = createBody(body)
       const collection = await store.createCollection(name, {
         ...(dimension === undefined ? {} : { dimension }),
         ...(metric === undefined ? {} : { metric }),
         ...(text_fields === undefined ? {} : { textFields: text_fields }),
+        ...(text_positions === undefined ? {} : { textPositions: text_positions }),
+        ...(quantization === undefined ? {} : { index: { quantization } }),
+        ...(sparse_fields === undefined ? {} : { sparseFields: sparse_fields }),
       })
       return answer(201, summary(await collection.info()))
     },
@@ -48,14 +58,19 @@ export function serveCollections(store: Store, journal: SearchJournal | undefine
     search: async (name, body, signal) => {
       journal?.check()
       const startMs = performance.now()
-      const { top_k, as_of, with_payload, with_vector, ...same } = searchBody(body)
+      const { top_k, as_of, with_payload, with_vector, fusion, vector_weight, ...same } =
+        searchBody(body)
       const collection = await store.collection(name)
       const { hits, plan, stateRoot } = await collection.search({
         ...same,
         ...(top_k === undefined ? {} : { k: top_k }),
+        ...(fusion === undefined
+          ? {}
+          : { fusion: { kind: fusion, vectorWeight: vector_weight ?? 0.5 } }),
         ...(as_of === undefined ? {} : { asOf: as_of }),
         ...(with_payload === undefined ? {} : { withPayload: with_payload }),
         ...(with_vector === undefined ? {} : { withVector: with_vector }),
+        offThread: isBusy(),
         signal,
       })
       await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
@@ -67,12 +82,11 @@ export function serveCollections(store: Store, journal: SearchJournal | undefine
         elapsed_ms: elapsedMs,
       })
       // The hits are texts already, so that their sum is known before it is one text.
-      return { status: 200, json: `{"hits":[${hitTexts(hits).join(',')}],${rest.slice(1)}` }
+      return { status: 200, json: `{"hits":[${recordTexts(hits).join(',')}],${rest.slice(1)}` }
     },
+    ...queryRoutes(store, journal),
   }
 }
-
-const answer = (status: number, value: unknown): Answer => ({ status, json: stringifyJson(value) })
 
 const summary = (info: CollectionInfo): Record<string, unknown> => ({
   name: info.collection,
@@ -94,23 +108,6 @@ const details = (info: CollectionInfo): Record<string, unknown> => ({
     graph,
   })),
   fields: info.schema.fields,
+  text_positions: info.schema.text.positions === true,
+  quantization: info.dimension === null ? null : (info.index.quantization ?? 'int8'),
 })
-
-/** @throws LIMIT where the hits together are too large to send */
-function hitTexts(hits: readonly Hit[]): string[] {
-  let bytes = 0
-  return hits.map(({ id, score, distance, payload, vector }) => {
-    const text = stringifyJson({
-      id,
-      score,
-      ...(distance === undefined ? {} : { distance }),
-      ...(payload === undefined ? {} : { payload }),
-      ...(vector === undefined ? {} : { vector: Array.from(vector) }),
-    })
-    bytes += text.length
-    if (bytes <= ANSWER_BYTES_MAX) return text
-    throw new AkidbError('LIMIT', `the hits are over ${ANSWER_BYTES_MAX} bytes together`, {
-      hint: 'Ask for a smaller top_k, or without payload and vector.',
-    })
-  })
-}

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from '../core/json.ts'
 import { limits } from '../core/limits.ts'
 import type { Metric } from '../core/metric.ts'
+import { QUANTIZATIONS } from '../core/schema.ts'
 import {
   type Check,
   list,
@@ -12,7 +13,9 @@ import {
   text,
   whole,
 } from '../core/shape.ts'
+import { jsonText, jsonVector } from '../db/query/query-json.ts'
 import { AkidbError } from '../errors/errors.ts'
+import { FUSION_KINDS } from '../search/fusion.ts'
 
 /** Names of the metrics as clients write them, in lower case. */
 const DISTANCES: ReadonlyMap<string, Metric> = new Map([
@@ -40,23 +43,6 @@ const distance: Check<Metric> = (value, path) =>
   (typeof value === 'string' ? DISTANCES.get(value.toLowerCase()) : undefined) ??
   fail(path, [...DISTANCES.keys()].join(' or '))
 
-/** A list of numbers as shape (dimension,). */
-const vector: Check<Float32Array> = (value, path) => {
-  if (!Array.isArray(value) || value.length > limits.dimensionMax) {
-    return fail(path, `a list of at most ${limits.dimensionMax} numbers`)
-  }
-  const numbers = new Float32Array(value.length)
-  for (let i = 0; i < numbers.length; i++) {
-    const component: unknown = value[i]
-    if (typeof component !== 'number' && typeof component !== 'bigint') {
-      return fail(`${path}[${i}]`, 'a number')
-    }
-    numbers[i] = Number(component)
-    if (!Number.isFinite(numbers[i])) return fail(`${path}[${i}]`, 'a number within float32')
-  }
-  return numbers
-}
-
 const recordId: Check<string | number | bigint> = (value, path) =>
   typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint'
     ? value
@@ -77,25 +63,31 @@ const filter: Check<JsonValue> = (value, path) =>
 const asOf: Check<string> = (value, path) =>
   typeof value === 'string' ? value : String(whole(1)(value, path))
 
+const share: Check<number> = (value, path) =>
+  typeof value === 'number' && value >= 0 && value <= 1 ? value : fail(path, 'a number from 0 to 1')
+
 const CREATE = members(
   object({
     name: text(),
     vector_dim: given(whole(1)),
     distance: given(distance),
     text_fields: given(list(text(), limits.columnsMax)),
+    text_positions: given(literal(true, false)),
+    sparse_fields: given(list(text(), limits.sparseFieldsMax)),
+    quantization: given(literal(...QUANTIZATIONS)),
   }),
 )
 const UPSERT = members(
   object({
     vectors: list(
-      members(object({ id: recordId, vector: given(vector), payload: given(payload) })),
+      members(object({ id: recordId, vector: given(jsonVector), payload: given(payload) })),
       limits.serverRowsMax,
     ),
   }),
 )
 const SEARCH_FIELDS = {
-  vector: given(vector),
-  text: given(text()),
+  vector: given(jsonVector),
+  text: given(jsonText),
   top_k: given(whole(1)),
   filter: given(filter),
   as_of: given(asOf),
@@ -103,6 +95,8 @@ const SEARCH_FIELDS = {
   exact: given(literal(true, false)),
   with_payload: given(literal(true, false)),
   with_vector: given(literal(true, false)),
+  fusion: given(literal(...FUSION_KINDS)),
+  vector_weight: given(share),
 }
 const SEARCH = members(object(SEARCH_FIELDS))
 

@@ -48,7 +48,7 @@ export async function serve(
   const metrics = new Metrics()
   const journal = journalOf(request, log)
   const app = createApp({
-    collections: serveCollections(store, journal),
+    collections: serveCollections(store, journal, () => admission.requests > 1),
     admission,
     metrics,
     loopback,

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import type { IngestResult } from '../../src/db/api.ts'
-import { fakeEngine, ROOT } from './support/fake-engine.ts'
+import type { Collection, IngestResult } from '../../src/db/api.ts'
+import { fakeEngine, INFO, ROOT } from './support/fake-engine.ts'
 import { jsonLines, run, temporaryFolder } from './support/run.ts'
 
 const folder = temporaryFolder()
@@ -19,7 +19,7 @@ describe('destructive acts', () => {
     expect(calls.some(({ name }) => name === 'drop')).toBe(false)
     const done = await run(['drop', 'docs', '--confirm', 'docs', '--json'], { engine })
     expect(jsonLines(done.stdout)).toEqual([
-      { type: 'drop', version: 1, collection: 'docs', rows: 2 },
+      { type: 'drop', version: 1, collection: 'docs', rows: 2, snapshots: 0 },
     ])
   })
 
@@ -77,6 +77,20 @@ describe('get', () => {
   })
 })
 
+describe('create', () => {
+  it('takes positions of words, and the index from options and settings', async () => {
+    const createCollection = async () => ({ info: async () => INFO }) as unknown as Collection
+    const { engine, last } = fakeEngine({ store: { createCollection } })
+    const argv = ['--dimension', '768', '--text-column', 't', '--text-positions']
+    const env = { AKIDB_INDEX_QUANTIZATION: 'pq', AKIDB_INDEX_M: '32' }
+    await run(['create', 'docs', ...argv], { engine, env })
+    const options = { dimension: 768, textFields: ['t'], textPositions: true }
+    expect(last('createCollection')).toEqual({ ...options, index: { m: 32, quantization: 'pq' } })
+    await run(['create', 'docs', ...argv, '--quantization', 'binary'], { engine, env })
+    expect(last('createCollection')).toMatchObject({ index: { quantization: 'binary' } })
+  })
+})
+
 describe('ingest', () => {
   const file = {
     path: 'a.csv',
@@ -109,6 +123,21 @@ describe('ingest', () => {
     ...file,
     sha256: null,
     error: { code, message: `is ${code}` },
+  })
+
+  it('refuses other codes for a collection that exists, unless they are a setting', async () => {
+    const { engine, last, calls } = fakeEngine({ engine: { ingest: async () => result } })
+    const ran = await run(['ingest', 'docs', 'a.csv', '--quantization', 'pq'], { engine })
+    expect(ran.code).toBe(26)
+    expect(ran.stderr).toContain('akidb index build docs --quantization pq')
+    expect(calls.some(({ name }) => name === 'ingest')).toBe(false)
+    const env = { AKIDB_INDEX_QUANTIZATION: 'pq' }
+    expect((await run(['ingest', 'docs', 'a.csv'], { engine, env })).code).toBe(0)
+    const argv = ['ingest', 'other', 'a.csv', '--quantization', 'binary', '--text-positions']
+    expect((await run(argv, { engine })).code).toBe(0)
+    expect(last('ingest')).toMatchObject({
+      ...{ index: { quantization: 'binary' }, textPositions: true },
+    })
   })
 
   it('prints the document of the contract', async () => {
@@ -146,65 +175,6 @@ describe('ingest', () => {
     const ran = await run(['ingest', 'docs', 'a.csv', '-n', '--json'], { engine })
     expect(jsonLines(ran.stdout)[0]).toMatchObject({ collection: 'docs', dryRun: true, files: [] })
     expect(last('openStore')).toMatchObject({ mode: 'read' })
-  })
-})
-
-describe('search', () => {
-  it('is refused where its audit entry is required and cannot be written', async () => {
-    const { AkidbError } = await import('../../src/errors/errors.ts')
-    const { engine, last } = fakeEngine({
-      engine: {
-        auditSearch: async () => {
-          throw new AkidbError('AUTH', 'the log cannot be written')
-        },
-      },
-    })
-    const env = { AKIDB_AUDIT_REQUIRED: 'true', AKIDB_AUDIT_QUERIES: 'full' }
-    const ran = await run(['search', 'docs', '--text', 'x'], { engine, env })
-    expect(ran).toMatchObject({ code: 23, stdout: '' })
-    expect(last('auditSearch')).toMatchObject({ policy: 'full', required: true, queries: 1 })
-  })
-
-  it('writes no entry with audit.queries off', async () => {
-    const { engine, calls } = fakeEngine()
-    await run(['search', 'docs', '--text', 'x'], { engine, env: { AKIDB_AUDIT_QUERIES: 'off' } })
-    expect(calls.some(({ name }) => name === 'auditSearch')).toBe(false)
-  })
-
-  it('takes a vector as JSON, from a file, and from stdin', async () => {
-    const path = join(folder.path, 'vector.json')
-    writeFileSync(path, '[1, 2.5]')
-    for (const [vector, stdin] of [
-      ['[1,2.5]', ''],
-      [path, ''],
-      ['-', '[1,\n2.5]'],
-    ] as const) {
-      const { engine, last } = fakeEngine()
-      await run(['search', 'docs', '--vector', vector, '-k', '3'], { engine, stdin })
-      expect(last('search')).toMatchObject({ vector: Float32Array.of(1, 2.5), k: 3 })
-    }
-    const absent = await run(['search', 'docs', '--vector', '/nowhere.json'], {
-      engine: fakeEngine().engine,
-    })
-    expect(absent.code).toBe(21)
-  })
-
-  it('prints CSV and JSON lines', async () => {
-    const { engine } = fakeEngine()
-    const csv = await run(['search', 'docs', '--text', 'x', '--format', 'csv'], { engine })
-    expect(csv.stdout).toBe('id,score,distance,payload\na,0.5,0.5,"{""title"":""x""}"\n')
-    const lines = await run(['search', 'docs', '--text', 'x', '--format', 'jsonl'], { engine })
-    expect(jsonLines(lines.stdout)).toEqual([
-      { id: 'a', score: 0.5, distance: 0.5, payload: { title: 'x' } },
-    ])
-  })
-
-  it('reads a filter from a file', async () => {
-    const path = join(folder.path, 'filter.json')
-    writeFileSync(path, '{"must":[]}')
-    const { engine, last } = fakeEngine()
-    await run(['search', 'docs', '--text', 'x', '--filter', `@${path}`], { engine })
-    expect(last('search').filter).toEqual(new Map([['must', []]]))
   })
 })
 

@@ -119,6 +119,11 @@ describe('search --queries', () => {
     const hybrid = queriesEngine(both)
     await run(['search', 'docs', '--queries', 'q', '--use', 'hybrid'], { engine: hybrid.engine })
     expect(hybrid.last('search')).toMatchObject({ text: 'two', vector: Float32Array.of(0, 1) })
+    const fields = queriesEngine(both)
+    const argv = ['search', 'docs', '--queries', 'q', '--text-field', 't^2']
+    expect((await run(argv, { engine: fields.engine })).code).toBe(2)
+    await run([...argv, '--use', 'text'], { engine: fields.engine })
+    expect(fields.last('search')).toMatchObject({ text: { query: 'two', fields: ['t^2'] } })
     const { engine } = queriesEngine({ textColumn: 'text' })
     const ran = await run(['search', 'docs', '--queries', 'q', '--use', 'vector'], { engine })
     expect(ran).toMatchObject({ code: 2, stdout: '' })

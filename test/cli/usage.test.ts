@@ -13,14 +13,33 @@ describe('called wrongly', () => {
     ['index', 'bild', 'docs'],
     ['search', 'docs'],
     ['search', 'docs', '--text', 'a', '--id', 'b'],
-    ['search', 'docs', '--text', 'a', '-k', '0'],
     ['search', 'docs', '--text', 'a', '-k', 'ten'],
     ['search', 'docs', '--text', 'a', '--use', 'text'],
     ['search', 'docs', '--text', 'a', '--filter', '{'],
-    ['search', 'docs', '--vector', '[1,"2"]'],
     ['search', 'docs', '--vector', '[]'],
-    ['search', 'docs', '--vector', '[1e39]'],
+    ['search', 'docs', '--sample', '5', '--text', 'a'],
+    ['search', 'docs', '--order-by', 'n', '--like', 'a'],
+    ['search', 'docs', '--text', 'a', '--mmr', '0.5'],
+    ['search', 'docs', '--id', 'a', '--mmr', '1.5'],
+    ['search', 'docs', '--id', 'a', '--mmr', 'NaN'],
+    ['search', 'docs', '--id', 'a', '--candidates', '50'],
+    ['search', 'docs', '--text', 'a', '--fusion', 'rrf'],
+    ['search', 'docs', '--vector', '[1]', '--text', 'a', '--fusion', 'max'],
+    ['search', 'docs', '--vector', '[1]', '--text', 'a', '--vector-weight', '0.5'],
+    ['search', 'docs', '--text', 'a', '--group-size', '2'],
+    ['search', 'docs', '--text', 'a', '--seed', '2'],
+    ['search', 'docs', '--text', 'a', '--descending'],
+    ['search', 'docs', '--text', 'a', '--score-threshold', 'high'],
+    ['search', 'docs', '--queries', 'q.jsonl', '--offset', '3'],
+    ['search', 'docs', '--query', '{'],
+    ['search', 'docs', '--id', 'a', '--text-field', 't'],
+    ['count'],
+    ['count', 'docs', '--filter', '{'],
+    ['facet', 'docs'],
     ['create', 'docs', '--metric', 'cosine'],
+    ['create', 'docs', '--quantization', 'pq'],
+    ['create', 'docs', '--dimension', '768', '--quantization', 'small'],
+    ['create', 'docs', '--dimension', '2', '--text-positions'],
     ['create', 'docs', '--dimension', '2', '--metric', 'manhattan'],
     ['adopt'],
     ['adopt', '--moved', '--copy'],
@@ -46,6 +65,9 @@ describe('called wrongly', () => {
   it('is exit 27 over a named limit, naming it', async () => {
     const over = [
       ['search', 'docs', '--text', 'a', '-k', '10001'],
+      ['search', 'docs', '--sample', '10001'],
+      ['search', 'docs', '--id', 'a', '--mmr', '1', '--candidates', '1001'],
+      ['facet', 'docs', 'lang', '--limit', '10001'],
       ['create', 'docs', '--dimension', '16385'],
     ]
     for (const argv of over) {
@@ -55,6 +77,19 @@ describe('called wrongly', () => {
         code: 'LIMIT',
         details: { max: expect.any(Number) },
       })
+    }
+  })
+
+  it('is exit 26 for what can be no query', async () => {
+    for (const argv of [
+      ['search', 'docs', '--text', 'a', '-k', '0'],
+      ['facet', 'docs', 'lang', '--limit', '0'],
+      ['search', 'docs', '--vector', '[1e39]'],
+      ['search', 'docs', '--vector', '[1,"2"]'],
+    ]) {
+      const ran = await run(argv, { engine: fakeEngine().engine })
+      expect(ran.stderr).toMatch(/^akidb: error: .*\(BAD_INPUT, exit 26\)$/m)
+      expect(ran).toMatchObject({ code: 26, stdout: '' })
     }
   })
 

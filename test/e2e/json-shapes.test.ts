@@ -93,6 +93,37 @@ describe('the JSON result', () => {
     }
   })
 
+  it('of search with groups and of a tree, and of count and facet', async () => {
+    const grouped = await a('search', 'notes', '--text', 'kello', '--group-by', 'lang', '-k', '2')
+    expectType(grouped, 'search')
+    expect(grouped).toMatchObject({ groups: [{ value: text, ids: [text] }], hits: [{ id: text }] })
+    const query = JSON.stringify({
+      prefetch: [
+        { query: { id: 'FI-017' }, k: 50 },
+        { query: { text: 'kello' }, k: 50 },
+      ],
+      query: { fusion: 'dbsf' },
+      filter: { lang: 'FI' },
+      k: 3,
+    })
+    const tree = await a('search', 'notes', '--query', query)
+    expect(tree).toMatchObject({
+      hits: [{ payload: { lang: 'FI' } }, { id: text }, { id: text }],
+      plan: { kind: 'fusion', prefetch: [{ kind: 'vector' }, { kind: 'text' }] },
+    })
+    const sample = ['search', 'notes', '--sample', '5', '--seed', '9'] as const
+    expect((await a(...sample)).hits).toEqual((await a(...sample)).hits)
+    const all = await a('count', 'notes')
+    expectType(all, 'count')
+    expect(all).toMatchObject({ collection: 'notes', stateRoot: digest, count: 306 })
+    const facet = await a('facet', 'notes', 'lang', '--limit', '2')
+    expectType(facet, 'facet')
+    const [most] = facet.values as { value: string; count: number }[]
+    expect(facet).toMatchObject({ key: 'lang', distinct: count, count: 306 })
+    const one = await a('count', 'notes', '--filter', JSON.stringify({ lang: most?.value }))
+    expect(one.count).toBe(most?.count)
+  })
+
   it('of show and list', async () => {
     const show = await a('show', 'notes')
     expectType(show, 'show')

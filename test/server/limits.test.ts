@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
-import type { Answer, Collections } from '../../src/server/collections.ts'
+import type { Answer } from '../../src/server/answer.ts'
+import type { Collections } from '../../src/server/collections.ts'
 import { HTTP_STATUS } from '../../src/server/http-error.ts'
 import { SearchJournal } from '../../src/server/search-journal.ts'
 import { ROOT } from '../support/sources.ts'
@@ -19,6 +20,10 @@ const fake = (parts: Partial<Collections>): Collections => ({
   drop: async () => OK,
   upsert: async () => OK,
   search: async () => OK,
+  query: async () => OK,
+  count: async () => OK,
+  facet: async () => OK,
+  scroll: async () => OK,
   ...parts,
 })
 

@@ -56,6 +56,17 @@ describe('POST /collections', () => {
     })
   })
 
+  it('makes one with positions of words and codes of a form', async () => {
+    const body = { name: 'binary', vector_dim: 256, text_fields: ['t'], text_positions: true }
+    await post('/collections', { ...body, quantization: 'binary' })
+    const made = { text_fields: ['t'], text_positions: true, quantization: 'binary' }
+    expect((await get('/collections/binary')).json).toMatchObject(made)
+    await post('/collections', { name: 'plain', vector_dim: 256 })
+    expect((await get('/collections/plain')).json).toMatchObject({
+      ...{ text_positions: false, quantization: 'int8' },
+    })
+  })
+
   it('refuses a name that is taken, in any case', async () => {
     await post('/collections', { name: 'taken', vector_dim: 2 })
     for (const name of ['taken', 'TAKEN']) {
@@ -70,6 +81,9 @@ describe('POST /collections', () => {
     [{ name: 'x', vector_dim: 2, distance: 'hamming' }, 400, /\$\.distance.*cosine/],
     [{ name: 'x', vector_dim: 0 }, 400, /\$\.vector_dim/],
     [{ name: 'x', vector_dim: 2.5 }, 400, /\$\.vector_dim/],
+    [{ name: 'x', vector_dim: 2, quantization: 'f8' }, 400, /\$\.quantization.*pq/],
+    [{ name: 'x', vector_dim: 2, quantization: 'pq' }, 400, /at least 65/],
+    [{ name: 'x', vector_dim: 2, text_positions: true }, 400, /there is none/],
     [{ name: 'x', vector_dim: 16_385 }, 413, /dimensionMax/],
     [{ name: 'x', size: 2 }, 400, /\$\.size.*no such field/],
     [{ name: '../x', vector_dim: 2 }, 400, /no collection name/],
@@ -195,6 +209,25 @@ describe('POST /collections/:c/search', () => {
     expect(ids((await post(path, { vector: [1, 0.1], text: 'whale' })).json)).toHaveLength(2)
   })
 
+  it('takes a text as words or in parts', async () => {
+    const path = `/collections/${await filled()}`
+    const texts = [
+      '"blue whale"',
+      'wha*',
+      { prefix: ['wha'] },
+      { query: 'whale fox', must: ['blue'] },
+    ]
+    for (const text of [...texts, { phrase: ['blue whale'], fields: ['title^2'] }]) {
+      expect(ids((await post(`${path}/search`, { text })).json)).toEqual(['b'])
+      expect(ids((await post(`${path}/query`, { query: { text } })).json)).toEqual(['b'])
+    }
+    for (const text of [7, ['x'], { must: 'x' }, { any: ['x'] }, { query: 'x', fields: ['no'] }]) {
+      const { status, json } = await post(`${path}/search`, { text })
+      expect(status).toBe(400)
+      expect(json.error?.['message']).toMatch(/\$\.text|no text index over "no"/)
+    }
+  })
+
   it('filters', async () => {
     const path = `/collections/${await filled()}/search`
     const filter = { must: [{ key: 'year', range: { gt: 2000 } }] }
@@ -260,5 +293,83 @@ describe('POST /collections/:c/search', () => {
     })
     const { json } = await post(`/collections/${name}/search`, { vector: [9, 1], top_k: 1 })
     expect(ids(json)).toEqual(['i'])
+  })
+})
+
+describe('POST /collections/:c/{query,count,facet,scroll}', () => {
+  const ids = (list: unknown): unknown[] => (list as { id: string }[]).map(({ id }) => id)
+
+  it('answer trees, groups, counts, facets and pages', async () => {
+    const path = `/collections/${await filled()}`
+    const tree = await post(`${path}/query`, {
+      prefetch: [
+        { query: { vector: [1, 0.1] }, top_k: 5 },
+        { query: { text: 'whale' }, top_k: 5, score_threshold: 0 },
+      ],
+      query: { fusion: { kind: 'rrf', weights: [1, 3] } },
+      with_vector: true,
+    })
+    expect(tree.status).toBe(200)
+    expect(tree.json).toMatchObject({
+      plan: { kind: 'fusion' },
+      hits: [{ id: 'b', vector: [0, 1] }, { id: 'a' }],
+    })
+    const grouped = await post(`${path}/query`, { query: { text: 'fox whale' }, group_by: 'year' })
+    const groups = grouped.json['groups'] as { value: number; ids: string[] }[]
+    expect(groups.toSorted((a, b) => a.value - b.value)).toEqual([
+      { value: 1962, ids: ['a'] },
+      { value: 2024, ids: ['b'] },
+    ])
+    const newest = { query: { order_by: { key: 'year', direction: 'desc' } }, with_payload: false }
+    expect((await post(`${path}/query`, newest)).json['hits']).toEqual([
+      { id: 'b', score: 0 },
+      { id: 'a', score: 0 },
+    ])
+    expect((await post(`${path}/count`, { filter: { year: 2024 } })).json).toMatchObject({
+      count: 1,
+    })
+    expect((await post(`${path}/facet`, { key: 'year' })).json).toMatchObject({
+      values: [
+        { value: 1962, count: 1 },
+        { value: 2024, count: 1 },
+      ],
+      ...{ distinct: 2, count: 2, key: 'year' },
+    })
+    const page = (await post(`${path}/scroll`, { top_k: 1, with_vector: true })).json
+    expect(page['records']).toEqual([
+      { id: 'a', payload: { title: 'red fox', year: 1962 }, vector: [1, 0] },
+    ])
+    const next = (await post(`${path}/scroll`, { top_k: 1, cursor: page['cursor'] })).json
+    expect(ids(next['records'])).toEqual(['b'])
+    expect(next).not.toHaveProperty('cursor')
+    const hybrid = { vector: [1, 0], text: 'whale', fusion: 'linear', vector_weight: 0 }
+    expect(ids((await post(`${path}/search`, hybrid)).json['hits'])[0]).toBe('b')
+  })
+
+  it.each([
+    ['query', {}, 400, /\$\.query/],
+    ['query', { query: {} }, 400, /one of/],
+    ['query', { query: { vector: [1, 0, 0] } }, 422, /2-d.*3-d/],
+    ['query', { query: { vector: [1, 0] }, top_k: 0 }, 400, /k is 0/],
+    ['query', { query: { vector: [1, 0] }, top_k: 10_001 }, 413, /searchCountMax/],
+    ['query', { query: { id: 'nobody' } }, 404, /nobody/],
+    ['query', { query: { vector: [1, 0] }, limit: 3 }, 400, /limit.*no such field/],
+    ['query', { query: { fusion: 'rrf' } }, 400, /prefetch/],
+    ['count', { filter: [] }, 400, /filter/],
+    ['count', { as_of: 'never' }, 404, /never/],
+    ['facet', {}, 400, /key/],
+    ['facet', { key: 'year', limit: 0 }, 400, /limit/],
+    ['scroll', { cursor: 'x' }, 400, /cursor/],
+    ['scroll', { top_k: 20_000 }, 413, /searchCountMax/],
+  ])('%s refuses %j', async (route, body, status, message) => {
+    const reply = await post(`/collections/${await filled()}/${route}`, body)
+    expect(reply.json.error?.['message']).toMatch(message)
+    expect(reply.status).toBe(status)
+  })
+
+  it('refuse a query that nests without end', async () => {
+    const nested = `${'{"query":{"text":"x"},"prefetch":['.repeat(1_000)}${']}'.repeat(1_000)}`
+    const reply = await post(`/collections/${await filled()}/query`, nested)
+    expect([400, 413]).toContain(reply.status)
   })
 })

@@ -28,6 +28,7 @@ const defineBuild = (command: Command, app: App): void => {
     examples: [
       ['akidb index build docs', 'build what has no index yet'],
       ['akidb index build docs --m 32 --again', 'build all of it anew with more links'],
+      ['akidb index build docs --quantization binary', 'an eighth of the memory for codes'],
     ],
     exits: [21, 22, 23, 24, 27],
   })
@@ -35,6 +36,7 @@ const defineBuild = (command: Command, app: App): void => {
   command.option('--type <type>', 'hnsw, flat or hnswlib (default: hnsw)')
   command.option('--m <n>', 'links a record (default: 16)')
   command.option('--ef-construction <n>', 'candidates kept while building (default: 200)')
+  command.option('--quantization <form>', 'codes: int8, binary or pq (default: int8)')
   command.option('--again', 'build all of it anew')
   command.action((name: string, flags: { readonly again?: true }) =>
     app.run(command, (context) =>
@@ -75,16 +77,22 @@ const defineStatus = (command: Command, app: App): void => {
             { title: 'GRAPH' },
             { title: 'M', align: 'right' },
             { title: 'EF', align: 'right' },
+            { title: 'CODES' },
+            { title: 'RECALL', align: 'right' },
             { title: 'SIZE', align: 'right' },
           ],
-          segments.map(({ rows, type, graph, m, efConstruction, bytes }) => [
-            humanCount(rows),
-            type,
-            graph ? 'yes' : 'no',
-            String(m),
-            String(efConstruction),
-            humanBytes(bytes),
-          ]),
+          segments.map(
+            ({ rows, type, graph, m, efConstruction, quantization, measured, bytes }) => [
+              humanCount(rows),
+              type,
+              graph ? 'yes' : 'no',
+              String(m),
+              String(efConstruction),
+              quantization,
+              measured === undefined ? '–' : measured.recall.toFixed(3),
+              humanBytes(bytes),
+            ],
+          ),
         )
         return { result: { collection: name, segments }, text }
       }),

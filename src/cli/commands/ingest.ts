@@ -1,7 +1,7 @@
 import { METRICS } from '../../core/metric.ts'
-import { FIELD_TYPES } from '../../core/schema.ts'
-import type { IngestRequest } from '../../db/api.ts'
-import { AkidbError } from '../../errors/errors.ts'
+import { FIELD_TYPES, VECTOR_STORAGES, type VectorStorage } from '../../core/schema.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
+import type { IngestRequest, Store } from '../../index.ts'
 import type { App, Outcome } from '../app.ts'
 import { bytesOf } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
@@ -17,10 +17,14 @@ interface IngestFlags {
   readonly vectorColumn?: string
   readonly vectorColumns?: string
   readonly textColumn?: readonly string[]
+  readonly textPositions?: true
+  readonly sparseColumn?: readonly string[]
   readonly columns?: string
   readonly types?: string
   readonly separator?: string
   readonly metric?: 'cosine' | 'dot' | 'l2'
+  readonly quantization?: string
+  readonly storage?: VectorStorage
   readonly rejects?: string
   readonly again?: true
   /** false with --no-index. */
@@ -60,19 +64,30 @@ export const defineIngest = (command: Command, app: App): void => {
   command.action((name: string, inputs: string[], flags: IngestFlags) =>
     app.run(command, async (context) => {
       const request = requestOf(context, inputs, flags)
-      return flags.dryRun ? preview(context, name, request) : ingest(context, name, request)
+      const asked = { context, name, request, form: flags.quantization }
+      return flags.dryRun ? preview(asked) : ingest(asked)
     }),
   )
 }
 
-const preview = (context: Context, name: string, request: IngestRequest): Promise<Outcome> =>
+interface Asked {
+  readonly context: Context
+  readonly name: string
+  readonly request: IngestRequest
+  /** `--quantization`, where it is given. */
+  readonly form: string | undefined
+}
+
+const preview = ({ context, name, request, form }: Asked): Promise<Outcome> =>
   context.withStore('read', async (store, engine) => {
+    await checkForm(store, name, form)
     const files = await engine.previewIngest(store, name, request)
     return { result: { collection: name, dryRun: true, files }, text: previewText(files) }
   })
 
-const ingest = (context: Context, name: string, request: IngestRequest): Promise<Outcome> =>
+const ingest = ({ context, name, request, form }: Asked): Promise<Outcome> =>
   context.withStore('write', async (store, engine) => {
+    await checkForm(store, name, form)
     const { partial, ...result } = await context.progress(`ingest ${name}`, (onProgress) =>
       engine.ingest(store, name, { ...request, onProgress }),
     )
@@ -80,6 +95,24 @@ const ingest = (context: Context, name: string, request: IngestRequest): Promise
     const failure = ingestFailure({ ...result, partial })
     return { result, text: ingestText({ ...result, partial }), work: true, failure }
   })
+
+/**
+ * The index of a collection that exists stays as it is: a configuration file may name another for
+ * new ones, but an option that would do nothing is refused.
+ */
+async function checkForm(store: Store, name: string, form: string | undefined): Promise<void> {
+  if (form === undefined) return
+  const collection = await store.collection(name).catch((error: unknown) => {
+    if (hasCode(error, 'NOT_FOUND')) return undefined
+    throw error
+  })
+  const info = await collection?.info()
+  const known = info?.index.quantization ?? 'int8'
+  if (info === undefined || info.dimension === null || known === form) return
+  throw new AkidbError('SCHEMA_MISMATCH', `collection "${name}" has ${known} codes, not ${form}`, {
+    hint: `Leave the option out; akidb index build ${name} --quantization ${form} changes them.`,
+  })
+}
 
 /** Options that say what the columns of an input are. */
 const addColumnOptions = (command: Command): void => {
@@ -91,10 +124,14 @@ const addColumnOptions = (command: Command): void => {
   )
   command.option('--vector-columns <glob>', `one column a component, such as 'v*'`)
   command.addOption(repeated('--text-column <column>', 'search this column by words; repeats'))
+  command.option('--text-positions', 'of a new collection: store where words stand, for phrases')
+  command.addOption(repeated('--sparse-column <column>', 'sparse vectors as JSON; repeats'))
   command.option('--columns <a,b>', 'payload columns to keep (default: all others)')
   command.option('--types <column=type,…>', 'demand types: string, integer, float, boolean, …')
   command.option('--separator <character>', 'of a CSV file, instead of guessing')
   command.addOption(chosen('--metric <metric>', 'of a new collection', METRICS))
+  command.option('--quantization <form>', 'of a new collection: codes, int8, binary or pq')
+  command.addOption(chosen('--storage <form>', 'of a new collection, not f32', VECTOR_STORAGES))
 }
 
 const requestOf = (
@@ -106,14 +143,16 @@ const requestOf = (
   if (inputs.includes('-') && io.stdin.isTTY === true) {
     throw new AkidbError('USAGE', '- would read stdin, which is a terminal')
   }
-  const { format, idColumn, vectorColumn, vectorColumns, separator, metric } = flags
-  const { textColumn, columns, types, rejects } = flags
+  const { format, idColumn, vectorColumn, vectorColumns, separator, metric, storage } = flags
+  const { textColumn, sparseColumn, columns, types, rejects } = flags
   const maxRejects = context.settings.value('maxRejects')
   return {
     inputs,
     ...(inputs.includes('-') ? { stdin: bytesOf(io.stdin) } : {}),
-    ...defined({ format, idColumn, vectorColumn, vectorColumns, separator, metric }),
+    ...defined({ format, idColumn, vectorColumn, vectorColumns, separator, metric, storage }),
     ...(textColumn === undefined ? {} : { textColumns: textColumn }),
+    ...(flags.textPositions === undefined ? {} : { textPositions: true }),
+    ...(sparseColumn === undefined ? {} : { sparseColumns: sparseColumn }),
     ...(columns === undefined ? {} : { columns: splitList(columns) }),
     ...(types === undefined ? {} : { types: parseTypes(types) }),
     ...(rejects === undefined ? {} : { rejectsFile: rejects }),

@@ -1,3 +1,4 @@
+import type { VectorSpec } from '../../core/schema.ts'
 import type { CollectionInfo } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
@@ -5,8 +6,9 @@ import { describe } from '../describe.ts'
 import { humanBytes, humanCount, plural } from '../human.ts'
 import { fields, table } from '../table.ts'
 
-/** Sources listed for people; `--json` has all. */
+/** Sources and segments listed for people; `--json` has all. */
 const SOURCES_SHOWN = 20
+const SEGMENTS_SHOWN = 20
 
 interface ShowFlags {
   readonly asOf?: string
@@ -35,8 +37,45 @@ export const defineShow = (command: Command, app: App): void => {
   )
 }
 
-const indexText = ({ index: { type, m, efConstruction } }: CollectionInfo): string =>
-  type === 'flat' ? type : `${type}, m ${m}, ef-construction ${efConstruction}`
+const indexText = ({ index }: CollectionInfo): string => {
+  const { type, m, efConstruction, quantization = 'int8' } = index
+  const graph = type === 'flat' ? type : `${type}, m ${m}, ef-construction ${efConstruction}`
+  return `${graph}, ${quantization} codes`
+}
+
+/** What a search takes of the budget. */
+const memoryText = ({ memory }: CollectionInfo): string | null => {
+  if (memory === undefined) return null
+  const { needed, budget, least } = memory
+  const within = `${humanBytes(needed)} of the budget of ${humanBytes(budget)}`
+  return needed > budget ? `${within}: too little, at least ${humanBytes(least)}` : within
+}
+
+/** What lies where while it is searched. */
+const segmentTable = ({ segments }: CollectionInfo): string =>
+  table(
+    [
+      { title: 'SEGMENT ROWS', align: 'right' },
+      { title: 'VECTORS IN' },
+      { title: 'VECTORS', align: 'right' },
+      { title: 'CODES', align: 'right' },
+      { title: 'LINKS', align: 'right' },
+    ],
+    segments
+      .slice(0, SEGMENTS_SHOWN)
+      .map(({ rows, memory }) => [
+        humanCount(rows),
+        memory?.vectors ?? '',
+        humanBytes(memory?.vectorBytes ?? 0),
+        humanBytes(memory?.codeBytes ?? 0),
+        humanBytes(memory?.linkBytes ?? 0),
+      ]),
+  )
+
+const textText = ({ schema: { text } }: CollectionInfo): string | null =>
+  text.fields.length === 0
+    ? null
+    : `${text.fields.join(', ')}${text.positions === true ? ', with positions' : ''}`
 
 const infoText = (info: CollectionInfo): string => {
   const deleted = info.segments.reduce((sum, segment) => sum + segment.deleted, 0)
@@ -45,12 +84,15 @@ const infoText = (info: CollectionInfo): string => {
     ['records', humanCount(info.count)],
     ['dimension', info.dimension ?? 'none (text only)'],
     ['metric', info.metric],
+    ['storage', vectorSpec(info)?.storage ?? null],
     ['version', info.manifestVersion],
     ['state root', info.stateRoot],
     ['segments', `${info.segments.length}, ${plural(deleted, 'hidden row')}`],
     ['index', info.dimension === null ? null : indexText(info)],
-    ['text fields', info.schema.text.fields.join(', ') || null],
+    ['text fields', textText(info)],
+    ['sparse vectors', sparseNames(info) || null],
     ['size', humanBytes(info.bytes)],
+    ['memory', memoryText(info)],
     ['following', info.following],
   ])
   const schema = table(
@@ -76,7 +118,16 @@ const infoText = (info: CollectionInfo): string => {
   const more = info.sources.length - SOURCES_SHOWN
   const parts = [head]
   if (Object.keys(info.schema.fields).length > 0) parts.push(schema)
+  if (info.memory !== undefined && info.segments.length > 0) parts.push(segmentTable(info))
   if (info.sources.length > 0) parts.push(sources)
   if (more > 0) parts.push(`… and ${plural(more, 'source')} more (see --json)`)
   return parts.join('\n\n')
 }
+
+const vectorSpec = ({ schema }: CollectionInfo): VectorSpec | undefined =>
+  schema.vectors['']?.kind === 'dense' ? schema.vectors[''] : undefined
+
+const sparseNames = ({ schema }: CollectionInfo): string =>
+  Object.keys(schema.vectors)
+    .filter((name) => name !== '')
+    .join(', ')

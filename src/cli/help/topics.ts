@@ -33,6 +33,11 @@ export const TOPICS: readonly Topic[] = [
     load: async () => (await import('./ingest.ts')).ingestText,
   },
   {
+    name: 'search',
+    summary: 'ways to search: vectors, words, both, groups, trees',
+    load: async () => (await import('./search.ts')).searchText,
+  },
+  {
     name: 'filters',
     summary: 'the filter language',
     load: async () => (await import('./filters.ts')).filtersText,

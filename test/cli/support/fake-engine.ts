@@ -1,6 +1,12 @@
 import type { Engine } from '../../../src/cli/engine.ts'
 import type { JsonObject } from '../../../src/core/json.ts'
-import type { Collection, CollectionInfo, Store, StoredRecord } from '../../../src/db/api.ts'
+import type {
+  BatchSearch,
+  Collection,
+  CollectionInfo,
+  Store,
+  StoredRecord,
+} from '../../../src/db/api.ts'
 import { AkidbError } from '../../../src/errors/errors.ts'
 
 export const ROOT = 'ab'.repeat(32)
@@ -32,7 +38,7 @@ export interface FakeParts {
 export function fakeEngine(parts: FakeParts = {}): FakeEngine {
   const calls: Call[] = []
   const records = parts.records ?? RECORDS
-  const collection = recording('collection', calls, {
+  const collection: Collection = recording('collection', calls, {
     name: 'docs',
     id: 'c1',
     info: async () => ({ ...INFO, ...parts.info }),
@@ -46,6 +52,12 @@ export function fakeEngine(parts: FakeParts = {}): FakeEngine {
       plan: { kind: 'scan', segments: [{ rows: 2 }] },
       stateRoot: ROOT,
     }),
+    // One search a query, so that tests see what each asks for.
+    async *searchBatch(requests: AsyncIterable<BatchSearch>) {
+      for await (const request of requests) yield await collection.search(request)
+    },
+    snapshots: { list: async () => [] },
+    query: async () => ({ hits: [], plan: { kind: 'sample' }, stateRoot: ROOT }),
     ...parts.collection,
   }) as unknown as Collection
   const store = recording('store', calls, {
