@@ -6,10 +6,15 @@ import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 import { labse } from './measure.mjs'
 
+/** Columns of a Parquet file as objects, in file order. */
+export async function rowsOfParquet(name, columns) {
+  const file = await asyncBufferFromFile(join(labse, name))
+  return parquetReadObjects({ file, compressors, columns })
+}
+
 /** Ids and vectors of a Parquet file, in file order. */
 export async function vectorsOf(name) {
-  const file = await asyncBufferFromFile(join(labse, name))
-  const rows = await parquetReadObjects({ file, compressors, columns: ['id', 'embedding'] })
+  const rows = await rowsOfParquet(name, ['id', 'embedding'])
   return rows.map((row) => ({ id: row.id, vector: Float32Array.from(row.embedding) }))
 }
 

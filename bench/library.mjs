@@ -1,10 +1,6 @@
-// The public library: the build where there is one, else the sources.
+// The public library, as `buildEngine` compiled it.
 
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from './measure.mjs'
+import { engine } from './measure.mjs'
 
-export async function library() {
-  const built = join(root, 'dist', 'index.js')
-  return import(existsSync(built) ? built : join(root, 'src', 'index.ts'))
-}
+export const library = () => import(join(engine, 'dist', 'index.js'))

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 export const root = join(import.meta.dirname, '..')
 export const data = join(root, 'bench', '.data')
 export const labse = join(root, '..', 'shared', 'data')
-export const akidb = join(root, 'bin', 'akidb')
+export const engine = join(data, 'engine')
+export const akidb = join(engine, 'bin', 'akidb')
 
 const POLL_MS = 4
 
@@ -18,13 +19,14 @@ const POLL_MS = 4
  * seen, polled every 4 ms: the kernel keeps the peak, so only a rise in the last 4 ms can be
  * missed.
  */
-export function run(command, args, { allowFailure = false, env = {} } = {}) {
+export function run(command, args, { allowFailure = false, env = {}, timeoutMs } = {}) {
   return new Promise((resolve, reject) => {
     const started = performance.now()
     const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, NO_COLOR: '1', AKIDB_PROGRESS: 'none', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(timeoutMs === undefined ? {} : { timeout: timeoutMs, killSignal: 'SIGKILL' }),
     })
     let rssBytes = 0
     const poll = setInterval(() => {
@@ -39,11 +41,13 @@ export function run(command, args, { allowFailure = false, env = {} } = {}) {
       stderr += text
     })
     child.on('error', reject)
-    child.on('close', (status) => {
+    child.on('close', (status, signal) => {
       clearInterval(poll)
       const ms = performance.now() - started
       if (status !== 0 && !allowFailure) {
-        reject(new Error(`${command} ${args.join(' ')}: exit ${status}\n${stderr}`))
+        const late = timeoutMs !== undefined && ms >= timeoutMs
+        const how = late ? `more than ${timeoutMs / 1000} s` : `exit ${status ?? signal}`
+        reject(new Error(`${command} ${args.join(' ')}: ${how}\n${stderr}${late ? how : ''}`))
       } else resolve({ ms, rssBytes, stdout, stderr, status: status ?? -1 })
     })
   })
@@ -58,11 +62,11 @@ function peakOf(pid) {
   }
 }
 
-/** Runs a contestant in a process of its own; it prints one JSON line. */
+/** Runs a program of ours in a process of its own; the last line that it prints is JSON. */
 export async function contestant(name, ...args) {
   const file = join(root, 'bench', 'contestants', `${name}.mjs`)
   const { stdout } = await run(process.execPath, [file, ...args.map(String)])
-  return JSON.parse(stdout)
+  return JSON.parse(stdout.trimEnd().split('\n').at(-1))
 }
 
 /** Median of several runs of an async function that gives a number. */
@@ -78,6 +82,15 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
+/** The value that a share of the others does not exceed: 0.5 is the median, 0.99 the p99. */
+export function quantile(values, share) {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
+}
+
 export const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`
-export const ms = (value) => (value < 10 ? `${value.toFixed(3)} ms` : `${value.toFixed(0)} ms`)
+export function ms(value) {
+  if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`
+  return `${value.toFixed(value < 10 ? 3 : value < 100 ? 1 : 0)} ms`
+}

@@ -28,7 +28,7 @@ export async function labseStore() {
   return (await ingestLabse()).store
 }
 
-/** A generated set of 768-d vectors. */
+/** A generated set of 768-d vectors, as Parquet. */
 export async function generated(rows) {
   const file = join(data, `generated-${rows}x768.parquet`)
   if (!existsSync(file)) {

@@ -1,52 +1,67 @@
-// akidb through its library, in process: akidb.mjs <store> <collection>. One warm-up round, then
-// each query on its own, at the default ef and at others; then the filters.
+// akidb through its library, in process: a store is made, the set's Parquet file ingested without
+// index, then the graph built. m 16, efConstruction 200, its defaults. `threads` workers.
 
-import { filterTruth, recallOf, truth, vectorsOf } from '../labse.mjs'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { library } from '../library.mjs'
-import { median } from '../measure.mjs'
+import { contest } from './harness.mjs'
 
+const { initStore, openStore, akidbVersion } = await library()
 const RANGES = { '>=': 'gte', '>': 'gt', '<=': 'lte', '<': 'lt' }
-const [url, name] = process.argv.slice(2)
-const { openStore } = await library()
-const queries = await vectorsOf('labse-queries.parquet')
-const store = await openStore({ url, mode: 'read' })
-const collection = await store.collection(name)
-const { neighbors } = truth()
+const EF = [16, 32, 48, 64, 96, 128, 192, 256, 512]
 
-await round(queries.slice(0, 100), {})
-const searches = []
-for (const ef of [undefined, 64, 128, 256]) {
-  const options = ef === undefined ? {} : { ef }
-  const { answers, p50Ms, p99Ms } = await round(queries, options)
-  searches.push({ ef: ef ?? 'default', p50Ms, p99Ms, recall: recallOf(neighbors, answers) })
-}
-const payload = await round(queries, { withPayload: true })
+const urlOf = (job) => join(job.folder, 'store')
 
-const filters = []
-for (const { filter, matching, neighbors: exact } of filterTruth().filters) {
-  const some = queries.filter((query) => query.id in exact)
-  const { answers, p50Ms } = await round(some, { filter: inOurLanguage(filter) })
-  const short = answers.filter(([, ids]) => ids.length < Math.min(10, matching)).length
-  const title = `${filter.field} ${filter.op} ${filter.value}`
-  filters.push({ title, matching, p50Ms, short, recall: recallOf(exact, answers) })
-}
-await store.close()
-console.log(JSON.stringify({ searches, payloadP50Ms: payload.p50Ms, filters }))
-
-async function round(some, options) {
-  const times = []
-  const answers = []
-  for (const { id, vector } of some) {
+await contest({
+  version: akidbVersion(),
+  settings: () => EF.map((ef) => ({ label: `ef ${ef}`, ef })),
+  filterSetting: () => ({ label: 'ef 128', ef: 128 }),
+  load: () => undefined,
+  async build(_input, set, job) {
+    const url = urlOf(job)
+    mkdirSync(job.folder, { recursive: true })
+    await initStore({ url, noKey: true })
+    const store = await openStore({ url, mode: 'write', threads: job.threads })
+    const rows = store.prospect('rows')
     const from = performance.now()
-    const { hits } = await collection.search({ vector, k: 10, withPayload: false, ...options })
-    times.push(performance.now() - from)
-    answers.push([id, hits.map((hit) => hit.id)])
-  }
-  const sorted = times.toSorted((a, b) => a - b)
-  return { answers, p50Ms: median(times), p99Ms: sorted[Math.floor(sorted.length * 0.99)] }
-}
+    const inputs = [join(set.folder, 'base.parquet')]
+    await rows.ingest({ inputs, metric: set.metric, noIndex: true })
+    const ingestMs = performance.now() - from
+    const collection = await store.collection('rows')
+    const before = performance.now()
+    await collection.buildIndex()
+    const indexMs = performance.now() - before
+    await store.close()
+    return { told: { ingestMs, indexMs } }
+  },
+  save: () => undefined,
+  async open(set, job) {
+    const store = await openStore({ url: urlOf(job), mode: 'read', threads: job.threads })
+    const rows = await store.collection('rows')
+    return { store, rows, numbers: numbersOf(set) }
+  },
+  query: (vector) => vector,
+  async search({ rows, numbers }, vector, k, { ef, filter }) {
+    const request = { vector, k, ef, withPayload: false }
+    const { hits } = await rows.search(filter === undefined ? request : { ...request, filter })
+    return hits.map(({ id }) => numbers(id))
+  },
+  async batch({ rows }, vectors, k, { ef }) {
+    const requests = vectors.map((vector) => ({ vector, k, ef, withPayload: false }))
+    if (rows.searchBatch === undefined) return Promise.all(requests.map((one) => rows.search(one)))
+    return Array.fromAsync(rows.searchBatch(requests))
+  },
+  filter(_set, { field, op, value }) {
+    const condition = op === '==' ? { match: { value } } : { range: { [RANGES[op]]: value } }
+    return { must: [{ key: field, ...condition }] }
+  },
+  close: ({ store }) => store.close(),
+})
 
-function inOurLanguage({ field, op, value }) {
-  const condition = op === '==' ? { match: { value } } : { range: { [RANGES[op]]: value } }
-  return { must: [{ key: field, ...condition }] }
+/** LaBSE's ids are its own; every generated set has the row's number as id. */
+function numbersOf({ folder, name }) {
+  if (name !== 'labse') return Number
+  const ids = JSON.parse(readFileSync(join(folder, 'ids.json'), 'utf8'))
+  const numbers = new Map(ids.map((id, row) => [id, row]))
+  return (id) => numbers.get(id)
 }

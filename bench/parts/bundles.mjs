@@ -11,7 +11,7 @@ const RSS_MAX = 160e6
  * Export and verify: time against bare SHA-256 over the same bytes, peak memory over Node's own.
  * What the same commands take for one record is their start-up, and set aside.
  */
-export async function bundles({ quick }) {
+export async function bundles({ quick, full }) {
   const idle = ['-e', 'setTimeout(() => {}, 100)']
   const ownRss = await medianOf(5, async () => (await run(process.execPath, idle)).rssBytes)
   const scale = quick ? 20 : 1
@@ -19,7 +19,7 @@ export async function bundles({ quick }) {
   const one = await carry(store, [await oneRecord(store)], ownRss)
   const labse = await carry(await labseStore(), ['labse'], ownRss)
   const small = await filled(store, 'small', 50_000 / scale)
-  const large = await filled(store, 'large', 520_000 / scale)
+  const large = await filled(store, 'large', (full ? 520_000 : 100_000) / scale)
   const memory = [await carry(store, [small], ownRss), await carry(store, [large], ownRss)]
   const startUp = `${ms(one.exportMs)} for export, ${ms(one.verifyMs)} for bundle verify`
   return {

@@ -4,8 +4,8 @@ import { freshStore, generated } from '../store.mjs'
 const GROWTH_MAX = 1.1
 
 /** Peak memory of ingest at two sizes: it must not grow with the file. */
-export async function memory({ quick }) {
-  const sizes = quick ? [20_000, 40_000] : [200_000, 400_000]
+export async function memory({ quick, full }) {
+  const sizes = quick ? [20_000, 40_000] : full ? [200_000, 400_000] : [100_000, 200_000]
   const taken = []
   for (const rows of sizes) {
     const file = await generated(rows)
