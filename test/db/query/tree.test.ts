@@ -114,8 +114,8 @@ describe('a tree', () => {
         for (const [rank, { id, score }] of hits.entries()) {
           const part = {
             rrf: 1 / (5 + (rank + 1) / weight),
-            linear: (weight * (score - low)) / (high - low),
-            dbsf: (weight * (score - (mean - 3 * sigma))) / (6 * sigma),
+            linear: weight * (high === low ? 1 : (score - low) / (high - low)),
+            dbsf: weight * (high === low ? 0.5 : (score - (mean - 3 * sigma)) / (6 * sigma)),
           }[fusion.kind]
           scores.set(id, (scores.get(id) ?? 0) + part)
         }
