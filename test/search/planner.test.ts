@@ -37,7 +37,7 @@ describe('planSegment', () => {
       expect(plan.kind).toBe('graph')
       return plan.ef
     })
-    expect(efs).toEqual([128, 116, 87, 60, 60])
+    expect(efs).toEqual([128, 128, 84, 46, 40])
     // As many as the caller asked for at most, also where that is few.
     expect(planSegment({ ...input, matching: 10_000, ef: 20 }).ef).toBe(20)
     const large = { ...input, rows: 1_000_000, matching: 500_000 }
