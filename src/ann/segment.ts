@@ -160,16 +160,21 @@ export class Segment {
     if (rows !== this.rows) throw unevenRows(this, code)
   }
 
-  /** Norms of all rows; decides how distances are taken. Errors: `code` at a NaN or infinity. */
-  measure(code: 'INTEGRITY' | 'BAD_INPUT'): void {
-    const { rows, plan } = this
+  /**
+   * Norms of all rows, or of those that follow rows measured before with nothing done in between
+   * but searches; decides how distances are taken. Errors: `code` at a NaN or infinity.
+   */
+  measure(code: 'INTEGRITY' | 'BAD_INPUT', from = 0, to = this.rows): void {
+    const { plan } = this
     const context = this.context.address
     const normMin = context + fieldOffset('context', 'normMin')
     const normMax = context + fieldOffset('context', 'normMax')
-    this.#view.setFloat64(normMin, Number.MAX_VALUE, true)
-    this.#view.setFloat64(normMax, 0, true)
-    const bad = this.exports.measure(plan.index, context, 0, rows) >>> 0
-    if (bad < rows) {
+    if (from === 0) {
+      this.#view.setFloat64(normMin, Number.MAX_VALUE, true)
+      this.#view.setFloat64(normMax, 0, true)
+    }
+    const bad = this.exports.measure(plan.index, context, from, to) >>> 0
+    if (bad < to) {
       const options: ErrorOptions = { hint: HINTS[code], details: { row: bad } }
       throw new AkidbError(code, `row ${bad} has a component that is not a finite number`, options)
     }

@@ -35,6 +35,18 @@ export interface App {
   run(command: Command, work: (context: Context) => Promise<Outcome | undefined>): Promise<void>
 }
 
+/** Takes long, and a search beside it must not. */
+const BULK_WORK: ReadonlySet<string> = new Set([
+  'ingest',
+  'import',
+  'export',
+  'compact',
+  'index build',
+  'gc',
+  'check',
+  'repair',
+])
+
 /** `index build` → `index.build`. */
 export function commandPath(command: Command): string[] {
   const names: string[] = []
@@ -48,7 +60,9 @@ export function createApp(session: Session, loadEngine: () => Promise<Engine>): 
     loadEngine,
     async run(command, work) {
       const settings = await resolveSettings(session.io, command.optsWithGlobals())
-      session.configure(settings, commandPath(command))
+      const path = commandPath(command)
+      session.configure(settings, path)
+      if (BULK_WORK.has(path.join(' '))) session.io.lowerPriority()
       const context = createContext({ session, settings, loadEngine })
       const outcome = await work(context)
       // An interrupted command may come to a regular end; it is interrupted all the same.

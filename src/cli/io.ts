@@ -1,4 +1,5 @@
 import { homedir, hostname, userInfo } from 'node:os'
+import { lowerPriority } from '../storage/priority.ts'
 
 /** A writable end: process.stdout, process.stderr, or a test's double. */
 export interface OutputStream {
@@ -41,6 +42,8 @@ export interface Io {
   now(): number
   /** Calls `listener` at each such signal; returns a function that stops it. */
   onSignal(name: SignalName, listener: () => void): () => void
+  /** Lets other processes go first from now on. */
+  lowerPriority(): void
   /** Ends the process at once: for the second interrupt only. */
   exitNow(code: number): void
 }
@@ -63,6 +66,7 @@ export const processIo = (): Io => ({
     process.on(name, listener)
     return () => process.off(name, listener)
   },
+  lowerPriority,
   exitNow: (code) => process.exit(code),
 })
 

@@ -30,6 +30,8 @@ export interface AppendInput {
   readonly onlyOn?: string
   /** Refuses a head of a higher epoch (a log owner that was replaced). */
   readonly ownEpoch?: number
+  /** See CommitRequest. */
+  readonly quiet?: boolean
 }
 
 /** Commits new segments; computed again against each newer head. @throws CONFLICT, LIMIT */
@@ -47,6 +49,7 @@ export async function commitAppend(
     kind: input.kind,
     act,
     pin,
+    ...(input.quiet === undefined ? {} : { quiet: input.quiet }),
     next: (head) => nextState(core, pin, input, head),
   })
   if (committed === undefined) throw noCollection(core.name)

@@ -3,9 +3,10 @@ import { AkidbError } from '../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../format/manifest.ts'
 import type { Environment } from './environment.ts'
 import { FilterCache } from './filter-cache.ts'
-import { Fresh } from './freshness.ts'
+import { Fresh, noteCommit } from './freshness.ts'
 import type { LogRows } from './log-rows.ts'
 import type { LogSource } from './log-source.ts'
+import { LogVectors } from './log-vectors.ts'
 import { ManifestStore } from './manifest-store.ts'
 import { PageCache } from './page-cache.ts'
 import { type Hold, ReaderPins } from './reader-pins.ts'
@@ -18,8 +19,10 @@ import {
   segmentIdentity,
 } from './segment-reader.ts'
 import { SharedLook } from './shared-look.ts'
-import { laterView, openView, type View } from './view.ts'
+import { laterView, openView, type View, vectorSpecOf } from './view.ts'
 
+/** A collection that was read so lately will be read again. */
+const BUSY_MS = 1_000
 /** Segments kept open beside those of states that are read. */
 const FORMER_READERS_MAX = 64
 
@@ -54,11 +57,13 @@ export class CollectionCore {
   readonly manifests: ManifestStore
   readonly log: LogSource | undefined
   readonly filters = new FilterCache()
+  readonly logVectors = new LogVectors()
   /** Opens vector indexes within the store's budget of memory. */
   readonly memory: SegmentMemory
   /** Searches under way, and all that there were. */
   searches = 0
   searchCount = 0
+  #searchedMs = 0
   readonly #readers = new Map<string, SegmentReader>()
   readonly #share: ReaderShare
   readonly #pins: ReaderPins
@@ -72,6 +77,9 @@ export class CollectionCore {
     const { clock, headAgeMaxMs = 0 } = options.environment
     this.#fresh = new Fresh(clock, headAgeMaxMs, 'commits')
     this.manifests = new ManifestStore(options.environment.store, options.name, options.folder)
+    this.manifests.onCommit = (manifest) => {
+      if (manifest.state.dropped !== true) this.#fresh.set(manifest)
+    }
     this.#pins = new ReaderPins(options.environment, this.manifests)
     this.#share = {
       pages: new PageCache(limits.payloadCacheBytesMax),
@@ -131,6 +139,7 @@ export class CollectionCore {
 
   /** Reads a state and holds it meanwhile. */
   async read<T>(asOf: string | undefined, work: (view: View) => Promise<T>): Promise<T> {
+    this.#searchedMs = this.environment.clock.nowMs()
     const { view, hold } = await this.hold(asOf)
     try {
       return await work(view)
@@ -195,6 +204,47 @@ export class CollectionCore {
       head = await this.head()
     }
     throw tooFast(this.name)
+  }
+
+  /**
+   * Opens what searches of a state that will be the head need, where there were some lately, and
+   * holds it until what is returned is called. Never throws.
+   */
+  async prepare(manifest: Manifest): Promise<() => Promise<void>> {
+    const idleMs = this.environment.clock.nowMs() - this.#searchedMs
+    if (this.searchCount === 0 || idleMs > BUSY_MS) return async () => undefined
+    try {
+      const hold = await this.#pins.take(manifest, 'older')
+      if (hold === undefined) return async () => undefined
+      await this.#load(hold)
+      return async () => {
+        // Pinned as the head now, or given up.
+        await this.read(undefined, async () => undefined).catch(() => undefined)
+        await hold.release()
+      }
+    } catch {
+      return async () => undefined
+    }
+  }
+
+  async #load(hold: Hold): Promise<void> {
+    try {
+      const { manifest } = hold
+      const view = await this.#open(hold)
+      if (vectorSpecOf(manifest.state.schema) === undefined) return
+      for (const [number, { live }] of view.segments.entries()) {
+        if (live > 0) await this.memory.index(view, number)
+      }
+    } catch (error) {
+      await hold.release()
+      throw error
+    }
+  }
+
+  /** Tells all of this process of a commit that was quiet. */
+  announce(manifest: Manifest): void {
+    noteCommit()
+    this.manifests.committed(manifest)
   }
 
   /** Lets go of a state that is pinned only for the next read. */

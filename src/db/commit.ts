@@ -45,6 +45,11 @@ export interface CommitRequest {
   /** What holds the blobs that the next state names, where they are not the head's. */
   readonly pin?: WriterPin
   /**
+   * Whether this process is told of it later (see CollectionCore.announce): until then its reads go
+   * on with what they have, which must be as good.
+   */
+  readonly quiet?: boolean
+  /**
    * Computes the next state; called again with the newer head where another writer was faster.
    * Undefined: there is nothing to change, and nothing is committed. Throws CONFLICT where the
    * change no longer makes sense.
@@ -83,8 +88,12 @@ export async function commitManifest(
         request.act.doubt()
         throw error
       })
+      if (put === 'created' && request.quiet === true) return manifest
       noteCommit()
-      if (put === 'created') return manifest
+      if (put === 'created') {
+        request.manifests.committed(manifest)
+        return manifest
+      }
     } finally {
       await lock.release()
     }

@@ -29,10 +29,12 @@ interface Kept<T> {
   readonly turn: number
 }
 
+const LOOK_AHEAD = 4
+
 /**
  * A value that may be some milliseconds old, but never older than a change made by this process.
- * One that is half as old as it may be is looked up again in the background, so that somebody who
- * asks all the time never waits.
+ * One that is a quarter as old as it may be is looked up again in the background, so that somebody
+ * who asks all the time never waits, also where a busy disk makes a look slow.
  */
 export class Fresh<T> {
   readonly #maxAgeMs: number
@@ -55,7 +57,7 @@ export class Fresh<T> {
     if (kept?.changes !== changesOf[this.#changes] || ageMs >= this.#maxAgeMs || ageMs < 0) {
       return await this.#look(look, now)
     }
-    if (ageMs * 2 >= this.#maxAgeMs && !this.#isLooking) {
+    if (ageMs * LOOK_AHEAD >= this.#maxAgeMs && !this.#isLooking) {
       this.#isLooking = true
       // Who asks when the value is too old is told what is wrong.
       void this.#look(look, now)
@@ -65,6 +67,12 @@ export class Fresh<T> {
         })
     }
     return kept.value
+  }
+
+  /** Puts in what is known to hold now. */
+  set(value: T): void {
+    const [changes, turn] = [changesOf[this.#changes], ++this.#turns]
+    this.#kept = { value, atMs: this.#clock.nowMs(), changes, turn }
   }
 
   async #look(look: () => Promise<T>, atMs: number): Promise<T> {

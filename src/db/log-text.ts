@@ -34,7 +34,7 @@ class LogTextIndex {
   #rows: LogRow[] = []
   /** Rows are never changed: another value of an id is another object. */
   #numbers = new Map<LogRow, number>()
-  #last: { readonly log: LogRows; readonly version: number; readonly view: LogText } | undefined
+  #last: { readonly log: LogRows; readonly changes: number; readonly view: LogText } | undefined
 
   constructor(fields: readonly string[]) {
     this.#index = new MemoryTextIndex(fields)
@@ -47,7 +47,7 @@ class LogTextIndex {
 
   view(log: LogRows): LogText {
     const last = this.#last
-    const isSame = last?.log === log && last.version === log.version
+    const isSame = last?.log === log && last.changes === log.changes
     if (last !== undefined && isSame && last.view.index.rows === last.view.alive.length) {
       return last.view
     }
@@ -60,7 +60,7 @@ class LogTextIndex {
       alive: Bitset.from(this.#index.rows, numbers),
       row: (number: number) => rows[number] as LogRow,
     }
-    this.#last = { log, version: log.version, view }
+    this.#last = { log, changes: log.changes, view }
     return view
   }
 

@@ -52,7 +52,6 @@ class LogFiles {
     if (this.#kept?.key !== key) {
       const rows = await this.#replay(head)
       if (rows === 'stale') return rows
-      rows.version += (this.#kept?.rows.version ?? 0) + 1
       this.#kept = { key, rows }
     }
     return this.#kept.rows

@@ -32,12 +32,20 @@ export const manifestKey = (name: string, version: number): string =>
 export class ManifestStore {
   readonly #store: ObjectStore
   readonly #folder: string
+  /** Called with each manifest that this process commits, at that moment. */
+  onCommit: ((manifest: Manifest) => void) | undefined
   #cached: Manifest | undefined
 
   /** @param folder where they lie, if not in the collection's own folder (a replay) */
   constructor(store: ObjectStore, name: string, folder = collectionFolder(name)) {
     this.#store = store
     this.#folder = folder
+  }
+
+  /** To be told what was written here. */
+  committed(manifest: Manifest): void {
+    this.#cached = manifest
+    this.onCommit?.(manifest)
   }
 
   /**

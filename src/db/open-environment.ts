@@ -129,7 +129,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
  * A look at the head costs as much as a search; another process's commit is seen this much later at
  * most.
  */
-const HEAD_AGE_MAX_MS = 20
+const HEAD_AGE_MAX_MS = 40
 
 /** More threads than this do not make one build faster, and a search needs but one. */
 const DEFAULT_THREADS_MAX = 8

@@ -85,7 +85,7 @@ export function createWriterPin(environment: Environment): WriterPin {
     isFresh: () => !files.some(isOld),
     renew,
     release: async () => {
-      for (const file of files.splice(0)) await store.delete(pinKey(file.id)).catch(() => false)
+      for (const file of files.splice(0)) await deletePin(store, file.id)
     },
   }
 }
@@ -132,7 +132,7 @@ export async function pinManifest(
     await putPin(store, { id, blobs, manifests: [manifest.digest] })
   }
   const release = async (): Promise<void> => {
-    await store.delete(pinKey(id)).catch(() => false)
+    await deletePin(store, id)
   }
   const isThere = async (mayWait: boolean): Promise<boolean> => {
     if ((await manifests.newestVersion()) === version) return true
@@ -176,9 +176,17 @@ const removed = (name: string, version: number): AkidbError =>
 
 const pinKey = (id: string): string => `pins/${id}.json`
 
+/** A pin guards a running process alone: none outlives a power failure, and so need not its pin. */
 async function putPin(store: ObjectStore, pin: Omit<PinFile, 'renewedMs'>): Promise<void> {
   const file: PinFile = { ...pin, renewedMs: await store.nowMs() }
-  await store.put(pinKey(pin.id), Buffer.from(JSON.stringify(file)), { mode: 'replace' })
+  await store.put(pinKey(pin.id), Buffer.from(JSON.stringify(file)), {
+    mode: 'replace',
+    durable: false,
+  })
+}
+
+const deletePin = async (store: ObjectStore, id: string): Promise<void> => {
+  await store.delete(pinKey(id), { durable: false }).catch(() => false)
 }
 
 /**
@@ -223,11 +231,14 @@ async function condemnedByRunning(
 
 /** Undefined where it has been closed meanwhile or is not readable as one. */
 export async function readGcRecord(store: ObjectStore, key: string): Promise<GcRecord | undefined> {
-  return await readJson(store, key, gcShape)
+  const record = await readJson(store, key, gcShape)
+  if (record === 'torn') throw unreadable(key)
+  return record
 }
 
 /**
- * All pins that have not lapsed.
+ * All pins that have not lapsed. One that a power failure tore guards nothing: what wrote it ran on
+ * the machine that failed.
  *
  * @param sweep deletes those that have
  */
@@ -240,7 +251,7 @@ export async function livePins(
   for await (const info of store.list('pins/')) {
     const pin = await readJson(store, info.key, pinShape)
     if (pin === undefined) continue
-    if (pin.renewedMs + limits.pinLifeMs >= now) pins.push(pin)
+    if (pin !== 'torn' && pin.renewedMs + limits.pinLifeMs >= now) pins.push(pin)
     else if (sweep) await store.delete(info.key)
   }
   return pins
@@ -250,20 +261,25 @@ async function readJson<T>(
   store: ObjectStore,
   key: string,
   shape: Check<T>,
-): Promise<T | undefined> {
+): Promise<T | 'torn' | undefined> {
   try {
     const bytes = await getBounded(store, key, limits.smallFileBytesMax)
+    // Also where there are none at all.
+    if (bytes.every((byte) => byte === 0)) return 'torn'
     return shape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined
     if (!(error instanceof SyntaxError || error instanceof ShapeError)) throw error
-    throw new AkidbError('INTEGRITY', `${key} is not readable`, {
-      hint: 'It only guards running commands; delete it when none runs.',
-      details: { key },
-      cause: error,
-    })
+    throw unreadable(key, error)
   }
 }
+
+const unreadable = (key: string, cause?: unknown): AkidbError =>
+  new AkidbError('INTEGRITY', `${key} is not readable`, {
+    hint: 'It only guards running commands; delete it when none runs.',
+    details: { key },
+    cause,
+  })
 
 /** Whether a blob is present. Test only after pinning it. */
 export const hasBlob = async (store: ObjectStore, digest: string): Promise<boolean> =>

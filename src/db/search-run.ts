@@ -10,14 +10,21 @@ import type { CollectionCore } from './collection-core.ts'
 import { checkText } from './query/check-query.ts'
 import { getRecord, recordAt } from './records.ts'
 import { searchByText } from './search-text.ts'
-import { type CheckedSearch, type RankedRecord, searchByVector } from './search-vector.ts'
+import {
+  type CheckedSearch,
+  FEW_SEARCHES,
+  type RankedRecord,
+  searchByVector,
+  startVectorSearch,
+} from './search-vector.ts'
 import { type View, vectorSpecOf } from './view.ts'
 
 export const DEFAULT_K = 10
 /** ef where the caller names none. */
 export const DEFAULT_EF = 128
-/** Hits of each part of a hybrid search, in multiples of k. */
+/** Hits of each part of a hybrid search: so many times k, and so many at least. */
 const HYBRID_DEPTH = 5
+const HYBRID_DEPTH_MIN = 50
 
 /**
  * Searches one state by vector, by the vector of a record, by words, or by vector and words.
@@ -155,10 +162,18 @@ async function hybrid(
   query: HybridQuery,
 ): Promise<{ hits: RankedRecord[]; plan: SearchPlan }> {
   const { vector, text, search, request, excluded } = query
-  const depth = Math.min(limits.searchCountMax, Math.max(100, HYBRID_DEPTH * search.k))
+  const wanted = Math.max(HYBRID_DEPTH_MIN, HYBRID_DEPTH * search.k)
+  const depth = Math.min(limits.searchCountMax, wanted)
   const deep = { ...search, k: depth, ef: Math.max(search.ef, depth) }
-  const near = await searchByVector(core, view, { vector, search: deep, excluded })
+  // A process that goes on searching has workers walk the vectors while this thread reads words.
+  const parallel = search.parallel === true || core.searchCount > FEW_SEARCHES
+  const nearest = await startVectorSearch(core, view, {
+    vector,
+    search: { ...deep, parallel },
+    excluded,
+  })
   const found = await searchByText(core, view, { text, search: deep })
+  const near = await nearest()
   const words = { ...found, hits: found.hits.filter(({ id }) => excluded?.includes(id) !== true) }
   const fusion = request.fusion ?? { kind: 'rrf' }
   const fused: RankedHit[] = fuseHybrid(near.hits, words.hits, fusion)

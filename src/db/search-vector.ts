@@ -3,7 +3,7 @@ import type { RowSearch, VectorIndex } from '../ann/vector-index.ts'
 import type { PoolSearch, WorkerPool } from '../ann/worker-pool.ts'
 import type { Bitset } from '../core/bitset.ts'
 import { limits } from '../core/limits.ts'
-import { distancesFrom, type Metric, scoreOf } from '../core/metric.ts'
+import { type Metric, scoreOf } from '../core/metric.ts'
 import type { VectorSpec } from '../core/schema.ts'
 import type { IdTable } from '../format/ids-section.ts'
 import { matchesFilter } from '../search/evaluate.ts'
@@ -11,7 +11,7 @@ import type { Filter } from '../search/filter.ts'
 import { planSegment, type SegmentPlan } from '../search/planner.ts'
 import type { SearchPlan } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
-import type { LogRows } from './log-rows.ts'
+import type { LogRow, LogRows } from './log-rows.ts'
 import { rescoreFromDisk, scanFromDisk } from './search-disk.ts'
 import { type Place, type View, type ViewSegment, vectorSpecOf } from './view.ts'
 
@@ -50,20 +50,56 @@ interface VectorQuery {
   readonly excluded: readonly string[] | undefined
 }
 
+/** Hits of one kind of search, in their order. */
+export interface RankedPart {
+  readonly hits: RankedRecord[]
+  readonly plan: SearchPlan
+}
+
 /** The k nearest live records, by float64 distance, ties by bytewise lower id. */
 export async function searchByVector(
   core: CollectionCore,
   view: View,
   query: VectorQuery,
-): Promise<{ hits: RankedRecord[]; plan: SearchPlan }> {
+): Promise<RankedPart> {
+  return await (await startVectorSearch(core, view, query))()
+}
+
+/**
+ * The same in two steps: where workers do it, they have it when the first is done, and the caller
+ * may do other things before it calls for the hits.
+ */
+export async function startVectorSearch(
+  core: CollectionCore,
+  view: View,
+  query: VectorQuery,
+): Promise<() => Promise<RankedPart>> {
   const spec = vectorSpecOf(view.manifest.state.schema) as VectorSpec
-  const { search, vector } = query
+  const { search } = query
   const work: SegmentWork[] = []
   for (const [number, segment] of view.segments.entries()) {
     search.signal?.throwIfAborted()
     work.push(await prepare(core, view, { spec, number, segment, query }))
   }
-  const found = await finishOnDisk(work, await searchSegments(core, work, search), spec, search)
+  const searched = searchSegments(core, work, search)
+  // Its failure is the second step's.
+  searched.catch(() => undefined)
+  return async () => {
+    const found = await finishOnDisk(work, await searched, spec, search)
+    return merged(core, view, { spec, query, work, found })
+  }
+}
+
+interface FoundParts {
+  readonly spec: VectorSpec
+  readonly query: VectorQuery
+  readonly work: readonly SegmentWork[]
+  readonly found: readonly (RankedRows | undefined)[]
+}
+
+/** What the segments and the log gave, as one list. */
+function merged(core: CollectionCore, view: View, parts: FoundParts): RankedPart {
+  const { spec, query, work, found } = parts
   const candidates: Candidate[] = []
   for (const [at, { ids, number }] of work.entries()) {
     const ranked = found[at]
@@ -73,11 +109,11 @@ export async function searchByVector(
       candidates.push({ ids, distance: ranked.distances[i] as number, place })
     }
   }
-  if (view.log !== undefined) candidates.push(...searchLog(view.log, spec.metric, query))
+  if (view.log !== undefined) candidates.push(...searchLog(core, view.log, spec, query))
   candidates.sort(byDistance)
-  const { k, ef, exact } = search
+  const { k, ef, exact } = query.search
   const segments = work.map((each, at) => explained(each, found[at]))
-  const shape = { metric: spec.metric, dimension: vector.length, k, ef, exact }
+  const shape = { metric: spec.metric, dimension: query.vector.length, k, ef, exact }
   return {
     hits: candidates.slice(0, k).map((candidate) => hitOf(spec.metric, candidate)),
     plan: { kind: 'vector', ...shape, segments },
@@ -195,7 +231,7 @@ const LONG_SEARCH_NS = 1_000_000
 /** One that takes longer than this waits for a worker to start. */
 const WORTH_A_START_NS = 50_000_000
 /** Searches after which a process is taken for one that goes on searching. */
-const FEW_SEARCHES = 3
+export const FEW_SEARCHES = 3
 
 /** All segments, by workers where that is worth a message to them. The results are the same. */
 async function searchSegments(
@@ -278,25 +314,16 @@ const explained = (work: SegmentWork, ranked: RankedRows | undefined): unknown =
   return { ...plan, rows, live: segment.live, estimate, matching, evaluated, found }
 }
 
-/** Rows of the write-ahead log are few: all are scanned. */
-function searchLog(log: LogRows, metric: Metric, query: VectorQuery): Candidate[] {
-  const { filter } = query.search
-  const ids: string[] = []
-  const vectors: Float32Array[] = []
-  for (const { id, vector, payload } of log.rows()) {
-    if (vector === undefined || query.excluded?.includes(id) === true) continue
-    if (filter !== undefined && !matchesFilter(filter, { id, payload })) continue
-    ids.push(id)
-    vectors.push(vector)
-  }
-  const vectorAt = (number: number): Float32Array => vectors[number] as Float32Array
-  const distances = distancesFrom(metric, query.vector, vectors.length, vectorAt)
-  // More than k only where several are as far as the last of them: their ids decide.
-  const farthest = Float64Array.from(distances).sort()[query.search.k - 1] ?? Number.NaN
-  const candidates: Candidate[] = []
-  for (let i = 0; i < ids.length; i++) {
-    const distance = distances[i] as number
-    if (!(distance > farthest)) candidates.push({ id: ids[i] as string, distance })
-  }
-  return candidates
+function searchLog(
+  core: CollectionCore,
+  log: LogRows,
+  spec: VectorSpec,
+  { vector, search, excluded }: VectorQuery,
+): Candidate[] {
+  const { k, filter } = search
+  const allows = ({ id, payload }: LogRow): boolean =>
+    excluded?.includes(id) !== true &&
+    (filter === undefined || matchesFilter(filter, { id, payload }))
+  const near = core.logVectors.nearest(log, { spec, vector, k, allows })
+  return near.map(({ row, distance }) => ({ id: row.id, distance }))
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { BuiltIndex, IndexBuilder } from '../ann/vector-index.ts'
 import { encodeFloat16 } from '../core/float16.ts'
 import type { JsonObject } from '../core/json.ts'
@@ -48,6 +49,8 @@ export interface SegmentTargets {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Encoding a part of so many rows takes long enough for others to want their turn. */
+const TURN_ROWS = 1_024
 /** Rows of vectors collected into one piece before the next begins. */
 const PIECE_ROWS = 1_024
 
@@ -135,7 +138,7 @@ export class SegmentBuilder {
     const built = index.value
     const blobs = isLarge
       ? [...early.value, ...(await this.#writeEach(targets, this.#otherParts(built)))]
-      : await this.#writeAll(targets, [...this.#rowParts(), ...this.#otherParts(built)])
+      : await this.#writeAll(targets, await this.#allParts(built))
     this.#release()
     const measured = built?.measured
     return {
@@ -144,6 +147,18 @@ export class SegmentBuilder {
       payloadBytes: this.#pages.decodedBytes,
       ...(measured === undefined ? {} : { measured }),
     }
+  }
+
+  /** Searches and writes get their turn after each: a server commits its log this way. */
+  async #allParts(built: BuiltIndex | undefined): Promise<RoleSections[]> {
+    const parts: RoleSections[] = []
+    for (const source of [this.#rowParts(), this.#otherParts(built)]) {
+      for (const part of source) {
+        parts.push(part)
+        if (this.rows >= TURN_ROWS) await setImmediate()
+      }
+    }
+    return parts
   }
 
   /** Writes a blob for each role, or one for all where they are small. */

@@ -48,24 +48,35 @@ export async function writeFully(
 }
 
 /**
- * Gives a written and synced temporary file its name, never over another, and makes the name
- * durable. The temporary name is left to the caller.
+ * Gives a written temporary file its name, never over another. The temporary name is left to the
+ * caller.
+ * @param durable whether the name outlives a power failure; then the file is to be synced already
  */
-export async function linkInto(tree: FolderTree, path: string, key: string): Promise<PutResult> {
+export async function linkInto(
+  tree: FolderTree,
+  path: string,
+  key: string,
+  durable = true,
+): Promise<PutResult> {
   const target = join(tree.root, key)
   const folder = dirname(target)
   const result = await withFolder(tree, folder, () => linkIfAbsent(path, target))
   // After 'exists' as well: who linked it may not have synced the folder yet.
-  await syncFolder(folder)
+  if (durable) await syncFolder(folder)
   return result
 }
 
-/** Moves a written and synced temporary file over what bears the name, and makes that durable. */
-export async function renameInto(tree: FolderTree, path: string, key: string): Promise<void> {
+/** Moves a written temporary file over what bears the name; `durable` as for linkInto. */
+export async function renameInto(
+  tree: FolderTree,
+  path: string,
+  key: string,
+  durable = true,
+): Promise<void> {
   const target = join(tree.root, key)
   const folder = dirname(target)
   await withFolder(tree, folder, () => rename(path, target))
-  await syncFolder(folder)
+  if (durable) await syncFolder(folder)
 }
 
 /** Removes a temporary name; it is no error where it is gone, and what stays is swept later. */

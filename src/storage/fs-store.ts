@@ -112,11 +112,12 @@ class FsStore implements store.ObjectStore {
           await syncFolder(dirname(this.#path(key)))
           return 'exists'
         }
-        const path = await this.#writeTemporary(body)
+        const durable = options.durable !== false
+        const path = await this.#writeTemporary(body, durable)
         try {
           options.signal?.throwIfAborted()
-          if (!replace) return await linkInto(this.#tree, path, key)
-          await renameInto(this.#tree, path, key)
+          if (!replace) return await linkInto(this.#tree, path, key, durable)
+          await renameInto(this.#tree, path, key, durable)
           return 'created'
         } finally {
           await discard(path)
@@ -147,7 +148,7 @@ class FsStore implements store.ObjectStore {
     return listFiles(this.#tree.root, prefix, options)
   }
 
-  async delete(key: string): Promise<boolean> {
+  async delete(key: string, options: store.DeleteOptions = {}): Promise<boolean> {
     this.#assertWritable(key)
     const path = this.#path(key)
     return this.#slots.run(() =>
@@ -159,7 +160,7 @@ class FsStore implements store.ObjectStore {
           if (fsCode(error) === 'ENOENT' || fsCode(error) === 'ENOTDIR') return false
           throw error
         }
-        await syncFolder(dirname(path))
+        if (options.durable !== false) await syncFolder(dirname(path))
         return true
       }),
     )
@@ -231,11 +232,11 @@ class FsStore implements store.ObjectStore {
     return join(this.#tree.root, key)
   }
 
-  async #writeTemporary(body: Uint8Array): Promise<string> {
+  async #writeTemporary(body: Uint8Array, durable: boolean): Promise<string> {
     const file = await openTemporary(this.#tree)
     try {
       await writeFully(file.handle, body, 0)
-      await file.handle.datasync()
+      if (durable) await file.handle.datasync()
     } catch (error) {
       await discard(file.path)
       throw error

@@ -33,7 +33,17 @@ export interface PutOptions {
    * atomic replacement.
    */
   readonly mode?: 'ifAbsent' | 'replace'
+  /**
+   * false: everybody sees it, but a power failure may undo it or leave an empty or zeroed object.
+   * For what means nothing once its process is gone. Default: durable.
+   */
+  readonly durable?: boolean
   readonly signal?: AbortSignal
+}
+
+export interface DeleteOptions {
+  /** false: a power failure may bring it back. Default: durable. */
+  readonly durable?: boolean
 }
 
 export type PutResult = 'created' | 'exists'
@@ -83,7 +93,7 @@ export interface ObjectStore {
   /** Keys that start with `prefix`, in bytewise order. Temporary files never show. */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>
   /** True where it existed. */
-  delete(key: string): Promise<boolean>
+  delete(key: string, options?: DeleteOptions): Promise<boolean>
   /**
    * Appends to an object (created where missing) that must be `at` bytes long now, else CONFLICT;
    * durable.

@@ -11,6 +11,17 @@ afterAll(() => folder.remove())
 const gcDone = { manifests: 1, blobs: 2, bytes: 3000, kept: 4 }
 const gcEngine = () => fakeEngine({ store: { gc: async () => gcDone } })
 
+describe('priority', () => {
+  it('is lowered for bulk work, and for nothing that somebody waits for', async () => {
+    const { engine } = fakeEngine({
+      collection: { buildIndex: async () => ({ segments: 1, elapsedMs: 2 }) },
+    })
+    expect((await run(['gc'], { engine: gcEngine().engine })).lowered).toBe(true)
+    expect((await run(['index', 'build', 'docs'], { engine })).lowered).toBe(true)
+    expect((await run(['search', 'docs', '--text', 'x'], { engine })).lowered).toBe(false)
+  })
+})
+
 describe('--json', () => {
   it('prints one document with the path of the command as its type', async () => {
     const ran = await run(['gc', '--json'], { engine: gcEngine().engine })

@@ -299,6 +299,16 @@ it('counts in a dry run what the real run removes, and changes nothing', async (
   expect(await idsOf(core('docs'))).toEqual(LIVE)
 })
 
+it('goes on past pins that a power failure tore, and removes them', async () => {
+  const machine = createTestMachine()
+  const { environment, core } = await withHistory(machine)
+  await machine.store.put('pins/empty.json', Buffer.alloc(0))
+  await machine.store.put('pins/zeroed.json', Buffer.alloc(500))
+  await collectGarbage(environment, { keepMs: 0 })
+  expect([...(await contentsOf(machine.store)).keys()].join()).not.toContain('pins/')
+  expect(await idsOf(core('docs'))).toEqual(LIVE)
+})
+
 const oldPin = (): Buffer =>
   Buffer.from(JSON.stringify({ id: 'old', renewedMs: 0, blobs: [], manifests: [] }))
 

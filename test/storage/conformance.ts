@@ -85,6 +85,19 @@ function putAndGet(current: () => ObjectStore): void {
     expect(await current().put('new', bytesOf('n'), { mode: 'replace' })).toBe('created')
   })
 
+  it('does the same with what need not outlive a power failure', async () => {
+    const durable = false
+    expect(await current().put('a/k', bytesOf('one'), { durable })).toBe('created')
+    expect(await current().put('a/k', bytesOf('two'), { durable })).toBe('exists')
+    expect(await current().put('a/k', bytesOf('three'), { mode: 'replace', durable })).toBe(
+      'created',
+    )
+    expect(textOf(await current().get('a/k'))).toBe('three')
+    expect(await current().delete('a/k', { durable })).toBe(true)
+    expect(await current().delete('a/k', { durable })).toBe(false)
+    expect(await current().head('a/k')).toBeUndefined()
+  })
+
   it('lets exactly one of many racing writers create an object', async () => {
     const racers = Array.from({ length: 16 }, (_, i) => current().put('race/k', bytesOf(`w${i}`)))
     const results = await Promise.all(racers)

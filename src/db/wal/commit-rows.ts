@@ -19,6 +19,8 @@ export interface RowsToCommit {
   readonly log: LogPosition
   /** A head of a higher epoch is refused. */
   readonly ownEpoch: number
+  /** See CommitRequest. */
+  readonly quiet: boolean
 }
 
 /**
@@ -55,6 +57,7 @@ export async function commitLogRows(
         log,
         epoch: log.epoch,
         ownEpoch: work.ownEpoch,
+        quiet: work.quiet,
         onlyOn: head.digest,
       })
       const { version, stateRoot } = manifest.commit

@@ -53,6 +53,8 @@ export class OwnedLog {
   #rotations: Rotation[] = []
   #writing: Promise<void> | undefined
   #folding: Promise<FoldResult> | undefined
+  /** The last fold: the heads before and after it. */
+  #fold: { readonly from: string; readonly to: string } | undefined
   /** The epoch of whoever took over; this owner writes no more then. */
   #replacedBy: number | undefined
 
@@ -159,8 +161,12 @@ export class OwnedLog {
   /** In turn. */
   async #rowsOn(head: Manifest): Promise<LogRows> {
     if (head.digest === this.#base) return this.#rows
+    const { parent, log } = head.commit
+    if (parent === this.#base && (log?.folded ?? 0) > this.#folded) {
+      this.#standOn(head)
+      return this.#rows
+    }
     const rows = await replayLog(this.#core, head, this.#placed)
-    rows.version += this.#rows.version + 1
     this.#rows = rows
     this.#base = head.digest
     return rows
@@ -239,8 +245,10 @@ export class OwnedLog {
     group: readonly Waiting[],
     { first, base }: { readonly first: number; readonly base: string },
   ): void {
-    // A commit that came while they were written may have seen them, and then they lose to it.
-    if (this.#base !== base) this.#base = ''
+    // A commit that came while they were written may have seen them, and then they lose to it; but
+    // not that of this log's own fold, which was begun before.
+    const isOwnFold = this.#fold?.from === base && this.#fold.to === this.#base
+    if (this.#base !== base && !isOwnFold) this.#base = ''
     let end = first
     for (const { entries, encoded } of group) {
       entries.forEach((entry, i) => {
@@ -268,13 +276,18 @@ export class OwnedLog {
       const { rows } = due
       const folded = Math.max(due.placed, due.spent)
       const log = { epoch: this.#epoch, folded, seen: folded }
-      const done = await commitLogRows(this.#core, { head, rows, log, ownEpoch: this.#epoch })
+      const work = { head, rows, log, ownEpoch: this.#epoch, quiet: true }
+      const done = await commitLogRows(this.#core, work)
       if (done === undefined) continue
+      // Searches go on with the former head, which with the log says the same, until it is open.
+      const release = await this.#core.prepare(done)
       await this.#inTurn(() => {
-        this.#folded = folded
         this.#placed = this.#placed.filter(({ end }) => end > folded)
-        this.#base = ''
+        this.#folded = folded
+        if (this.#base === head.digest) this.#standOn(done)
       })
+      this.#core.announce(done)
+      await release()
       await this.#rotate(folded)
       return 'done'
     }
@@ -282,6 +295,15 @@ export class OwnedLog {
       'CONFLICT',
       `cannot commit the log of "${this.#core.name}": too many writers`,
     )
+  }
+
+  /** In turn. The rows on this log's own fold, made on the base: none of them lose to it. */
+  #standOn(fold: Manifest): void {
+    const folded = fold.commit.log?.folded ?? 0
+    this.#rows = new LogRows()
+    for (const { entry, end } of this.#placed) if (end > folded) applyEntry(this.#rows, entry)
+    this.#fold = { from: this.#base, to: fold.digest }
+    this.#base = fold.digest
   }
 
   #isGone(head: Manifest): boolean {

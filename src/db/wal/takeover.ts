@@ -67,7 +67,9 @@ async function commitTakeover(
   const collectionId = head.commit.collection
   const rows = await formerRows(core, head)
   if (rows === undefined) return undefined
-  if (rows.touched > 0) return await commitLogRows(core, { head, rows, log, ownEpoch: epoch })
+  if (rows.touched > 0) {
+    return await commitLogRows(core, { head, rows, log, ownEpoch: epoch, quiet: false })
+  }
   const act = { act: 'owner', collection: core.name, parent: head, details: { epoch } }
   try {
     return await runAct(core.environment, act, async (running) => {

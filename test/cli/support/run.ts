@@ -12,6 +12,8 @@ export interface Ran {
   readonly stderr: string
   /** Codes of exits at once (a second interrupt). */
   readonly exits: readonly number[]
+  /** Whether it let other processes go first. */
+  readonly lowered: boolean
 }
 
 export interface RunOptions {
@@ -37,6 +39,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const stdout = fakeOutput(options.stdoutTerminal === true, options.stdoutClosesAfter)
   const stderr = fakeOutput(options.stderrTerminal === true)
   const exits: number[] = []
+  let lowered = false
   const listeners = new Map<SignalName, () => void>()
   const io: Io = {
     stdin: fakeInput(options.stdin ?? '', options.stdinTerminal === true),
@@ -55,6 +58,9 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
       listeners.set(name, listener)
       return () => listeners.delete(name)
     },
+    lowerPriority: () => {
+      lowered = true
+    },
     exitNow: (code) => void exits.push(code),
   }
   options.onStart?.((name) => listeners.get(name)?.())
@@ -63,7 +69,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     return options.engine
   }
   const code = await runCli(argv, io, loadEngine)
-  return { code, stdout: stdout.text(), stderr: stderr.text(), exits }
+  return { code, stdout: stdout.text(), stderr: stderr.text(), exits, lowered }
 }
 
 const fakeOutput = (terminal: boolean, closesAfter = Number.POSITIVE_INFINITY) => {

@@ -130,7 +130,7 @@ describe('a tree', () => {
   it('of a fusion is the hybrid search', async () => {
     const { docs, vector } = await sampleCollection()
     const query = vector()
-    const depth = { k: 100, ef: 128 }
+    const depth = { k: 50, ef: 128 }
     const prefetch = [
       { query: { vector: query }, ...depth },
       { query: { text: 'fox' }, ...depth },
