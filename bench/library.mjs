@@ -3,4 +3,4 @@
 import { join } from 'node:path'
 import { engine } from './measure.mjs'
 
-export const library = () => import(join(engine, 'dist', 'index.js'))
+export const library = () => import(join(engine, 'dist', 'lib', 'index.js'))

@@ -46,7 +46,7 @@ async function main() {
     throw new Error(`no part ${strange}: ${Object.keys(PARTS).join(', ')}`)
   }
   mkdirSync(data, { recursive: true })
-  buildEngine()
+  await buildEngine()
   const results = []
   for (const name of names) {
     console.error(`bench: ${name} …`)

@@ -1,11 +1,10 @@
-// Compiles src/ to dist/. Runs by `npm ci` in a clone (prepare) and by `npm run build`; does
-// nothing where there are no sources (an installed package) and nothing where no source changed
-// since the last build.
+// Checks src/ and makes dist/ of it: types/ for compilers, lib/ to run. Runs by `npm ci` in a clone
+// (prepare) and by `npm run build`; does nothing where there are no sources (an installed package)
+// and nothing where no source changed since the last build.
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
-  cpSync,
   existsSync,
   globSync,
   mkdirSync,
@@ -16,14 +15,15 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { bundle } from './bundle.mjs'
 
 const root = dirname(import.meta.dirname)
 const dist = join(root, 'dist')
 const stamp = join(dist, '.sources')
 
-process.exitCode = build()
+process.exitCode = await build()
 
-function build() {
+async function build() {
   if (!existsSync(join(root, 'src')) || !existsSync(join(root, 'tsconfig.build.json'))) return 0
   const compiler = findCompiler()
   if (compiler === undefined) {
@@ -33,18 +33,21 @@ function build() {
   const digest = digestOfSources()
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return 0
 
-  // Compiled beside dist/ and renamed at the end, so that nobody runs half a build.
+  // Made beside dist/ and renamed at the end, so that nobody runs half a build.
   const next = join(root, '.cache', `dist-${process.pid}`)
   rmSync(next, { recursive: true, force: true })
   mkdirSync(next, { recursive: true })
   try {
-    const args = [compiler, '-p', join(root, 'tsconfig.build.json'), '--outDir', next]
+    const args = [
+      compiler,
+      '-p',
+      join(root, 'tsconfig.build.json'),
+      '--outDir',
+      join(next, 'types'),
+    ]
     const run = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
     if (run.status !== 0) return run.status ?? 1
-    for (const file of globSync('**/*.wasm', { cwd: join(root, 'src') })) {
-      mkdirSync(dirname(join(next, file)), { recursive: true })
-      cpSync(join(root, 'src', file), join(next, file))
-    }
+    await bundle(root, next)
     writeFileSync(join(next, '.sources'), digest)
     rmSync(dist, { recursive: true, force: true })
     renameSync(next, dist)
@@ -65,10 +68,16 @@ function findCompiler() {
 
 function digestOfSources() {
   const hash = createHash('sha256').update(process.version)
-  const files = globSync('**/*.{ts,tsx,wasm}', { cwd: join(root, 'src') })
+  const files = globSync('**/*.ts', { cwd: join(root, 'src') })
     .sort()
     .map((file) => join('src', file))
-  for (const file of [...files, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']) {
+  const settings = [
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'package-lock.json',
+    'scripts/bundle.mjs',
+  ]
+  for (const file of [...files, ...settings]) {
     const body = readFileSync(join(root, file))
     hash.update(`${file}\0${body.length}\0`).update(body)
   }

@@ -46,6 +46,8 @@ const [beside, during] = await Promise.all([
 ])
 await rows.flush()
 await paced(search, forSome())
+// There are more rows and segments now than at the start.
+const idleAfter = await paced(search, forSome())
 
 let ingesting = true
 const started = performance.now()
@@ -58,4 +60,4 @@ const [, duringIngest] = await Promise.all([
 ])
 const ingestMs = performance.now() - started
 await store.close()
-console.log(JSON.stringify({ idle, alone, beside, during, ingestMs, duringIngest }))
+console.log(JSON.stringify({ idle, idleAfter, alone, beside, during, ingestMs, duringIngest }))

@@ -28,7 +28,7 @@ export async function planted({ quick, full, engines }) {
   }
 }
 
-async function contest(rows, { limits = 1, ...who }) {
+async function contest(rows, { limits = 2, ...who }) {
   const folder = await plantedSet(rows)
   const set = openSet(folder)
   const results = []

@@ -37,9 +37,22 @@ export function openVectorIndex(input: OpenIndexInput): VectorIndex {
 export async function openVectorIndexStream(input: OpenIndexStream): Promise<VectorIndex> {
   const graph = input.graph === undefined ? undefined : new AsyncByteStream(input.graph)
   const loader = new Loader(input, await graph?.takeHeader())
-  for await (const piece of input.pieces ?? []) loader.addRows(piece)
-  loader.finishRows()
-  for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
+  const room = input.fill === undefined ? undefined : loader.roomForRows()
+  if (input.fill === undefined || room === undefined) {
+    for await (const piece of input.pieces ?? []) loader.addRows(piece)
+    loader.finishRows()
+    for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
+  } else {
+    const filling = input.fill(room)
+    try {
+      // Codes come in on this thread while others check the rows.
+      for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
+    } finally {
+      await filling.catch(() => undefined)
+    }
+    await filling
+    loader.finishRows(input.rows)
+  }
   loader.finishCodes()
   for await (const chunk of graph?.rest() ?? []) loader.addLinks(chunk)
   return loader.finish()
@@ -93,9 +106,18 @@ class Loader {
     this.#rows += this.#segment.loadPiece(piece, this.#rows, 'INTEGRITY')
   }
 
-  finishRows(): void {
+  /** Where all rows lie one after the other; undefined where there are gaps between them. */
+  roomForRows(): Float32Array | undefined {
+    const { dimension, rows, plan, f32 } = this.#segment
+    if (plan.stride !== dimension) return undefined
+    const from = this.#segment.address('vectors') / 4
+    return f32.subarray(from, from + rows * dimension)
+  }
+
+  /** @param rows how many were put in place */
+  finishRows(rows: number = this.#rows): void {
     if (this.#segment.onDisk) return
-    this.#segment.checkLoaded(this.#rows, 'INTEGRITY')
+    this.#segment.checkLoaded(rows, 'INTEGRITY')
     this.#segment.measure('INTEGRITY')
   }
 

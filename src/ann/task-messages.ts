@@ -27,7 +27,12 @@ export type TaskMessage =
       readonly attach: readonly Attachment[]
       readonly searches: readonly SentSearch[]
     }
-  | { readonly kind: 'digest'; readonly task: number; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'digest'
+      readonly task: number
+      readonly bytes: Uint8Array
+      readonly chunkBytes: number
+    }
   /** Lets go of memories; not answered. */
   | { readonly kind: 'detach'; readonly indexes: readonly number[] }
 
@@ -35,8 +40,8 @@ export type TaskMessage =
 export interface TaskAnswer {
   readonly task: number
   readonly ranked?: RankedRows
-  readonly digest?: string
-  /** A digest's bytes, given back. */
+  readonly digests?: Uint8Array
+  /** The bytes that were hashed, given back. */
   readonly bytes?: Uint8Array
   readonly error?: SentError
 }

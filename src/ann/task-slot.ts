@@ -11,9 +11,9 @@ import {
 } from './task-messages.ts'
 import type { RowSearch, VectorIndex } from './vector-index.ts'
 
-/** Bytes and their SHA-256, 64 hexadecimal digits. */
+/** Bytes and the SHA-256 of each chunk of them, shape (chunks × 32,). */
 export interface Digested {
-  readonly digest: string
+  readonly digests: Uint8Array
   readonly bytes: Uint8Array
 }
 
@@ -36,6 +36,7 @@ export interface SearchTask extends Settling<RankedRows> {
 export interface DigestTask extends Settling<Digested> {
   readonly kind: 'digest'
   readonly bytes: Uint8Array
+  readonly chunkBytes: number
 }
 
 /** What a slot tells its pool. */
@@ -119,13 +120,13 @@ export class TaskSlot {
   }
 
   digest(task: DigestTask): void {
-    const { bytes } = task
+    const { bytes, chunkBytes } = task
     this.#digests++
     const number = this.#add(task)
     const { buffer } = bytes
     const isWhole = buffer instanceof ArrayBuffer && bytes.length === buffer.byteLength
     const moved = isWhole ? [buffer] : []
-    this.#post({ kind: 'digest', task: number, bytes }, moved)
+    this.#post({ kind: 'digest', task: number, bytes, chunkBytes }, moved)
   }
 
   /** Lets go of an index that is closed. */
@@ -178,14 +179,14 @@ export class TaskSlot {
     this.#events.onFree()
   }
 
-  #settleOne({ task: number, ranked, digest, bytes, error }: TaskAnswer): void {
+  #settleOne({ task: number, ranked, digests, bytes, error }: TaskAnswer): void {
     const task = this.#tasks.get(number)
     this.#tasks.delete(number)
     if (task === undefined) return
     if (error !== undefined) task.reject(reviveError(`a ${task.kind} in a worker`, error))
     else if (task.kind === 'search' && ranked !== undefined) task.resolve(ranked)
-    else if (task.kind === 'digest' && digest !== undefined) {
-      task.resolve({ digest, bytes: bytes ?? task.bytes })
+    else if (task.kind === 'digest' && digests !== undefined) {
+      task.resolve({ digests, bytes: bytes ?? task.bytes })
     }
   }
 

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { runningSha256 } from '../core/digest.ts'
+import { sha256 } from '../core/digest.ts'
 import { attachIndex } from './open-index.ts'
 import { searchRanked } from './ranked-search.ts'
 import {
@@ -10,6 +10,7 @@ import {
 } from './task-messages.ts'
 import type { VectorIndex } from './vector-index.ts'
 
+const DIGEST_BYTES = 32
 /** Bytes hashed before searches that came meanwhile have their turn: a few milliseconds. */
 const DIGEST_PIECE_BYTES = 4 * 1024 * 1024
 
@@ -43,13 +44,19 @@ function search({ attach, searches }: Extract<TaskMessage, { kind: 'search' }>):
   parentPort?.postMessage(answers)
 }
 
-async function digest({ task, bytes }: Extract<TaskMessage, { kind: 'digest' }>): Promise<void> {
-  const hash = runningSha256()
-  for (let at = 0; at < bytes.length; at += DIGEST_PIECE_BYTES) {
-    if (at > 0) await new Promise((turn) => setImmediate(turn))
-    hash.update(bytes.subarray(at, at + DIGEST_PIECE_BYTES))
+async function digest(message: Extract<TaskMessage, { kind: 'digest' }>): Promise<void> {
+  const { task, bytes, chunkBytes } = message
+  const digests = new Uint8Array(DIGEST_BYTES * Math.ceil(bytes.length / chunkBytes))
+  let since = 0
+  for (let at = 0, to = 0; at < bytes.length; at += chunkBytes, to += DIGEST_BYTES) {
+    if (since >= DIGEST_PIECE_BYTES) {
+      since = 0
+      await new Promise((turn) => setImmediate(turn))
+    }
+    digests.set(sha256(bytes.subarray(at, at + chunkBytes)), to)
+    since += chunkBytes
   }
-  const answer: TaskAnswer = { task, digest: hash.hex(), bytes }
+  const answer: TaskAnswer = { task, digests, bytes }
   const { buffer } = bytes
   parentPort?.postMessage([answer], buffer instanceof ArrayBuffer ? [buffer] : [])
 }

@@ -151,6 +151,11 @@ type MaybeAsync<T> = Iterable<T> | AsyncIterable<T>
 /** The same, read while it is opened, so that no section is ever whole in JavaScript's memory. */
 export interface OpenIndexStream extends Omit<OpenIndexInput, 'pieces' | 'codes' | 'graph'> {
   readonly pieces?: MaybeAsync<Float32Array>
+  /**
+   * Puts all rows where they are to be, shape (rows × dimension,) in shared memory: instead of
+   * `pieces`, where rows lie there without gaps.
+   */
+  readonly fill?: (into: Float32Array) => Promise<void>
   readonly codes?: MaybeAsync<Uint8Array>
   readonly graph?: MaybeAsync<Uint8Array>
 }

@@ -58,10 +58,12 @@ export interface WorkerPool extends IndexBuilder {
    */
   search(search: PoolSearch): Promise<RankedRows>
   /**
-   * SHA-256 of bytes. They are moved to the worker and back: do not touch them meanwhile, and use
-   * those that come back. @throws LIMIT over digestsWaitingMax, INTERNAL where the worker dies
+   * SHA-256 of each chunk of some bytes. Bytes in shared memory are hashed where they are; others
+   * are moved to the worker and back. Do not touch them meanwhile, and use those that come back.
+   * A chunk should be at most some MiB: searches wait for the one under way.
+   * @throws LIMIT over digestsWaitingMax, INTERNAL where the worker dies
    */
-  digest(bytes: Uint8Array): Promise<Digested>
+  digests(bytes: Uint8Array, chunkBytes: number): Promise<Digested>
   /** Lets go of a closed index's memory. */
   forget(index: VectorIndex): void
 }
@@ -153,13 +155,13 @@ class Pool implements WorkerPool {
     }
   }
 
-  async digest(bytes: Uint8Array): Promise<Digested> {
+  async digests(bytes: Uint8Array, chunkBytes: number): Promise<Digested> {
     if (this.#closed) throw closedError()
     if (this.#digests.length >= limits.digestsWaitingMax) {
       throw tooMany('digests', 'digestsWaitingMax')
     }
     return await new Promise((resolve, reject) => {
-      this.#digests.push({ kind: 'digest', bytes, resolve, reject })
+      this.#digests.push({ kind: 'digest', bytes, chunkBytes, resolve, reject })
       this.#dispatch()
     })
   }

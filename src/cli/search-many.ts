@@ -61,6 +61,7 @@ export async function searchMany(request: ManyRequest): Promise<void> {
   const names: string[] = []
   const results = collection.searchBatch(requestsOf(source, { base, use, flags, names }), {
     signal: context.signal,
+    preload: use !== 'text',
     ...(base.asOf === undefined ? {} : { asOf: base.asOf }),
   })
   const lines = new LineWriter(context.session.out)

@@ -1,17 +1,17 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 
 /** SHA-256 (FIPS 180-4) of some bytes, as 64 lowercase hexadecimal digits. */
-export const sha256Hex = (...parts: readonly Uint8Array[]): string => {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(part)
-  return hash.digest('hex')
-}
+export const sha256Hex = (...parts: readonly Uint8Array[]): string =>
+  sha256(...parts).toString('hex')
 
 /** SHA-256 of some bytes, 32 bytes. */
-export const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(part)
-  return hash.digest()
+export function sha256(...parts: readonly Uint8Array[]): Buffer {
+  const [only, ...others] = parts
+  // At once, where nothing has to grow, takes half the time of a short text's.
+  if (only !== undefined && others.length === 0) return hash('sha256', only, 'buffer')
+  const running = createHash('sha256')
+  for (const part of parts) running.update(part)
+  return running.digest()
 }
 
 /** A SHA-256 that grows. */
@@ -22,10 +22,10 @@ export interface RunningDigest {
 }
 
 export const runningSha256 = (): RunningDigest => {
-  const hash = createHash('sha256')
+  const running = createHash('sha256')
   return {
-    update: (bytes) => void hash.update(bytes),
-    hex: () => hash.digest('hex'),
+    update: (bytes) => void running.update(bytes),
+    hex: () => running.digest('hex'),
   }
 }
 

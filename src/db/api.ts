@@ -8,7 +8,13 @@ import type {
   VectorStorage,
 } from '../core/schema.ts'
 import type { Queries, SparseVectorInput } from './query-api.ts'
-import type { BatchSearch, SearchRequest, SearchResult, StoredRecord } from './search-api.ts'
+import type {
+  BatchOptions,
+  BatchSearch,
+  SearchRequest,
+  SearchResult,
+  StoredRecord,
+} from './search-api.ts'
 
 export type * from './query-api.ts'
 export type * from './search-api.ts'
@@ -293,7 +299,7 @@ export interface Collection extends Queries {
    */
   searchBatch(
     requests: Iterable<BatchSearch> | AsyncIterable<BatchSearch>,
-    options?: { asOf?: string; signal?: AbortSignal },
+    options?: BatchOptions,
   ): AsyncIterable<SearchResult>
   ingest(request: IngestRequest): Promise<IngestResult>
   preview(request: IngestRequest): Promise<readonly IngestPreview[]>

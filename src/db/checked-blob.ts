@@ -8,7 +8,7 @@ import {
   SECTION_ENTRY_BYTES,
   SECTIONS_MAX,
 } from '../format/blob.ts'
-import { type ChunkLayout, chunkLayout } from '../format/chunks.ts'
+import { type ChunkLayout, chunkLayout, HASH_BYTES } from '../format/chunks.ts'
 import type { BlobRef } from '../format/manifest.ts'
 import type { ByteRange, ObjectStore } from '../storage/object-store.ts'
 import { type RangeTarget, readRanges } from '../storage/read-ranges.ts'
@@ -16,8 +16,19 @@ import { missingBlob } from './blob-store.ts'
 
 /** Chunks that one call reads and checks at once, in bytes. */
 const CHECKED_AT_ONCE_BYTES = 4 * 1024 * 1024
+/** Parts of a section that are being checked at once, while the next is read. */
+const CHECKS_MAX = 4
 /** Pieces of a streamed section, where its chunks are smaller. */
 const PIECE_BYTES = 1024 * 1024
+
+/**
+ * SHA-256 of each chunk of bytes in shared memory, shape (chunks × 32,), by other threads;
+ * undefined: none is there to do it.
+ */
+export type ChunkDigests = (
+  bytes: Uint8Array,
+  chunkBytes: number,
+) => Promise<Uint8Array | undefined>
 
 /**
  * A blob whose bytes stay in the store. Every chunk is checked against the manifest's root at its
@@ -75,8 +86,111 @@ export class CheckedBlob {
     )
   }
 
-  /** A whole section, in pieces of about 1 MiB or a chunk. */
-  async *stream(name: string): AsyncIterable<Uint8Array> {
+  /**
+   * Reads a whole section into one memory, where its chunks are checked without being copied.
+   *
+   * @param target of the section's length; what stands there is not to be used where it throws
+   * @param digests hashes the chunks of shared memory; absent: this thread does
+   * @throws INTEGRITY for a damaged chunk
+   */
+  async fill(name: string, target: Uint8Array, digests?: ChunkDigests): Promise<void> {
+    const { offset, bytes } = this.#section(name)
+    if (target.byteLength !== bytes) throw new RangeError(`${target.byteLength} of ${bytes} bytes`)
+    const { chunkBytes } = this.#ref
+    const first = Math.ceil(offset / chunkBytes)
+    const last = Math.floor((offset + bytes) / chunkBytes)
+    if (last <= first) return await this.#read([{ offset, target }])
+    const [from, to] = [first * chunkBytes - offset, last * chunkBytes - offset]
+    const ends = [
+      { offset, target: target.subarray(0, from) },
+      { offset: offset + to, target: target.subarray(to) },
+    ]
+    await this.#read(ends.filter((end) => end.target.byteLength > 0))
+    const step = Math.max(1, Math.floor(CHECKED_AT_ONCE_BYTES / chunkBytes))
+    const checks: Promise<void>[] = []
+    try {
+      for (let chunk = first; chunk < last; chunk += step) {
+        const count = Math.min(step, last - chunk)
+        const at = chunk * chunkBytes
+        const part = target.subarray(at - offset, at - offset + count * chunkBytes)
+        await fetchRanges(this.#store, this.#ref, [{ offset: at, target: part }])
+        // The next part is read meanwhile.
+        if (checks.length >= CHECKS_MAX) await checks.shift()
+        const check = this.#check(part, chunk, digests)
+        // A failure is thrown where it is waited for.
+        check.catch(() => undefined)
+        checks.push(check)
+      }
+      await Promise.all(checks)
+    } finally {
+      await Promise.allSettled(checks)
+    }
+  }
+
+  /** Checks whole chunks, from one on, that stand in memory. */
+  async #check(bytes: Uint8Array, first: number, digests?: ChunkDigests): Promise<void> {
+    const { chunkBytes } = this.#ref
+    const found = digests === undefined ? undefined : await digests(bytes, chunkBytes)
+    for (let i = 0; i * chunkBytes < bytes.byteLength; i++) {
+      const chunk = bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes)
+      const digest = found?.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)
+      checkChunk(chunk, first + i, this.#list, this.#ref, digest)
+      this.#checked[first + i] = 1
+    }
+  }
+
+  /**
+   * A whole section, in pieces of about 1 MiB or a chunk; with others to hash its chunks, in pieces
+   * of a few MiB, each valid until the next.
+   */
+  stream(name: string, digests?: ChunkDigests): AsyncIterable<Uint8Array> {
+    const { bytes } = this.#section(name)
+    const isLong = digests !== undefined && bytes > CHECKED_AT_ONCE_BYTES
+    return isLong ? this.#streamAhead(name, digests) : this.#streamHere(name)
+  }
+
+  /** Reads some pieces ahead, which other threads hash meanwhile. */
+  async *#streamAhead(name: string, digests: ChunkDigests): AsyncIterable<Uint8Array> {
+    const { offset, bytes } = this.#section(name)
+    const { chunkBytes } = this.#ref
+    const step = Math.max(1, Math.floor(CHECKED_AT_ONCE_BYTES / chunkBytes))
+    const end = offset + bytes
+    const buffers = Array.from({ length: CHECKS_MAX + 1 }, () => sharedBytes(step * chunkBytes))
+    const under: Promise<Uint8Array>[] = []
+    try {
+      let chunk = Math.floor(offset / chunkBytes)
+      for (let number = 0; chunk * chunkBytes < end || under.length > 0; number++) {
+        if (chunk * chunkBytes < end) {
+          const buffer = buffers[number % buffers.length] as Uint8Array
+          const piece = this.#readPiece(chunk, buffer, { offset, end, digests })
+          piece.catch(() => undefined)
+          under.push(piece)
+          chunk += step
+        }
+        const isFull = under.length >= CHECKS_MAX || chunk * chunkBytes >= end
+        const first = isFull ? under.shift() : undefined
+        if (first !== undefined) yield await first
+      }
+    } finally {
+      await Promise.allSettled(under)
+    }
+  }
+
+  /** What a section has in the chunks that a buffer has room for, checked. */
+  async #readPiece(
+    chunk: number,
+    buffer: Uint8Array,
+    { offset, end, digests }: { offset: number; end: number; digests: ChunkDigests },
+  ): Promise<Uint8Array> {
+    const at = chunk * this.#ref.chunkBytes
+    const bytes = Math.min(buffer.byteLength, this.#layout.bodyBytes - at)
+    const whole = buffer.subarray(0, bytes)
+    await fetchRanges(this.#store, this.#ref, [{ offset: at, target: whole }])
+    await this.#check(whole, chunk, digests)
+    return whole.subarray(Math.max(0, offset - at), Math.min(bytes, end - at))
+  }
+
+  async *#streamHere(name: string): AsyncIterable<Uint8Array> {
     const { offset, bytes } = this.#section(name)
     const { chunkBytes } = this.#ref
     const step = Math.ceil(PIECE_BYTES / chunkBytes) * chunkBytes
@@ -150,6 +264,8 @@ export class CheckedBlob {
     }
   }
 }
+
+const sharedBytes = (bytes: number): Uint8Array => new Uint8Array(new SharedArrayBuffer(bytes))
 
 function partsOf(map: Map<number, RangeTarget[]>, chunk: number): RangeTarget[] {
   const parts = map.get(chunk) ?? []

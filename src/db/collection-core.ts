@@ -229,15 +229,18 @@ export class CollectionCore {
 
   async #load(hold: Hold): Promise<void> {
     try {
-      const { manifest } = hold
-      const view = await this.#open(hold)
-      if (vectorSpecOf(manifest.state.schema) === undefined) return
-      for (const [number, { live }] of view.segments.entries()) {
-        if (live > 0) await this.memory.index(view, number)
-      }
+      await this.open(await this.#open(hold))
     } catch (error) {
       await hold.release()
       throw error
+    }
+  }
+
+  /** Opens the vector indexes of a view, one after the other. @throws as SegmentMemory.index */
+  async open(view: View): Promise<void> {
+    if (vectorSpecOf(view.manifest.state.schema) === undefined) return
+    for (const [number, { live }] of view.segments.entries()) {
+      if (live > 0) await this.memory.index(view, number)
     }
   }
 

@@ -2,6 +2,7 @@ import { AkidbError } from '../errors/errors.ts'
 import { matchesFilter } from '../search/evaluate.ts'
 import { parseFilter } from '../search/filter.ts'
 import type {
+  BatchOptions,
   BatchSearch,
   Collection,
   CollectionInfo,
@@ -157,7 +158,7 @@ export class OpenCollection implements Collection {
 
   searchBatch(
     requests: Iterable<BatchSearch> | AsyncIterable<BatchSearch>,
-    options: { asOf?: string; signal?: AbortSignal } = {},
+    options: BatchOptions = {},
   ): AsyncIterable<SearchResult> {
     return searchBatch(this.core, requests, options)
   }

@@ -78,8 +78,10 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
   let audit: Promise<AuditLog> | undefined
   let pool: WorkerPool | undefined
   const workers = (): WorkerPool => {
-    const threads = options.threads ?? defaultThreads()
-    pool ??= createWorkerPool({ threads, buildModule: buildModule() })
+    pool ??= createWorkerPool({
+      threads: options.threads ?? defaultThreads(),
+      buildModule: buildModule(),
+    })
     return pool
   }
   let pins: ObjectStore | undefined

@@ -1,10 +1,10 @@
 import { openVectorIndexStream } from '../ann/open-index.ts'
-import type { Placement, VectorIndex } from '../ann/vector-index.ts'
+import type { OpenIndexStream, Placement, VectorIndex } from '../ann/vector-index.ts'
 import type { IndexParameters, VectorSpec } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { BlobRef, BlobRole } from '../format/manifest.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
-import { CheckedBlob } from './checked-blob.ts'
+import { CheckedBlob, type ChunkDigests } from './checked-blob.ts'
 import type { VectorRows } from './vector-rows.ts'
 
 /** One section of a segment, as it is read. */
@@ -21,6 +21,7 @@ export interface IndexParts {
   readonly graph: SectionStream | undefined
   /** Threads that may search it at once. */
   readonly contexts: number
+  readonly digests?: ChunkDigests
 }
 
 /**
@@ -30,24 +31,37 @@ export interface IndexParts {
  * @throws INTEGRITY, LIMIT, NO_SPACE
  */
 export function openSegmentIndex(parts: IndexParts): Promise<VectorIndex> {
-  const { rows, spec, parameters, placement, vectors, codes, graph, contexts } = parts
+  const { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests } = parts
   return openVectorIndexStream({
     rows,
     dimension: spec.dimension,
     metric: spec.metric,
     parameters,
-    ...(placement === 'memory' ? { pieces: vectors.pieces() } : {}),
+    ...(placement === 'memory' ? rowsOf(vectors, digests) : {}),
     ...(codes === undefined ? {} : { codes }),
     ...(graph === undefined ? {} : { graph }),
     contexts,
   })
 }
 
+/** Straight into place where that can be done. */
+const rowsOf = (
+  vectors: VectorRows,
+  digests?: ChunkDigests,
+): Pick<OpenIndexStream, 'pieces' | 'fill'> =>
+  vectors.fill === undefined
+    ? { pieces: vectors.pieces() }
+    : {
+        pieces: vectors.pieces(),
+        fill: (into) => vectors.fill?.(into, digests) ?? Promise.resolve(),
+      }
+
 /** The one section of a blob of role `codes` or `graph`. @throws INTEGRITY */
 export async function* sectionOf(
   store: ObjectStore,
   ref: BlobRef,
   section: BlobRole,
+  digests?: ChunkDigests,
 ): AsyncIterable<Uint8Array> {
   const blob = await CheckedBlob.open(store, ref)
   if (blob.sectionBytes(section) === undefined) {
@@ -55,5 +69,5 @@ export async function* sectionOf(
       hint: 'Run akidb check --read-data.',
     })
   }
-  yield* blob.stream(section)
+  yield* blob.stream(section, digests)
 }

@@ -60,6 +60,14 @@ export interface SearchRequest {
 }
 
 /** One query of a batch; state and signal are those of the batch. */
+/** How a batch is searched. */
+export interface BatchOptions {
+  readonly asOf?: string
+  readonly signal?: AbortSignal
+  /** Opens the vectors while the first query is still being read or made. */
+  readonly preload?: boolean
+}
+
 export interface BatchSearch extends Omit<SearchRequest, 'asOf' | 'signal' | 'offThread'> {}
 
 /** JSON-ready: what was done and why. `segments` only with explain. */

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { limits } from '../core/limits.ts'
-import type { BatchSearch, SearchResult } from './api.ts'
+import type { BatchOptions, BatchSearch, SearchResult } from './api.ts'
 import type { CollectionCore } from './collection-core.ts'
 import { checkSearch, completeResult, type RankedHits, rankRecords } from './search-run.ts'
 
@@ -21,7 +21,7 @@ const SEARCHES_A_TURN = 8
 export async function* searchBatch(
   core: CollectionCore,
   requests: Iterable<BatchSearch> | AsyncIterable<BatchSearch>,
-  { asOf, signal }: { asOf?: string; signal?: AbortSignal },
+  { asOf, signal, preload }: BatchOptions,
 ): AsyncGenerator<SearchResult> {
   const workers = core.environment.workers?.()
   const many = (workers?.threads ?? 1) > 1
@@ -29,6 +29,8 @@ export async function* searchBatch(
   const stop = new AbortController()
   const ends = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
   const { view, hold } = await core.hold(asOf)
+  // Its failure is that of the first search.
+  const opening = preload === true ? core.open(view).catch(() => undefined) : undefined
   const underWay: UnderWay[] = []
   const finish = async ({ request, ranked }: UnderWay): Promise<SearchResult> =>
     await completeResult(core, view, request, await ranked)
@@ -62,6 +64,7 @@ export async function* searchBatch(
   } finally {
     stop.abort()
     await Promise.allSettled(underWay.map(({ ranked }) => ranked))
+    await opening
     await hold.release()
   }
 }

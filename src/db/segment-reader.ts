@@ -225,10 +225,23 @@ export class SegmentReader {
       return await foreign(this.entry, spec, parameters, vectors)
     }
     const { rows } = this
-    const contexts = this.#share.workers?.().contexts ?? 1
+    const workers = this.#share.workers?.()
+    const contexts = workers?.contexts ?? 1
+    if (placement === 'memory' && rows * spec.dimension * 4 >= SHARED_WORK_BYTES) workers?.warm()
     const [codes, graph] = [await this.#stream('codes'), await this.#stream('graph')]
-    const parts = { rows, spec, parameters, placement, vectors, codes, graph, contexts }
+    const digests = this.#digests
+    const parts = { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests }
     return await openSegmentIndex(parts)
+  }
+
+  /** By the workers, where they run already. */
+  readonly #digests = async (
+    bytes: Uint8Array,
+    chunkBytes: number,
+  ): Promise<Uint8Array | undefined> => {
+    const workers = this.#share.workers?.()
+    if (workers?.ready !== true) return undefined
+    return (await workers.digests(bytes, chunkBytes)).digests
   }
 
   /** A section of its own blob, or of the pack; undefined where there is none. */
@@ -236,7 +249,7 @@ export class SegmentReader {
     role: 'codes' | 'graph',
   ): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined> {
     const ref = this.entry.blobs.find((blob) => blob.role === role)
-    if (ref !== undefined) return sectionOf(this.#store, ref, role)
+    if (ref !== undefined) return sectionOf(this.#store, ref, role, this.#digests)
     if (!this.has(role)) return undefined
     const section = (await this.#sections('pack')).get(role)
     return section === undefined ? undefined : [section]
@@ -288,6 +301,9 @@ const placeOf = ({ directory }: PageSource, row: number): { number: number; page
 }
 
 const ownShare = (): ReaderShare => ({ pages: new PageCache(limits.payloadCacheBytesMax) })
+
+/** Vectors of so many bytes take longer to check than workers to start. */
+const SHARED_WORK_BYTES = 128 * 2 ** 20
 
 /** What a segment's blobs are called in a cache: its content, whatever state names it. */
 export const segmentIdentity = ({ rows, blobs }: Pick<SegmentEntry, 'rows' | 'blobs'>): string =>

@@ -5,7 +5,7 @@ import type { BlobRef } from '../format/manifest.ts'
 import { asFloat32, asUint16, bytesOf } from '../format/views.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import type { RangeTarget } from '../storage/read-ranges.ts'
-import { CheckedBlob } from './checked-blob.ts'
+import { CheckedBlob, type ChunkDigests } from './checked-blob.ts'
 
 /** The stored vectors of a segment as float32, read as they are needed. */
 export interface VectorRows {
@@ -19,6 +19,14 @@ export interface VectorRows {
   read(rows: ArrayLike<number>, into?: Float32Array): Promise<Float32Array>
   /** All rows in order, in pieces of whole rows; a piece is valid until the next. */
   pieces(): AsyncIterable<Float32Array>
+  /**
+   * Reads all rows to where they are to be, without a copy on the way; absent where they are in
+   * memory already, or stored as float16.
+   *
+   * @param into shape (rows × dimension,)
+   * @throws INTEGRITY where what holds them is damaged
+   */
+  fill?(into: Float32Array, digests?: ChunkDigests): Promise<void>
 }
 
 export interface RowsShape {
@@ -87,7 +95,11 @@ export async function rowsOnDisk(
 ): Promise<VectorRows> {
   const blob = await CheckedBlob.open(store, ref)
   checkBytes(blob.sectionBytes(SECTION), shape)
-  return new RowsOnDisk(blob, shape)
+  const rows = new RowsOnDisk(blob, shape)
+  if (shape.storage === 'f16') return rows
+  const fill = (into: Float32Array, digests?: ChunkDigests): Promise<void> =>
+    blob.fill(SECTION, bytesOf(into), digests)
+  return Object.assign(rows, { fill })
 }
 
 class RowsOnDisk implements VectorRows {

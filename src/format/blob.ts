@@ -20,6 +20,7 @@
  *   end−32  32     -      tail: u64 body, u32 chunks, u32 chunkBytes, u64 file, "SEGv", u32 1
  */
 import { createHash } from 'node:crypto'
+import { sha256, sha256Hex } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { chunkLayout, chunkRoot, HASH_BYTES, TAIL_BYTES } from './chunks.ts'
@@ -317,7 +318,7 @@ function decodeSectionTable(view: Buffer, bodyBytes: number, ref: BlobRef): Blob
 
 /** @throws INTEGRITY unless the bytes are the blob that `ref` names. */
 export function checkBlob(bytes: Uint8Array, ref: BlobRef): void {
-  const digest = createHash('sha256').update(bytes).digest('hex')
+  const digest = sha256Hex(bytes)
   if (digest !== ref.digest || bytes.byteLength !== ref.bytes) {
     throw damaged(ref, `its content hashes to ${digest}`)
   }
@@ -331,9 +332,17 @@ export function checkChunkList(list: Uint8Array, ref: BlobRef): void {
   }
 }
 
-/** @throws INTEGRITY unless `chunk` is number `index` of the body that `list` describes. */
-export function checkChunk(chunk: Uint8Array, index: number, list: Uint8Array, ref: BlobRef): void {
-  const digest = createHash('sha256').update(chunk).digest()
+/**
+ * @param digest of the chunk, where it is known
+ * @throws INTEGRITY unless `chunk` is number `index` of the body that `list` describes.
+ */
+export function checkChunk(
+  chunk: Uint8Array,
+  index: number,
+  list: Uint8Array,
+  ref: BlobRef,
+  digest: Uint8Array = sha256(chunk),
+): void {
   const expected = list.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES)
   if (Buffer.compare(digest, expected) !== 0) throw damaged(ref, `its chunk ${index} is altered`)
 }

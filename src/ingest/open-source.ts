@@ -1,8 +1,5 @@
 import { AkidbError } from '../errors/errors.ts'
-import { openCsv } from './csv/csv-source.ts'
 import { FileBytes } from './file-bytes.ts'
-import { openJsonl } from './jsonl/jsonl-source.ts'
-import { openParquet } from './parquet/parquet-source.ts'
 import type { InputBytes, InputFormat, ReadOptions, RecordSource } from './records.ts'
 import { checkingSparse } from './sparse-check.ts'
 
@@ -26,17 +23,27 @@ async function openFormat(input: InputBytes, options: ReadOptions): Promise<Reco
   const bytes = await FileBytes.open(input)
   const isParquet = Buffer.from(bytes.head.subarray(0, 4)).toString('latin1') === 'PAR1'
   const format = named ?? (isParquet ? 'parquet' : formatByText(await bytes.textHead()))
-  if (format === 'parquet') return openParquet(input, options)
+  if (format === 'parquet') return await readers.parquet(input, options)
   if (isParquet) {
     throw new AkidbError('BAD_INPUT', `${input.name} is a Parquet file, not ${format}.`, {
       hint: 'Give --format parquet.',
     })
   }
-  const source = await (format === 'csv' ? openCsv(bytes, options) : openJsonl(bytes, options))
+  const source = await readers[format](bytes, options)
   const claims = /\.(gz|zst)$/i.exec(input.name)?.[1]?.toLowerCase()
   if (claims === undefined || bytes.compression !== undefined) return source
   const note = `${input.name} is not compressed, whatever its name says.`
   return { ...source, plan: { ...source.plan, notes: [...source.plan.notes, note] } }
+}
+
+/** Loaded when a file of the format is opened: most commands open none. */
+const readers = {
+  parquet: async (input: InputBytes, options: ReadOptions): Promise<RecordSource> =>
+    await (await import('./parquet/parquet-source.ts')).openParquet(input, options),
+  csv: async (bytes: FileBytes, options: ReadOptions): Promise<RecordSource> =>
+    await (await import('./csv/csv-source.ts')).openCsv(bytes, options),
+  jsonl: async (bytes: FileBytes, options: ReadOptions): Promise<RecordSource> =>
+    await (await import('./jsonl/jsonl-source.ts')).openJsonl(bytes, options),
 }
 
 function formatByName(name: string): InputFormat | undefined {

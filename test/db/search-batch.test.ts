@@ -72,7 +72,7 @@ describe('a batch of searches', () => {
     const together = await Promise.all(requests.map((request) => docs.search(request)))
     const first = await collected(docs.searchBatch(requests))
     // A worker that answers this runs.
-    await docs.core.environment.workers?.().digest(new Uint8Array(1))
+    await docs.core.environment.workers?.().digests(new Uint8Array(1), 1)
     return [alone, together, first, await collected(docs.searchBatch(requests))]
   }
 

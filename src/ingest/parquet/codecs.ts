@@ -1,5 +1,15 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { compressors } from 'hyparquet-compressors'
+import type { compressors } from 'hyparquet-compressors'
+
+let loaded: typeof compressors | undefined
+
+/** To be awaited before pages of a codec are decompressed: those that Node lacks are loaded. */
+export async function loadCodec(codec: string): Promise<void> {
+  if (!LOADED_CODECS.has(codec)) return
+  loaded ??= (await import('hyparquet-compressors')).compressors
+}
+
+const LOADED_CODECS: ReadonlySet<string> = new Set(['SNAPPY', 'LZ4', 'LZ4_RAW'])
 
 /**
  * The `bytes` decompressed bytes of a page, in an ArrayBuffer of their own. Throws an Error where
@@ -31,7 +41,7 @@ function unpack(codec: string, packed: Uint8Array, bytes: number): Uint8Array {
     case 'SNAPPY':
     case 'LZ4':
     case 'LZ4_RAW': {
-      const unpacker = compressors[codec]
+      const unpacker = loaded?.[codec]
       if (unpacker !== undefined) return unpacker(packed, bytes)
     }
   }

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
-import { decompressPage } from './codecs.ts'
+import { decompressPage, loadCodec } from './codecs.ts'
 import {
   type ColumnMetaData,
   type PageHeader,
@@ -60,6 +60,7 @@ export class PageReader {
 
   /** The next data page; undefined at the end of the chunk. Throws BAD_INPUT, naming the column. */
   async next(): Promise<Page | undefined> {
+    await loadCodec(this.#codec)
     while (this.#at < this.#place.end) {
       const pageAt = this.#at
       try {
