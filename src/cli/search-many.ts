@@ -1,26 +1,12 @@
 import { AkidbError } from '../errors/errors.ts'
-import type {
-  BatchSearch,
-  Collection,
-  OpenedStore,
-  QueryRow,
-  QuerySource,
-  SearchRequest,
-} from '../index.ts'
-import type { Context } from './context.ts'
-import type { Engine } from './engine.ts'
+import type { BatchSearch, Collection, QueryRow, QuerySource, SearchRequest } from '../index.ts'
+import { type AuditParts, auditQuery } from './audit-query.ts'
 import { escapeJson } from './escape.ts'
 import { jsonLine } from './json-document.ts'
 import type { Output } from './output.ts'
 import { type SearchFlags, wordsOf } from './search-flags.ts'
 
-interface Parts {
-  readonly context: Context
-  readonly store: OpenedStore
-  readonly engine: Engine
-}
-
-interface ManyRequest extends Parts {
+interface ManyRequest extends AuditParts {
   readonly collection: Collection
   /** What is the same for every query. */
   readonly base: SearchRequest
@@ -72,7 +58,7 @@ export async function searchMany(request: ManyRequest): Promise<void> {
         const { k, ef, exact } = base
         const { filter, textField } = flags
         const asked = { file: path, use, textField, k, ef, exact, filter }
-        await auditSearch(request, { collection: info.collection, asked, queries: 0, stateRoot })
+        await auditQuery(request, { collection: info.collection, asked, queries: 0, stateRoot })
       }
       await lines.write(jsonLine({ query: names.shift(), stateRoot, hits }))
       if (context.session.out.closed) return
@@ -156,27 +142,3 @@ const queryOf = ({ vector, text }: QueryRow, use: Use, flags: SearchFlags): Sear
   ...(use === 'text' || vector === undefined ? {} : { vector }),
   ...(use === 'vector' || text === undefined ? {} : { text: wordsOf(text, flags) }),
 })
-
-interface Asked {
-  readonly collection: string
-  readonly asked: object
-  readonly queries: number
-  readonly stateRoot: string
-}
-
-/** Writes the search's audit entry, by policy, before anything of the result is shown. */
-export async function auditSearch({ context, store, engine }: Parts, search: Asked): Promise<void> {
-  const { settings } = context
-  const policy = settings.text('audit.queries')
-  if (policy === 'off') return
-  const reason = settings.text('reason')
-  await engine.auditSearch(store, {
-    collection: search.collection,
-    policy: policy === 'full' ? 'full' : 'digest',
-    required: settings.flag('audit.required'),
-    query: jsonLine(search.asked).trimEnd(),
-    queries: search.queries,
-    stateRoot: search.stateRoot,
-    ...(reason === undefined ? {} : { reason }),
-  })
-}

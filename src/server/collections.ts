@@ -1,5 +1,6 @@
 import { type JsonValue, stringifyJson } from '../core/json.ts'
 import type { CollectionInfo, Store } from '../db/api.ts'
+import { vectorSpecOf } from '../db/view.ts'
 import { type Answer, answer, recordTexts } from './answer.ts'
 import { type QueryRoutes, queryRoutes } from './query-routes.ts'
 import { createBody, searchBody, upsertBody } from './request-shapes.ts'
@@ -35,6 +36,7 @@ export function serveCollections(
         text_positions,
         sparse_fields,
         quantization,
+        storage,
       } = createBody(body)
       const collection = await store.createCollection(name, {
         ...(dimension === undefined ? {} : { dimension }),
@@ -42,6 +44,7 @@ export function serveCollections(
         ...(text_fields === undefined ? {} : { textFields: text_fields }),
         ...(text_positions === undefined ? {} : { textPositions: text_positions }),
         ...(quantization === undefined ? {} : { index: { quantization } }),
+        ...(storage === undefined ? {} : { storage }),
         ...(sparse_fields === undefined ? {} : { sparseFields: sparse_fields }),
       })
       return answer(201, summary(await collection.info()))
@@ -110,4 +113,5 @@ const details = (info: CollectionInfo): Record<string, unknown> => ({
   fields: info.schema.fields,
   text_positions: info.schema.text.positions === true,
   quantization: info.dimension === null ? null : (info.index.quantization ?? 'int8'),
+  storage: info.dimension === null ? null : (vectorSpecOf(info.schema)?.storage ?? 'f32'),
 })

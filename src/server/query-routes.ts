@@ -14,7 +14,7 @@ export interface QueryRoutes {
   readonly scroll: Route
 }
 
-/** `journal` is told of every query; counts, facets and pages are reads like those by id. */
+/** `journal` is told of every query: counts, facets and pages tell of the records too. */
 export function queryRoutes(store: Store, journal: SearchJournal | undefined): QueryRoutes {
   return {
     query: async (name, body, signal) => {
@@ -35,23 +35,29 @@ export function queryRoutes(store: Store, journal: SearchJournal | undefined): Q
       return { status: 200, json: `{"hits":[${recordTexts(hits).join(',')}],${rest.slice(1)}` }
     },
     count: async (name, body, signal) => {
+      journal?.check()
       const request = parseCount(body)
       const { count, stateRoot } = await (await store.collection(name)).count({
         ...request,
         signal,
       })
+      await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
       return answer(200, { count, collection: name, state_root: stateRoot })
     },
     facet: async (name, body, signal) => {
+      journal?.check()
       const request = parseFacet(body)
       const collection = await store.collection(name)
       const { stateRoot, ...facet } = await collection.facet({ ...request, signal })
+      await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
       return answer(200, { ...facet, collection: name, state_root: stateRoot })
     },
     scroll: async (name, body, signal) => {
+      journal?.check()
       const request = parseScroll(body)
       const collection = await store.collection(name)
       const { records, cursor, stateRoot } = await collection.scroll({ ...request, signal })
+      await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
       const rest = stringifyJson({
         ...(cursor === undefined ? {} : { cursor }),
         collection: name,

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from '../core/json.ts'
 import { limits } from '../core/limits.ts'
 import type { Metric } from '../core/metric.ts'
-import { QUANTIZATIONS } from '../core/schema.ts'
+import { QUANTIZATIONS, VECTOR_STORAGES } from '../core/schema.ts'
 import {
   type Check,
   list,
@@ -75,6 +75,7 @@ const CREATE = members(
     text_positions: given(literal(true, false)),
     sparse_fields: given(list(text(), limits.sparseFieldsMax)),
     quantization: given(literal(...QUANTIZATIONS)),
+    storage: given(literal(...VECTOR_STORAGES)),
   }),
 )
 const UPSERT = members(

@@ -23,6 +23,24 @@ describe('search', () => {
     expect(last('auditSearch')).toMatchObject({ policy: 'full', required: true, queries: 1 })
   })
 
+  it('has its entry like a count and a facet, which tell of the records too', async () => {
+    for (const [argv, query] of [
+      [['count', 'docs', '--filter', '{"a":1}'], { count: true, filter: { a: 1 } }],
+      [['facet', 'docs', 'lang'], { facet: 'lang' }],
+    ] as const) {
+      const { engine, last } = fakeEngine({
+        collection: {
+          count: async () => ({ count: 1, stateRoot: ROOT }),
+          facet: async () => ({ key: 'lang', values: [], distinct: 0, count: 0, stateRoot: ROOT }),
+        },
+      })
+      expect((await run(argv, { engine })).code).toBe(0)
+      const audited = last('auditSearch')
+      expect(audited).toMatchObject({ collection: 'docs', queries: 1, stateRoot: ROOT })
+      expect(JSON.parse(String(audited['query']))).toEqual(query)
+    }
+  })
+
   it('writes no entry with audit.queries off', async () => {
     const { engine, calls } = fakeEngine()
     await run(['search', 'docs', '--text', 'x'], { engine, env: { AKIDB_AUDIT_QUERIES: 'off' } })

@@ -61,9 +61,11 @@ describe('POST /collections', () => {
     await post('/collections', { ...body, quantization: 'binary' })
     const made = { text_fields: ['t'], text_positions: true, quantization: 'binary' }
     expect((await get('/collections/binary')).json).toMatchObject(made)
+    await post('/collections', { name: 'half', vector_dim: 2, storage: 'f16' })
+    expect((await get('/collections/half')).json).toMatchObject({ storage: 'f16' })
     await post('/collections', { name: 'plain', vector_dim: 256 })
     expect((await get('/collections/plain')).json).toMatchObject({
-      ...{ text_positions: false, quantization: 'int8' },
+      ...{ text_positions: false, quantization: 'int8', storage: 'f32' },
     })
   })
 

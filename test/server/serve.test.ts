@@ -170,15 +170,19 @@ describe('a server', () => {
     const server = await start()
     await post(`${server.url}/collections`, { name: 'docs', vector_dim: 2 })
     for (let i = 0; i < 3; i++) await hits(server.url, { vector: [1, i] })
+    // Whoever counts learns of the records too.
+    await post(`${server.url}/collections/docs/count`, {})
+    await post(`${server.url}/collections/docs/facet`, { key: 'a' })
+    await post(`${server.url}/collections/docs/scroll`, {})
     await server.stop()
     const requests = server.log.filter(({ event }) => event === 'request')
-    expect(requests).toHaveLength(4)
+    expect(requests).toHaveLength(7)
     expect(requests[0]).toMatchObject({ method: 'POST', route: '/collections', status: 201 })
     const searches = []
     for await (const entry of auditEntries({ url: folder })) {
       if (entry.act === 'search') searches.push(entry)
     }
     expect(searches).toHaveLength(1)
-    expect(searches[0]?.details).toMatchObject({ queries: 3 })
+    expect(searches[0]?.details).toMatchObject({ queries: 6 })
   })
 })

@@ -1,4 +1,5 @@
 import type { App } from '../app.ts'
+import { auditQuery } from '../audit-query.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { plural, shortDigest } from '../human.ts'
@@ -27,13 +28,16 @@ export const defineCount = (command: Command, app: App): void => {
   command.action((name: string, flags: CountFlags) =>
     app.run(command, async (context) => {
       const filter = flags.filter === undefined ? {} : { filter: await readFilter(flags.filter) }
-      return await context.withStore('read', async (store) => {
+      return await context.withStore('read', async (store, engine) => {
         const collection = await store.collection(name)
         const { count, stateRoot } = await collection.count({
           signal: context.signal,
           ...filter,
           ...(flags.asOf === undefined ? {} : { asOf: flags.asOf }),
         })
+        const asked = { count: true, ...filter }
+        const query = { collection: name, asked, queries: 1, stateRoot }
+        await auditQuery({ context, store, engine }, query)
         return {
           result: { collection: name, stateRoot, count },
           text: `${plural(count, 'record')}, state ${shortDigest(stateRoot)}`,

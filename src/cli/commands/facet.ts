@@ -1,6 +1,7 @@
 import { limits } from '../../core/limits.ts'
 import type { FacetResult } from '../../index.ts'
 import type { App } from '../app.ts'
+import { auditQuery } from '../audit-query.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { plural, shortDigest } from '../human.ts'
@@ -39,7 +40,7 @@ export const defineFacet = (command: Command, app: App): void => {
   command.action((name: string, key: string, flags: FacetFlags) =>
     app.run(command, async (context) => {
       const filter = flags.filter === undefined ? {} : { filter: await readFilter(flags.filter) }
-      return await context.withStore('read', async (store) => {
+      return await context.withStore('read', async (store, engine) => {
         const collection = await store.collection(name)
         const { stateRoot, ...facet } = await collection.facet({
           key,
@@ -48,6 +49,9 @@ export const defineFacet = (command: Command, app: App): void => {
           ...(flags.limit === undefined ? {} : { limit: flags.limit }),
           ...(flags.asOf === undefined ? {} : { asOf: flags.asOf }),
         })
+        const asked = { facet: key, ...filter }
+        const query = { collection: name, asked, queries: 1, stateRoot }
+        await auditQuery({ context, store, engine }, query)
         return {
           result: { collection: name, stateRoot, ...facet },
           text: `${facetTable(facet)}\n${footOf(facet)}, state ${shortDigest(stateRoot)}`,

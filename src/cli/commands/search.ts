@@ -2,6 +2,7 @@ import type { JsonValue } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import type { Collection, QueryRequest, QueryResult, SearchRequest } from '../../index.ts'
 import type { App } from '../app.ts'
+import { auditQuery } from '../audit-query.ts'
 import type { Command } from '../commander.ts'
 import { composedQuery, hybridFusion, readQuery } from '../composed-query.ts'
 import type { Context } from '../context.ts'
@@ -10,7 +11,7 @@ import type { Engine } from '../engine.ts'
 import { readFilter, readVector } from '../input.ts'
 import { chosen, counted, numeric, repeated } from '../option-kinds.ts'
 import { type SearchFlags, wordsOf } from '../search-flags.ts'
-import { auditSearch, searchMany } from '../search-many.ts'
+import { searchMany } from '../search-many.ts'
 import { printHits } from '../search-report.ts'
 import { checkWays, isComposed } from '../search-ways.ts'
 
@@ -129,10 +130,7 @@ async function search(context: Context, name: string, flags: SearchFlags): Promi
     const startedMs = performance.now()
     const { asked, k, result } = await found(collection, { engine, flags, base, vector, json })
     const elapsedMs = Math.round((performance.now() - startedMs) * 1000) / 1000
-    await auditSearch(
-      { context, store, engine },
-      { collection: name, asked, queries: 1, ...result },
-    )
+    await auditQuery({ context, store, engine }, { collection: name, asked, queries: 1, ...result })
     await printHits(context, { collection: name, k, elapsedMs, flags, result })
     return undefined
   })
