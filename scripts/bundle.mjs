@@ -9,7 +9,7 @@ const ENTRIES = {
   main: 'src/cli/main.ts',
   'task-worker': 'src/ann/task-worker.ts',
   'build-worker': 'src/ann/build-worker.ts',
-  'quiet-build-worker': 'src/db/quiet-build-worker.ts',
+  'quiet-build-worker': 'src/db/open/quiet-build-worker.ts',
 }
 
 /**

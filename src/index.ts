@@ -2,7 +2,11 @@
 export type { AuditEntry } from './audit/entry.ts'
 export type { AuditProblem } from './audit/problems.ts'
 export type { AuditVerification } from './audit/verify.ts'
-export type * from './db/api.ts'
+export type * from './db/api/api.ts'
+export { auditSearch, type QueryPolicy, type SearchToAudit } from './db/audit-search.ts'
+export { type BenchRequest, type BenchResult, runBench } from './db/bench.ts'
+export type { RepairResult } from './db/check/repair.ts'
+export { type DoctorResult, doctor } from './db/doctor/doctor.ts'
 export {
   type AuditCheckpointResult,
   type AuditLogRequest,
@@ -12,11 +16,8 @@ export {
   auditEntries,
   auditProve,
   verifyAudit,
-} from './db/audit-ops.ts'
-export { auditSearch, type QueryPolicy, type SearchToAudit } from './db/audit-search.ts'
-export { type BenchRequest, type BenchResult, runBench } from './db/bench.ts'
-export { type DoctorResult, doctor } from './db/doctor.ts'
-export { type InitRequest, type InitResult, initStore } from './db/init.ts'
+} from './db/open/audit-ops.ts'
+export { type InitRequest, type InitResult, initStore } from './db/open/init.ts'
 export {
   type BackupKeysRequest,
   type BackupKeysResult,
@@ -33,21 +34,21 @@ export {
   readPublicKey,
   type TrustKeyRequest,
   trustKey,
-} from './db/key-ops.ts'
-export { type AdoptRequest, type AdoptResult, adoptStore } from './db/place.ts'
+} from './db/open/key-ops.ts'
+export { type AdoptRequest, type AdoptResult, adoptStore } from './db/open/place.ts'
+export type { AskPassphrase, PassphraseQuestion, StoreRequest } from './db/open/store-request.ts'
 export { parseQuery } from './db/query/query-json.ts'
 export {
   openQueries,
   type QueryFile,
   type QueryRow,
   type QuerySource,
-} from './db/query-file.ts'
-export type { RepairResult } from './db/repair.ts'
+} from './db/search/query-file.ts'
+export { type VersionInfo, versionInfo } from './db/states/version.ts'
 export { type OpenedStore, openStore } from './db/store.ts'
-export type { AskPassphrase, PassphraseQuestion, StoreRequest } from './db/store-request.ts'
-export { akidbVersion, type VersionInfo, versionInfo } from './db/version.ts'
 export { AkidbError } from './errors/errors.ts'
 export { type ErrorCode, EXIT_CODES } from './errors/exit-codes.ts'
+export { akidbVersion } from './storage/package-version.ts'
 export {
   type BundleCheckRequest,
   type BundleInput,

@@ -22,6 +22,10 @@ describe('layers', () => {
     expectNone(rules.importCircles(sources))
   })
 
+  it('have rooms that import in no circle', () => {
+    for (const layer of ['db', 'ann']) expectNone(rules.roomCircles(sources, layer))
+  })
+
   it('of bytes and numbers do no I/O and ask no clock', () => {
     expectNone(
       sources
@@ -106,6 +110,20 @@ describe('the rules themselves', () => {
     const text =
       "import { x } from '../trust/signer.ts'\nimport { y } from '../ann/vector-index.ts'"
     expect(rules.upwardImports(sample('src/transfer/export.ts', text))).toEqual([])
+  })
+
+  it('catch circles between rooms, and rooms that look at what stands above them', () => {
+    const files = [
+      sample('src/db/store.ts', "import './a/x.ts'"),
+      sample('src/db/a/x.ts', "import '../b/y.ts'"),
+      sample('src/db/b/y.ts', "import type { Z } from '../c/z.ts'\nimport '../../core/g.ts'"),
+      sample('src/db/c/z.ts', ''),
+    ]
+    expect(rules.roomCircles(files, 'db')).toEqual([])
+    const circle = sample('src/db/c/w.ts', "import '../a/x.ts'")
+    expect(rules.roomCircles([...files, circle], 'db')).toEqual(['a -> b -> c -> a'])
+    const above = sample('src/db/c/w.ts', "import '../store.ts'")
+    expect(rules.roomCircles([...files, above], 'db')).toEqual(['. -> a -> b -> c -> .'])
   })
 
   it('catch circles of imports: of types, at run time, re-exports, and of one file alone', () => {

@@ -1,4 +1,4 @@
-import { akidbVersion } from './package-version.ts'
+import { akidbVersion } from '../storage/package-version.ts'
 
 const argv = process.argv.slice(2)
 

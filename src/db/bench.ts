@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { OnProgress } from './api.ts'
-import { IngestGroup } from './ingest-group.ts'
-import { initStore } from './init.ts'
+import type { OnProgress } from './api/api.ts'
+import { IngestGroup } from './ingest/ingest-group.ts'
+import { initStore } from './open/init.ts'
 import { openStore } from './store.ts'
 
 /** Sizes of the made-up data. */

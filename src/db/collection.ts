@@ -25,28 +25,33 @@ import type {
   SnapshotInfo,
   StoredRecord,
   WriteResult,
-} from './api.ts'
-import { checkFollowing } from './append.ts'
-import type { CollectionCore } from './collection-core.ts'
-import { deleteRecords } from './delete.ts'
-import { diffVersions } from './diff.ts'
-import { selectRows } from './filter-rows.ts'
-import { logEntries, revertTo } from './history.ts'
-import { buildIndexes, type IndexStatus, indexStatus, measureRecall } from './index-build.ts'
-import { collectionInfo } from './info.ts'
-import { runIngest } from './ingest-run.ts'
-import { mergeSegments } from './merge.ts'
-import { previewIngest } from './preview.ts'
+} from './api/api.ts'
+import { checkFollowing } from './collection/append.ts'
+import type { CollectionCore } from './collection/collection-core.ts'
+import { deleteRecords } from './collection/delete.ts'
+import { diffVersions } from './collection/diff.ts'
+import { logEntries, revertTo } from './collection/history.ts'
+import { collectionInfo } from './collection/info.ts'
+import { checkRecord } from './collection/record-input.ts'
+import { getRecord, scanRecords } from './collection/records.ts'
+import { runIngest } from './ingest/ingest-run.ts'
+import { previewIngest } from './ingest/preview.ts'
 import { countRecords } from './query/count-records.ts'
 import { facetValues } from './query/facet-values.ts'
 import { runQuery } from './query/run-query.ts'
 import { scrollRecords } from './query/scroll-records.ts'
-import { checkRecord } from './record-input.ts'
-import { getRecord, scanRecords } from './records.ts'
-import { searchBatch } from './search-batch.ts'
-import { runSearch } from './search-run.ts'
-import { createSnapshot, dropSnapshot, listSnapshots } from './snapshots.ts'
-import type { ViewSegment } from './view.ts'
+import {
+  buildIndexes,
+  type IndexStatus,
+  indexStatus,
+  measureRecall,
+} from './rebuild/index-build.ts'
+import { mergeSegments } from './rebuild/merge.ts'
+import { searchBatch } from './search/search-batch.ts'
+import { runSearch } from './search/search-run.ts'
+import { selectRows } from './segment/filter-rows.ts'
+import type { ViewSegment } from './segment/view.ts'
+import { createSnapshot, dropSnapshot, listSnapshots } from './states/snapshots.ts'
 import type { LogOwner } from './wal/log-owner.ts'
 
 /** What a collection asks of its store. */

@@ -9,21 +9,26 @@ import type {
   OnProgress,
   OpenOptions,
   Store,
-} from './api.ts'
-import { checkStore } from './check.ts'
+} from './api/api.ts'
+import { checkStore } from './check/check.ts'
+import { repairStore } from './check/repair.ts'
+import { CollectionCore } from './collection/collection-core.ts'
+import { collectionInfo, manifestCount } from './collection/info.ts'
+import {
+  checkName,
+  collectionNames,
+  createCollection,
+  dropCollection,
+} from './collection/lifecycle.ts'
+import { checkOutcomes, recoverActs } from './collection/recover.ts'
 import { type CollectionHost, OpenCollection } from './collection.ts'
-import { CollectionCore } from './collection-core.ts'
-import { collectGarbage, withReserve } from './gc.ts'
-import { foreignIndexes } from './hnswlib-cache.ts'
-import { collectionInfo, manifestCount } from './info.ts'
-import { checkName, collectionNames, createCollection, dropCollection } from './lifecycle.ts'
+import { storeStatus } from './doctor/status.ts'
+import { collectGarbage, withReserve } from './gc/gc.ts'
 import { logSource } from './log-view.ts'
-import { folderOf, type OpenEnvironment, openEnvironment } from './open-environment.ts'
-import { checkPlace } from './place.ts'
-import { checkOutcomes, recoverActs } from './recover.ts'
-import { repairStore } from './repair.ts'
-import { listReplays, parseReplayName, removeReplay, replayFolder } from './replays.ts'
-import { storeStatus } from './status.ts'
+import { folderOf, type OpenEnvironment, openEnvironment } from './open/open-environment.ts'
+import { checkPlace } from './open/place.ts'
+import { foreignIndexes } from './segment/hnswlib-cache.ts'
+import { listReplays, parseReplayName, removeReplay, replayFolder } from './states/replays.ts'
 import { upgradeStore } from './upgrade.ts'
 import { isLogOpen } from './wal/log-file.ts'
 import { LogOwner, OWNER_WAIT_MAX_MS } from './wal/log-owner.ts'

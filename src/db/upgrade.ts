@@ -1,6 +1,6 @@
-import type { Environment } from './environment.ts'
-import { collectionNames } from './lifecycle.ts'
-import { ManifestStore } from './manifest-store.ts'
+import { collectionNames } from './collection/lifecycle.ts'
+import type { Environment } from './states/environment.ts'
+import { ManifestStore } from './states/manifest-store.ts'
 
 /** What `upgrade` changed, and what older versions can no longer do with the store. */
 export interface UpgradeResult {

@@ -1,6 +1,6 @@
 import { stringifyJson } from '../core/json.ts'
 import { limits } from '../core/limits.ts'
-import type { Hit, StoredRecord } from '../db/api.ts'
+import type { Hit, StoredRecord } from '../db/api/api.ts'
 import { AkidbError } from '../errors/errors.ts'
 
 /** An answer before it is written: its status and its JSON text. */

@@ -1,6 +1,6 @@
 import { type JsonValue, stringifyJson } from '../core/json.ts'
-import type { CollectionInfo, Store } from '../db/api.ts'
-import { vectorSpecOf } from '../db/view.ts'
+import type { CollectionInfo, Store } from '../db/api/api.ts'
+import { vectorSpecOf } from '../db/segment/view.ts'
 import { type Answer, answer, recordTexts } from './answer.ts'
 import { type QueryRoutes, queryRoutes } from './query-routes.ts'
 import { createBody, searchBody, upsertBody } from './request-shapes.ts'

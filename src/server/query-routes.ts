@@ -1,5 +1,5 @@
 import { type JsonValue, stringifyJson } from '../core/json.ts'
-import type { Store } from '../db/api.ts'
+import type { Store } from '../db/api/api.ts'
 import { parseCount, parseFacet, parseQuery, parseScroll } from '../db/query/query-json.ts'
 import { type Answer, answer, recordTexts } from './answer.ts'
 import type { SearchJournal } from './search-journal.ts'

@@ -1,6 +1,6 @@
 import { logSearches, type QueryPolicy } from '../db/audit-search.ts'
+import type { StoreRequest } from '../db/open/store-request.ts'
 import { openStore } from '../db/store.ts'
-import type { StoreRequest } from '../db/store-request.ts'
 import type { SearchBatch } from './search-journal.ts'
 import { type ServerRequest, serve } from './serve.ts'
 

@@ -1,5 +1,5 @@
 import { limits } from '../core/limits.ts'
-import type { Store } from '../db/api.ts'
+import type { Store } from '../db/api/api.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { Admission } from './admission.ts'
 import { createApp, type RequestNote } from './app.ts'

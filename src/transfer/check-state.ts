@@ -1,5 +1,5 @@
-import { CheckProblems } from '../db/check-problems.ts'
-import { checkStateParts } from '../db/check-state.ts'
+import { CheckProblems } from '../db/check/check-problems.ts'
+import { checkStateParts } from '../db/check/check-state.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { type ErrorCode, exitCodeOf } from '../errors/exit-codes.ts'
 import type { CollectionState } from '../format/manifest.ts'

@@ -1,7 +1,7 @@
 import { isSha256Hex, sha256Hex } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import { dictionary, object, ShapeError, text } from '../core/shape.ts'
-import type { CollectionCore } from '../db/collection-core.ts'
+import type { CollectionCore } from '../db/collection/collection-core.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import type { Collection, IngestResult } from '../../src/db/api.ts'
+import type { Collection, IngestResult } from '../../src/db/api/api.ts'
 import { fakeEngine, INFO, ROOT } from './support/fake-engine.ts'
 import { jsonLines, run, temporaryFolder } from './support/run.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { progressText } from '../../src/cli/progress.ts'
-import type { OnProgress } from '../../src/db/api.ts'
+import type { OnProgress } from '../../src/db/api/api.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
 import { fakeEngine } from './support/fake-engine.ts'
 import { jsonLines, run } from './support/run.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { sha256 } from '../../src/core/digest.ts'
-import { CheckedBlob, type ChunkDigests } from '../../src/db/checked-blob.ts'
+import { CheckedBlob, type ChunkDigests } from '../../src/db/segment/checked-blob.ts'
 import { blobKey, encodeBlob, section } from '../../src/format/blob.ts'
 import type { BlobRef } from '../../src/format/manifest.ts'
 import { createMemoryStore } from '../../src/storage/memory-store.ts'

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path'
 import { expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
-import { FilterCache } from '../../src/db/filter-cache.ts'
-import type { ViewSegment } from '../../src/db/view.ts'
+import { FilterCache } from '../../src/db/segment/filter-cache.ts'
+import type { ViewSegment } from '../../src/db/segment/view.ts'
 import { parseFilter } from '../../src/search/filter.ts'
 import { inputFile, lines, tempStore } from '../support/temp-store.ts'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { type Changes, Fresh, noteCommit, noteLogWrite } from '../../src/db/freshness.ts'
+import { type Changes, Fresh, noteCommit, noteLogWrite } from '../../src/db/states/freshness.ts'
 
 /** Looks that end when the test says so. */
 function fresh(changes: Changes = 'all') {

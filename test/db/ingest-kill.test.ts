@@ -4,8 +4,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
-import type { IngestResult } from '../../src/db/api.ts'
-import { initStore } from '../../src/db/init.ts'
+import type { IngestResult } from '../../src/db/api/api.ts'
+import { initStore } from '../../src/db/open/init.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import {
   inputFile,

@@ -1,8 +1,8 @@
 import { appendFile, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { IngestRequest, IngestResult } from '../../src/db/api.ts'
-import { IngestGroup } from '../../src/db/ingest-group.ts'
+import type { IngestRequest, IngestResult } from '../../src/db/api/api.ts'
+import { IngestGroup } from '../../src/db/ingest/ingest-group.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { inputFile, jsonLines, lines, pipe, tempStore } from '../support/temp-store.ts'
 

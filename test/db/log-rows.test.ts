@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { exactDistance } from '../../src/core/metric.ts'
-import { type LogRow, LogRows } from '../../src/db/log-rows.ts'
-import { LogVectors } from '../../src/db/log-vectors.ts'
+import { type LogRow, LogRows } from '../../src/db/segment/log-rows.ts'
+import { LogVectors } from '../../src/db/segment/log-vectors.ts'
 import { randomOf, seedOf } from '../search/random.ts'
 
 const row = (id: string, vector?: Float32Array): LogRow => ({ id, vector, payload: new Map() })

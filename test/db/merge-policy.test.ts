@@ -5,7 +5,7 @@ import {
   MERGE_FAN_IN,
   nextCompaction,
   nextMerge,
-} from '../../src/db/merge-policy.ts'
+} from '../../src/db/rebuild/merge-policy.ts'
 import type { SegmentEntry } from '../../src/format/manifest.ts'
 import { refOf } from '../format/sample-manifest.ts'
 import { randomOf, seedOf } from '../search/random.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { PageCache } from '../../src/db/page-cache.ts'
+import { PageCache } from '../../src/db/segment/page-cache.ts'
 import type { DecodedPage } from '../../src/format/payload-section.ts'
 
 const pageOf = (bytes: number): DecodedPage => ({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type Act, runAct } from '../../src/db/acts.ts'
-import { commitManifest } from '../../src/db/commit.ts'
+import { type Act, runAct } from '../../src/db/states/acts.ts'
+import { commitManifest } from '../../src/db/states/commit.ts'
 import type { CollectionState } from '../../src/format/manifest.ts'
 import { decodeState, encodeState } from '../../src/format/manifest-codec.ts'
 import { checkState } from '../../src/transfer/check-state.ts'

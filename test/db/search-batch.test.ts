@@ -1,9 +1,9 @@
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
-import type { BatchSearch, SearchResult } from '../../src/db/api.ts'
+import type { BatchSearch, SearchResult } from '../../src/db/api/api.ts'
 import type { OpenCollection } from '../../src/db/collection.ts'
-import { initStore } from '../../src/db/init.ts'
+import { initStore } from '../../src/db/open/init.ts'
 import { openStore } from '../../src/db/store.ts'
 import { inputFile, randomNumbers, tempFolder, tempStore } from '../support/temp-store.ts'
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { SearchRequest } from '../../src/db/api.ts'
+import type { SearchRequest } from '../../src/db/api/api.ts'
 import type { OpenCollection } from '../../src/db/collection.ts'
-import { openQueries } from '../../src/db/query-file.ts'
+import { openQueries } from '../../src/db/search/query-file.ts'
 import { sharedData } from '../support/shared-data.ts'
 import { inputFile, lines, randomNumbers, tempStore } from '../support/temp-store.ts'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { SharedLook } from '../../src/db/shared-look.ts'
+import { SharedLook } from '../../src/db/states/shared-look.ts'
 
 it('begins after everybody asked whom it serves', async () => {
   const looks: { done: (value: string) => void; fail: (error: Error) => void }[] = []

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { deleteRecords } from '../../src/db/delete.ts'
+import { deleteRecords } from '../../src/db/collection/delete.ts'
 import { makeDocs, seenBy, startOwner } from '../support/log-process.ts'
 import { createTestMachine, seededRandom } from '../support/memory-environment.ts'
 import { ingestRows } from '../support/records.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { deleteRecords } from '../../src/db/delete.ts'
-import { dropCollection } from '../../src/db/lifecycle.ts'
+import { deleteRecords } from '../../src/db/collection/delete.ts'
+import { dropCollection } from '../../src/db/collection/lifecycle.ts'
 import { LogOwner } from '../../src/db/wal/log-owner.ts'
 import { takeLogOver } from '../../src/db/wal/takeover.ts'
 import { AkidbError } from '../../src/errors/errors.ts'

@@ -1,8 +1,8 @@
 // Ingests a file into a new store, searches it, and prints digests of everything that must be the
 // same on every machine. Arguments: store folder, Parquet file, query file, threads.
 import { createHash } from 'node:crypto'
-import { initStore } from '../../src/db/init.ts'
-import { openQueries } from '../../src/db/query-file.ts'
+import { initStore } from '../../src/db/open/init.ts'
+import { openQueries } from '../../src/db/search/query-file.ts'
 import { openStore } from '../../src/db/store.ts'
 
 const [url = '', data = '', queries = '', threads = '1'] = process.argv.slice(2)

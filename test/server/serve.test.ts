@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
-import { auditEntries } from '../../src/db/audit-ops.ts'
+import { auditEntries } from '../../src/db/open/audit-ops.ts'
 import { type ServeStoreRequest, serveStore } from '../../src/server/serve-store.ts'
 import { makeStoreFolder, removeFolder } from './support.ts'
 
@@ -128,7 +128,7 @@ describe('a server', () => {
     await start()
     // A second process; within one, openStore shares the store.
     const { LogOwner } = await import('../../src/db/wal/log-owner.ts')
-    const { openEnvironment } = await import('../../src/db/open-environment.ts')
+    const { openEnvironment } = await import('../../src/db/open/open-environment.ts')
     const environment = await openEnvironment({ url: folder, mode: 'write' })
     await expect(LogOwner.start(environment, { timer: false })).rejects.toMatchObject({
       code: 'LOCKED',

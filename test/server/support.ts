@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { initStore } from '../../src/db/init.ts'
+import { initStore } from '../../src/db/open/init.ts'
 import { type OpenedStore, openStore } from '../../src/db/store.ts'
 import { Admission } from '../../src/server/admission.ts'
 import { type AppParts, createApp, type Fetch, type RequestNote } from '../../src/server/app.ts'

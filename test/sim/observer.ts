@@ -1,5 +1,5 @@
-import type { CollectionCore } from '../../src/db/collection-core.ts'
-import { manifestKey } from '../../src/db/manifest-store.ts'
+import type { CollectionCore } from '../../src/db/collection/collection-core.ts'
+import { manifestKey } from '../../src/db/states/manifest-store.ts'
 import { blobKey } from '../../src/format/blob.ts'
 import { closureOf } from '../../src/format/closure.ts'
 import type { Manifest } from '../../src/format/manifest.ts'

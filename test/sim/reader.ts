@@ -1,6 +1,6 @@
 import { limits } from '../../src/core/limits.ts'
-import { collectGarbage } from '../../src/db/gc.ts'
-import { payloadObject, type View } from '../../src/db/view.ts'
+import { collectGarbage } from '../../src/db/gc/gc.ts'
+import { payloadObject, type View } from '../../src/db/segment/view.ts'
 import { hasCode } from '../../src/errors/errors.ts'
 import { type Content, Violation } from './history.ts'
 import { expectContent } from './observer.ts'

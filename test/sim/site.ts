@@ -1,4 +1,4 @@
-import { checkOutcomes, recoverActs } from '../../src/db/recover.ts'
+import { checkOutcomes, recoverActs } from '../../src/db/collection/recover.ts'
 import { hasCode } from '../../src/errors/errors.ts'
 import type { ErrorCode } from '../../src/errors/exit-codes.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'

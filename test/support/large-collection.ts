@@ -1,7 +1,7 @@
 import { roundToFloat16 } from '../../src/core/float16.ts'
 import type { Metric } from '../../src/core/metric.ts'
 import type { VectorStorage } from '../../src/core/schema.ts'
-import { IngestGroup } from '../../src/db/ingest-group.ts'
+import { IngestGroup } from '../../src/db/ingest/ingest-group.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { randomNumbers } from './temp-store.ts'
 

@@ -1,6 +1,6 @@
 import { fromPlain, type JsonObject } from '../../src/core/json.ts'
-import type { CollectionCore } from '../../src/db/collection-core.ts'
-import { createCollection } from '../../src/db/lifecycle.ts'
+import type { CollectionCore } from '../../src/db/collection/collection-core.ts'
+import { createCollection } from '../../src/db/collection/lifecycle.ts'
 import type { LogEntry } from '../../src/db/wal/log-entry.ts'
 import { LogOwner } from '../../src/db/wal/log-owner.ts'
 import type { OwnedLog } from '../../src/db/wal/owned-log.ts'

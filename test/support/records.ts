@@ -1,7 +1,7 @@
-import type { IngestRequest, IngestResult } from '../../src/db/api.ts'
-import type { CollectionCore } from '../../src/db/collection-core.ts'
-import { runIngest } from '../../src/db/ingest-run.ts'
-import { payloadObject } from '../../src/db/view.ts'
+import type { IngestRequest, IngestResult } from '../../src/db/api/api.ts'
+import type { CollectionCore } from '../../src/db/collection/collection-core.ts'
+import { runIngest } from '../../src/db/ingest/ingest-run.ts'
+import { payloadObject } from '../../src/db/segment/view.ts'
 
 /** A record as a line of JSONL gives it. */
 export interface TestRow {

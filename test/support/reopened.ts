@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { checkStore } from '../../src/db/check.ts'
-import { checkOutcomes, recoverActs } from '../../src/db/recover.ts'
+import { checkStore } from '../../src/db/check/check.ts'
+import { checkOutcomes, recoverActs } from '../../src/db/collection/recover.ts'
 import type { TestMachine } from './memory-environment.ts'
 import { recordsOf } from './records.ts'
 

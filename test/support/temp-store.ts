@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { initStore } from '../../src/db/init.ts'
+import { initStore } from '../../src/db/open/init.ts'
 import { type OpenedStore, openStore } from '../../src/db/store.ts'
 
 /** A folder of this test's own, removed when it ends. */

@@ -77,15 +77,44 @@ export function importCircles(files: readonly SourceFile[]): string[] {
   const paths = new Set(files.map((file) => file.path))
   const imports = new Map<string, readonly string[]>()
   for (const file of files) {
-    const targets = importsOf(file)
-      .filter(({ specifier }) => specifier.startsWith('.'))
-      .map(({ specifier }) => posix.join(posix.dirname(file.path), specifier))
     imports.set(
       file.path,
-      [...new Set(targets)].filter((target) => paths.has(target)),
+      [...new Set(targetsOf(file))].filter((target) => paths.has(target)),
     )
   }
-  const circles = [...paths].flatMap((path) => {
+  return circlesOf(imports)
+}
+
+/**
+ * Circles of imports between the rooms of a layer: its folders. Files beside them stand above all:
+ * an import of one of those by a room is a circle too.
+ */
+export function roomCircles(files: readonly SourceFile[], layer: string): string[] {
+  const roomOf = (path: string): string | undefined => {
+    if (!path.startsWith(`src/${layer}/`)) return undefined
+    const [room = '', ...rest] = path.slice(`src/${layer}/`.length).split('/')
+    return rest.length === 0 ? '.' : room
+  }
+  const imports = new Map<string, string[]>()
+  for (const file of files) {
+    const room = roomOf(file.path)
+    if (room === undefined) continue
+    const known = imports.get(room) ?? []
+    imports.set(room, known)
+    for (const target of targetsOf(file).map(roomOf)) {
+      if (target !== undefined && target !== room) known.push(target)
+    }
+  }
+  return circlesOf(imports)
+}
+
+const targetsOf = (file: SourceFile): string[] =>
+  importsOf(file)
+    .filter(({ specifier }) => specifier.startsWith('.'))
+    .map(({ specifier }) => posix.join(posix.dirname(file.path), specifier))
+
+function circlesOf(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const circles = [...imports.keys()].flatMap((path) => {
     const circle = shortestCircle(imports, path)
     return circle === undefined ? [] : [fromLeast(circle)]
   })

@@ -1,6 +1,6 @@
 import { parseFilter } from '../../search/filter.ts'
-import type { CollectionCore } from '../collection-core.ts'
-import type { CountRequest, CountResult } from '../query-api.ts'
+import type { CountRequest, CountResult } from '../api/query-api.ts'
+import type { CollectionCore } from '../collection/collection-core.ts'
 import { matchingRows } from './matching-rows.ts'
 
 /** How many records pass a filter; exact, from the field indexes where they can tell. */

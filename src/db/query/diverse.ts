@@ -2,9 +2,9 @@ import { setImmediate } from 'node:timers/promises'
 import { distanceFrom, scoreOf } from '../../core/metric.ts'
 import type { VectorSpec } from '../../core/schema.ts'
 import { maximalMarginalRelevance } from '../../search/mmr.ts'
-import { getRecord } from '../records.ts'
-import type { RankedRecord } from '../search-vector.ts'
-import { vectorSpecOf } from '../view.ts'
+import { getRecord } from '../collection/records.ts'
+import type { RankedRecord } from '../search/search-vector.ts'
+import { vectorSpecOf } from '../segment/view.ts'
 import type { QueryContext } from './query-context.ts'
 
 /**

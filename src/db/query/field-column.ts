@@ -1,7 +1,7 @@
 import { type Scalar, scalarsUnder } from '../../search/field-scalars.ts'
-import { keep } from '../once.ts'
-import type { SegmentReader } from '../segment-reader.ts'
-import { payloadObject } from '../view.ts'
+import { keep } from '../segment/once.ts'
+import type { SegmentReader } from '../segment/segment-reader.ts'
+import { payloadObject } from '../segment/view.ts'
 import type { MatchingRows } from './matching-rows.ts'
 import { abortable, type QueryContext, turns } from './query-context.ts'
 

@@ -1,4 +1,4 @@
-import type { Place } from '../view.ts'
+import type { Place } from '../segment/view.ts'
 
 /** A row on its way into the hits. */
 export interface CandidateRow<T> {

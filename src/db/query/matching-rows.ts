@@ -1,9 +1,9 @@
 import type { Bitset } from '../../core/bitset.ts'
 import { matchesFilter } from '../../search/evaluate.ts'
 import type { Filter } from '../../search/filter.ts'
-import { selectRows } from '../filter-rows.ts'
-import type { LogRow } from '../log-rows.ts'
-import type { View, ViewSegment } from '../view.ts'
+import { selectRows } from '../segment/filter-rows.ts'
+import type { LogRow } from '../segment/log-rows.ts'
+import type { View, ViewSegment } from '../segment/view.ts'
 
 /** Live records of one state that pass a filter. */
 export interface MatchingRows {

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
-import type { CollectionCore } from '../collection-core.ts'
-import type { SearchPlan } from '../search-api.ts'
-import type { RankedRecord } from '../search-vector.ts'
-import type { View } from '../view.ts'
+import type { SearchPlan } from '../api/search-api.ts'
+import type { CollectionCore } from '../collection/collection-core.ts'
+import type { RankedRecord } from '../search/search-vector.ts'
+import type { View } from '../segment/view.ts'
 
 /** The one pinned state that a query sees. */
 export interface QueryContext {

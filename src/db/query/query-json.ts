@@ -5,8 +5,8 @@ import { type SparsePairs, sparseFromJson } from '../../core/sparse-json.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import { FUSION_KINDS, type Fusion } from '../../search/fusion.ts'
 import { RECOMMEND_STRATEGIES } from '../../search/recommend.ts'
-import type { OrderBy, QueryNode, QueryRequest, RankBy } from '../query-api.ts'
-import type { TextSearch } from '../search-api.ts'
+import type { OrderBy, QueryNode, QueryRequest, RankBy } from '../api/query-api.ts'
+import type { TextSearch } from '../api/search-api.ts'
 
 const fail = (path: string, wanted: string): never => {
   throw new ShapeError(`${path}: expected ${wanted}`)

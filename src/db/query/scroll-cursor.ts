@@ -3,7 +3,7 @@ import { fromPlain, stringifyJson } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import { object, ShapeError, text, whole } from '../../core/shape.ts'
 import { AkidbError } from '../../errors/errors.ts'
-import type { ScrollRequest } from '../query-api.ts'
+import type { ScrollRequest } from '../api/query-api.ts'
 
 /** Where a page ended: in which state, and behind which record. */
 export interface Cursor {

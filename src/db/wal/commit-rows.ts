@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
 import type { LogPosition, Manifest } from '../../format/manifest.ts'
 import { NO_SOURCE } from '../../format/origin-section.ts'
-import { runAct } from '../acts.ts'
-import { commitAppend, isHeadMoved } from '../append.ts'
-import type { CollectionCore } from '../collection-core.ts'
-import type { LogRows } from '../log-rows.ts'
-import { createWriterPin } from '../pins.ts'
-import { SegmentBuilder } from '../segment-builder.ts'
+import { commitAppend, isHeadMoved } from '../collection/append.ts'
+import type { CollectionCore } from '../collection/collection-core.ts'
+import type { LogRows } from '../segment/log-rows.ts'
+import { SegmentBuilder } from '../segment/segment-builder.ts'
+import { runAct } from '../states/acts.ts'
+import { createWriterPin } from '../states/pins.ts'
 
 /** Searches and writes get their turn after so many rows. */
 const ROWS_A_TURN = 64

@@ -19,8 +19,8 @@ import { sha256 } from '../../core/digest.ts'
 import { stringifyJson } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
-import type { LogRow } from '../log-rows.ts'
-import { payloadObject } from '../view.ts'
+import type { LogRow } from '../segment/log-rows.ts'
+import { payloadObject } from '../segment/view.ts'
 
 const HEADER_BYTES = 12
 const BODY_HEADER_BYTES = 11

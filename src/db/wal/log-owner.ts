@@ -1,8 +1,8 @@
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { LockHandle } from '../../storage/locks.ts'
-import type { CollectionCore } from '../collection-core.ts'
-import type { Environment } from '../environment.ts'
+import type { CollectionCore } from '../collection/collection-core.ts'
+import type { Environment } from '../states/environment.ts'
 import { isLogOpen } from './log-file.ts'
 import { OwnedLog } from './owned-log.ts'
 

@@ -1,8 +1,8 @@
 import type { Manifest, SegmentEntry } from '../../format/manifest.ts'
-import type { CollectionCore } from '../collection-core.ts'
-import { LogRows } from '../log-rows.ts'
-import { segmentIdentity } from '../segment-reader.ts'
-import { deadRows } from '../view.ts'
+import type { CollectionCore } from '../collection/collection-core.ts'
+import { LogRows } from '../segment/log-rows.ts'
+import { segmentIdentity } from '../segment/segment-reader.ts'
+import { deadRows } from '../segment/view.ts'
 import type { LogEntry, PlacedEntry } from './log-entry.ts'
 
 /**

@@ -6,7 +6,7 @@ import type {
   CollectionInfo,
   Store,
   StoredRecord,
-} from '../../../src/db/api.ts'
+} from '../../../src/db/api/api.ts'
 import { AkidbError } from '../../../src/errors/errors.ts'
 
 export const ROOT = 'ab'.repeat(32)

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { limits } from '../../../src/core/limits.ts'
-import type { QueryNode, QueryRequest } from '../../../src/db/api.ts'
+import type { QueryNode, QueryRequest } from '../../../src/db/api/api.ts'
 import { sampleCollection } from './sample-collection.ts'
 
 const deep = (levels: number): QueryNode => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { QueryNode, ScrollRequest } from '../../../src/db/api.ts'
+import type { QueryNode, ScrollRequest } from '../../../src/db/api/api.ts'
 import { byBytes, idsOf, type Row, sampleCollection } from './sample-collection.ts'
 
 const FI = { lang: 'fi' }

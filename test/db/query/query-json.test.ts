@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseJson } from '../../../src/core/json.ts'
-import { checkQuery } from '../../../src/db/query/check-query.ts'
+import { checkQuery } from '../../../src/db/api/check-query.ts'
 import {
   parseCount,
   parseFacet,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { QueryNode, RankBy } from '../../../src/db/api.ts'
+import type { QueryNode, RankBy } from '../../../src/db/api/api.ts'
 import {
   byBytes,
   byScore,

@@ -1,0 +1,296 @@
+import { limits } from '../../core/limits.ts'
+import { AkidbError } from '../../errors/errors.ts'
+import type { Manifest, SegmentEntry } from '../../format/manifest.ts'
+import { FilterCache } from '../segment/filter-cache.ts'
+import type { LogRows } from '../segment/log-rows.ts'
+import { LogVectors } from '../segment/log-vectors.ts'
+import { PageCache } from '../segment/page-cache.ts'
+import { SegmentMemory } from '../segment/segment-memory.ts'
+import {
+  type ForeignIndexLoader,
+  type ReaderShare,
+  SegmentReader,
+  segmentIdentity,
+} from '../segment/segment-reader.ts'
+import { laterView, openView, type View, vectorSpecOf } from '../segment/view.ts'
+import type { Environment } from '../states/environment.ts'
+import { Fresh, noteCommit } from '../states/freshness.ts'
+import { ManifestStore } from '../states/manifest-store.ts'
+import { type Hold, ReaderPins } from '../states/reader-pins.ts'
+import { resolveState } from '../states/resolve.ts'
+import { SharedLook } from '../states/shared-look.ts'
+import type { LogSource } from './log-source.ts'
+
+/** A collection that was read so lately will be read again. */
+const BUSY_MS = 1_000
+/** Segments kept open beside those of states that are read. */
+const FORMER_READERS_MAX = 64
+
+export interface CoreOptions {
+  readonly environment: Environment
+  readonly name: string
+  /** The write-ahead log on top of the head; absent where the store has none. */
+  readonly log?: LogSource
+  readonly foreign?: ForeignIndexLoader
+  /** Folder of its keys in the store; default: the collection's own. */
+  readonly folder?: string
+}
+
+/** The last view of the head, and the log's state that it was made from. */
+interface KeptView {
+  readonly head: string
+  readonly log: LogRows | undefined
+  readonly changes: number
+  readonly view: View
+}
+
+/** A state as it is read, held against collections of garbage until it is released. */
+export interface HeldView {
+  readonly view: View
+  readonly hold: Hold
+}
+
+/** A collection's head, its open segments and its views: what every operation starts from. */
+export class CollectionCore {
+  readonly environment: Environment
+  readonly name: string
+  readonly manifests: ManifestStore
+  readonly log: LogSource | undefined
+  readonly filters = new FilterCache()
+  readonly logVectors = new LogVectors()
+  /** Opens vector indexes within the store's budget of memory. */
+  readonly memory: SegmentMemory
+  /** Searches under way, and all that there were. */
+  searches = 0
+  searchCount = 0
+  #searchedMs = 0
+  readonly #readers = new Map<string, SegmentReader>()
+  readonly #share: ReaderShare
+  readonly #pins: ReaderPins
+  readonly #fresh: Fresh<Manifest>
+  readonly #shared = new SharedLook(() => this.head())
+  #headView: KeptView | undefined
+
+  constructor(options: CoreOptions) {
+    this.environment = options.environment
+    this.name = options.name
+    const { clock, headAgeMaxMs = 0 } = options.environment
+    this.#fresh = new Fresh(clock, headAgeMaxMs, 'commits')
+    this.manifests = new ManifestStore(options.environment.store, options.name, options.folder)
+    this.manifests.onCommit = (manifest) => {
+      if (manifest.state.dropped !== true) this.#fresh.set(manifest)
+    }
+    this.#pins = new ReaderPins(options.environment, this.manifests)
+    this.#share = {
+      pages: new PageCache(limits.payloadCacheBytesMax),
+      workers: options.environment.workers,
+    }
+    this.memory = new SegmentMemory({
+      name: options.name,
+      budget: options.environment.memory,
+      clock,
+      contexts: () => options.environment.workers?.().contexts ?? 1,
+      foreign: options.foreign,
+    })
+    this.log = options.log
+  }
+
+  /**
+   * The newest manifest of a collection that exists. @throws NOT_FOUND where there is none or it
+   * was dropped
+   */
+  async head(): Promise<Manifest> {
+    const head = await this.manifests.newest()
+    if (head === undefined || head.state.dropped === true) throw noCollection(this.name)
+    return head
+  }
+
+  /** The same; many who ask at once look together. */
+  sharedHead(): Promise<Manifest> {
+    return this.#shared.get()
+  }
+
+  /** The same, but another process's commit is seen some milliseconds later, as searches see it. */
+  recentHead(): Promise<Manifest> {
+    return this.#fresh.get(() => this.head())
+  }
+
+  /** A segment's reader, shared by every state that names the same blobs. */
+  reader(entry: SegmentEntry): SegmentReader {
+    const key = segmentIdentity(entry)
+    const open =
+      this.#readers.get(key) ?? new SegmentReader(this.environment.store, entry, this.#share)
+    this.#readers.delete(key)
+    this.#readers.set(key, open)
+    return open
+  }
+
+  /**
+   * The state that a search sees, held until it is released: the head with its log rows, or an
+   * older one (see resolveState).
+   */
+  async hold(asOf?: string): Promise<HeldView> {
+    for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
+      const held = asOf === undefined ? await this.#holdHead() : await this.#holdOlder(asOf)
+      if (held !== undefined) return held
+    }
+    throw tooFast(this.name)
+  }
+
+  /** Reads a state and holds it meanwhile. */
+  async read<T>(asOf: string | undefined, work: (view: View) => Promise<T>): Promise<T> {
+    this.#searchedMs = this.environment.clock.nowMs()
+    const { view, hold } = await this.hold(asOf)
+    try {
+      return await work(view)
+    } finally {
+      await hold.release()
+    }
+  }
+
+  async #holdOlder(asOf: string): Promise<HeldView | undefined> {
+    const hold = await this.#pins.take(await resolveState(this, asOf), 'older')
+    return hold === undefined ? undefined : await this.#viewing(hold, () => this.#open(hold))
+  }
+
+  /** Undefined where gc took the head, which is one no more, before it was pinned. */
+  async #holdHead(): Promise<HeldView | undefined> {
+    const { head, log } = await this.#headAndLog()
+    // All at one moment: the log may grow, and others may read, while the view is being made.
+    const kept = this.#headView
+    const changes = log?.changes ?? 0
+    const snapshot = log?.touched === 0 ? undefined : log?.snapshot()
+    const hold = await this.#pins.take(head, 'head')
+    if (hold === undefined) return undefined
+    return await this.#viewing(hold, async () => {
+      const same = kept?.head === head.digest && kept.log === log ? kept : undefined
+      if (same?.changes === changes) return same.view
+      const since = same === undefined ? undefined : log?.changedSince(same.changes)
+      const later =
+        same === undefined || since === undefined
+          ? undefined
+          : await laterView(same.view, snapshot, since)
+      const view = later ?? (await this.#open(hold, snapshot))
+      this.#headView = { head: head.digest, log, changes, view }
+      return view
+    })
+  }
+
+  async #viewing(hold: Hold, open: () => Promise<View>): Promise<HeldView> {
+    try {
+      return { view: await open(), hold }
+    } catch (error) {
+      await hold.release()
+      throw error
+    }
+  }
+
+  async #open({ manifest }: Hold, log?: LogRows): Promise<View> {
+    const { store } = this.environment
+    const view = await openView(store, manifest, (entry) => this.reader(entry), log)
+    await this.#forgetReaders()
+    return view
+  }
+
+  /**
+   * A head with the log rows that belong to it: where the log was committed in between, the newer
+   * head.
+   */
+  async #headAndLog(): Promise<{ head: Manifest; log: LogRows | undefined }> {
+    let head = await this.recentHead()
+    for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
+      const log = await this.log?.rows(head)
+      if (log !== 'stale') return { head, log }
+      head = await this.head()
+    }
+    throw tooFast(this.name)
+  }
+
+  /**
+   * Opens what searches of a state that will be the head need, where there were some lately, and
+   * holds it until what is returned is called. Never throws.
+   */
+  async prepare(manifest: Manifest): Promise<() => Promise<void>> {
+    const idleMs = this.environment.clock.nowMs() - this.#searchedMs
+    if (this.searchCount === 0 || idleMs > BUSY_MS) return async () => undefined
+    try {
+      const hold = await this.#pins.take(manifest, 'older')
+      if (hold === undefined) return async () => undefined
+      await this.#load(hold)
+      return async () => {
+        // Pinned as the head now, or given up.
+        await this.read(undefined, async () => undefined).catch(() => undefined)
+        await hold.release()
+      }
+    } catch {
+      return async () => undefined
+    }
+  }
+
+  async #load(hold: Hold): Promise<void> {
+    try {
+      await this.open(await this.#open(hold))
+    } catch (error) {
+      await hold.release()
+      throw error
+    }
+  }
+
+  /** Opens the vector indexes of a view, one after the other. @throws as SegmentMemory.index */
+  async open(view: View): Promise<void> {
+    if (vectorSpecOf(view.manifest.state.schema) === undefined) return
+    for (const [number, { live }] of view.segments.entries()) {
+      if (live > 0) await this.memory.index(view, number)
+    }
+  }
+
+  /** Tells all of this process of a commit that was quiet. */
+  announce(manifest: Manifest): void {
+    noteCommit()
+    this.manifests.committed(manifest)
+  }
+
+  /** Lets go of a state that is pinned only for the next read. */
+  unpinIdle(): Promise<void> {
+    return this.#pins.trim()
+  }
+
+  async close(): Promise<void> {
+    this.memory.release(this.#readers.values())
+    for (const reader of this.#readers.values()) reader.close()
+    this.#readers.clear()
+    this.filters.clear()
+    await this.#pins.close()
+    this.#headView = undefined
+  }
+
+  /** Closes segments of states that nobody reads any more, but for the latest. */
+  async #forgetReaders(): Promise<void> {
+    if (this.#readers.size <= FORMER_READERS_MAX) return
+    const used = new Set<string>()
+    for (const { state } of await this.#pins.inUse()) {
+      for (const entry of state.segments) used.add(segmentIdentity(entry))
+    }
+    let excess = this.#readers.size - used.size - FORMER_READERS_MAX
+    for (const [key, reader] of this.#readers) {
+      if (excess <= 0) break
+      if (used.has(key)) continue
+      this.memory.release([reader])
+      reader.close()
+      this.#readers.delete(key)
+      excess--
+    }
+  }
+}
+
+const tooFast = (name: string): AkidbError =>
+  new AkidbError('CONFLICT', `"${name}" is changing too fast to be read`)
+
+export const noCollection = (name: string): AkidbError =>
+  new AkidbError('NOT_FOUND', `there is no collection "${name}" in this store`, {
+    hint: 'akidb list shows what there is.',
+    details: { collection: name },
+  })
+
+/** Name of the lock that is held for one commit. */
+export const commitLockName = (collectionId: string): string => collectionId

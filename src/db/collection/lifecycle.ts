@@ -1,0 +1,180 @@
+import { checkQuantization } from '../../ann/quantization.ts'
+import { limits } from '../../core/limits.ts'
+import {
+  DEFAULT_INDEX,
+  denseSpec,
+  type IndexParameters,
+  QUANTIZATIONS,
+  type Schema,
+  type TextSchema,
+  VECTOR_STORAGES,
+} from '../../core/schema.ts'
+import { AkidbError } from '../../errors/errors.ts'
+import type { Manifest } from '../../format/manifest.ts'
+import type { CreateOptions } from '../api/api.ts'
+import { sparseSpecs } from '../segment/sparse-fields.ts'
+import { emptyState } from '../segment/view.ts'
+import { runAct } from '../states/acts.ts'
+import { commitManifest } from '../states/commit.ts'
+import { type Environment, randomHex } from '../states/environment.ts'
+import { type CollectionCore, commitLockName } from './collection-core.ts'
+
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
+
+/** @throws USAGE for a name of another form */
+export function checkName(name: string): void {
+  if (NAME.test(name)) return
+  throw new AkidbError('USAGE', `"${name}" is no collection name`, {
+    hint: 'A letter, digit or _, then at most 127 letters, digits, ".", "_" or "-".',
+  })
+}
+
+/** Names of all collections that ever were in the store, bytewise order. */
+export async function collectionNames(environment: Pick<Environment, 'store'>): Promise<string[]> {
+  const names: string[] = []
+  let after = 'collections/'
+  for (;;) {
+    let found: string | undefined
+    for await (const info of environment.store.list('collections/', { after, limit: 1 })) {
+      found = info.key.split('/')[1]
+    }
+    if (found === undefined) return names
+    names.push(found)
+    after = `collections/${found}0`
+  }
+}
+
+/** @throws EXISTS where a collection has this name, ignoring case; USAGE, LIMIT for bad options */
+export async function createCollection(
+  core: CollectionCore,
+  options: CreateOptions,
+): Promise<Manifest> {
+  checkName(core.name)
+  const { environment, name } = core
+  const index = indexOf(options.index)
+  if (options.dimension !== undefined) {
+    checkQuantization(index.quantization ?? 'int8', options.dimension)
+  }
+  const state = emptyState(schemaOf(options), index)
+  const details = { schema: state.schema, index: state.index }
+  return await runAct(environment, { act: 'create', collection: name, details }, async (act) => {
+    await refuseTaken(core)
+    const collection = randomHex(environment, 16)
+    const manifest = await commitManifest(environment, {
+      manifests: core.manifests,
+      name,
+      lock: `create-${name.toLowerCase()}`,
+      kind: 'create',
+      act,
+      next: async (head) => {
+        if (head !== undefined && head.state.dropped !== true) throw taken(name, name)
+        return { state, changed: NOTHING, collection, epoch: head?.commit.epoch ?? 0, origin: null }
+      },
+    })
+    if (manifest === undefined) throw new Error('create always commits')
+    return { result: manifest, outcome: outcomeOf(manifest) }
+  })
+}
+
+const NOTHING = { inserted: 0, updated: 0, deleted: 0 }
+
+const outcomeOf = (manifest: Manifest): Record<string, unknown> => ({
+  version: manifest.commit.version,
+  manifest: manifest.digest,
+  stateRoot: manifest.commit.stateRoot,
+})
+
+async function refuseTaken(core: CollectionCore): Promise<void> {
+  for (const other of await collectionNames(core.environment)) {
+    if (other !== core.name && other.toLowerCase() === core.name.toLowerCase()) {
+      throw taken(core.name, other)
+    }
+  }
+}
+
+const taken = (name: string, other: string): AkidbError =>
+  new AkidbError('EXISTS', `there is already a collection "${other}"`, {
+    hint: name === other ? 'Choose another name.' : 'Names that differ only in case are the same.',
+    details: { collection: other },
+  })
+
+function schemaOf(options: CreateOptions): Schema {
+  const { dimension, storage } = options
+  if (dimension !== undefined && (!Number.isSafeInteger(dimension) || dimension < 1)) {
+    throw new AkidbError('USAGE', `a dimension of ${dimension} is no whole number above 0`)
+  }
+  if (dimension !== undefined && dimension > limits.dimensionMax) {
+    throw new AkidbError(
+      'LIMIT',
+      `dimension ${dimension} is over dimensionMax ${limits.dimensionMax}`,
+    )
+  }
+  if (storage !== undefined && (dimension === undefined || !VECTOR_STORAGES.includes(storage))) {
+    throw new AkidbError('USAGE', `no vectors are stored as ${storage}`, {
+      hint: `With a dimension there is ${VECTOR_STORAGES.join(', ')}; f32 where nothing is said.`,
+    })
+  }
+  return {
+    vectors: {
+      ...(dimension === undefined ? {} : { '': denseSpec(dimension, options) }),
+      ...sparseSpecs(options.sparseFields),
+    },
+    fields: {},
+    text: textSpecOf(options.textFields ?? [], options.textPositions),
+  }
+}
+
+/** @throws USAGE for positions of words where there is no text */
+export function textSpecOf(fields: readonly string[], positions: boolean | undefined): TextSchema {
+  if (positions === true && fields.length === 0) {
+    throw new AkidbError('USAGE', 'positions of words are stored of text fields, and there is none')
+  }
+  return {
+    fields: [...fields],
+    tokenizer: 'plain/1',
+    ...(positions === true ? { positions } : {}),
+  }
+}
+
+/** @throws USAGE for parameters outside their ranges */
+export function indexOf(
+  chosen: Partial<IndexParameters> = {},
+  base: IndexParameters = DEFAULT_INDEX,
+): IndexParameters {
+  const index = { ...base, ...chosen }
+  const { m, efConstruction } = index
+  if (!Number.isSafeInteger(m) || m < 2 || m > 64) {
+    throw new AkidbError('USAGE', `m is ${m}; it goes from 2 to 64`)
+  }
+  if (!Number.isSafeInteger(efConstruction) || efConstruction < m || efConstruction > 2_000) {
+    throw new AkidbError('USAGE', `efConstruction is ${efConstruction}; it goes from m to 2000`)
+  }
+  if (index.quantization !== undefined && !QUANTIZATIONS.includes(index.quantization)) {
+    const forms = QUANTIZATIONS.join(', ')
+    throw new AkidbError('USAGE', `no quantization ${index.quantization}; there are ${forms}`)
+  }
+  // One way to say it, so that equal indexes give equal states.
+  const { quantization, ...rest } = index
+  return quantization === undefined || quantization === 'int8' ? rest : { ...rest, quantization }
+}
+
+/** Commits `dropped`: the rows go when gc removes the states that name them. */
+export async function dropCollection(core: CollectionCore): Promise<Manifest> {
+  const head = await core.head()
+  const act = { act: 'drop', collection: core.name, parent: head }
+  return await runAct(core.environment, act, async (running) => {
+    const manifest = await commitManifest(core.environment, {
+      manifests: core.manifests,
+      name: core.name,
+      lock: commitLockName(head.commit.collection),
+      kind: 'drop',
+      act: running,
+      next: async (now) => {
+        if (now === undefined || now.state.dropped === true) return undefined
+        const state = { ...emptyState(now.state.schema, now.state.index), dropped: true as const }
+        return { state, changed: NOTHING }
+      },
+    })
+    return { result: manifest ?? head, outcome: outcomeOf(manifest ?? head) }
+  })
+}

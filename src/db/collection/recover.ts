@@ -1,0 +1,169 @@
+import type { ActEntries } from '../../audit/read.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
+import type { Manifest } from '../../format/manifest.ts'
+import type { LockHandle } from '../../storage/locks.ts'
+import { endActLock } from '../states/acts.ts'
+import type { Environment } from '../states/environment.ts'
+import { ManifestStore } from '../states/manifest-store.ts'
+import { collectionNames } from './lifecycle.ts'
+
+const ACT_LOCK = /^act-([0-9a-f]{16})$/
+
+/**
+ * Ends what killed commands left open (design §4). An act whose lock is free and that has an intent
+ * but no outcome gets one: `recovered` where its manifest is there, `aborted` where it is not.
+ *
+ * @returns how many outcomes were written
+ */
+export async function recoverActs(environment: Environment): Promise<number> {
+  const held = await lockFreeActs(environment)
+  if (held.size === 0) return 0
+  let written = 0
+  try {
+    const audit = await environment.audit()
+    // Whoever held these locks may have written to the log since it was opened here.
+    await audit.refresh()
+    const found = await audit.findActs(held.keys())
+    for (const [id, lock] of held) {
+      const entries = found.get(id)
+      if (entries?.intent !== undefined && entries.outcome === undefined) {
+        await writeOutcome(environment, id, entries)
+        written++
+      }
+      await endActLock(environment, lock)
+    }
+  } finally {
+    for (const lock of held.values()) await lock.release()
+  }
+  return written
+}
+
+/**
+ * Locks of acts that ended without an outcome, taken: of two that open the store one ends an act.
+ */
+async function lockFreeActs(environment: Environment): Promise<ReadonlyMap<string, LockHandle>> {
+  const held = new Map<string, LockHandle>()
+  for (const name of await environment.locks.list('act-')) {
+    const id = ACT_LOCK.exec(name)?.[1]
+    if (id === undefined || (await environment.locks.isHeld(name))) continue
+    const lock = await lockIfFree(environment, name)
+    if (lock !== undefined) held.set(id, lock)
+  }
+  return held
+}
+
+async function lockIfFree(environment: Environment, name: string): Promise<LockHandle | undefined> {
+  try {
+    return await environment.locks.acquire(name, 0)
+  } catch (error) {
+    if (hasCode(error, 'LOCKED')) return undefined
+    throw error
+  }
+}
+
+async function writeOutcome(
+  environment: Environment,
+  id: string,
+  { intent }: ActEntries,
+): Promise<void> {
+  if (intent === undefined) return
+  const audit = await environment.audit()
+  const { collection } = intent
+  const committed: CommittedManifest[] = []
+  for (const name of await collectionsOf(environment, intent)) {
+    const found = await manifestOfAct(environment, name, {
+      id,
+      logId: audit.logId,
+      seq: intent.seq,
+    })
+    if (found === undefined) continue
+    const { version, stateRoot } = found.commit
+    committed.push({ collection: name, version, manifest: found.digest, stateRoot })
+  }
+  await audit.append([
+    {
+      act: intent.act,
+      phase: 'outcome',
+      actId: id,
+      actor: environment.actor,
+      ...(collection === undefined ? {} : { collection }),
+      details: outcomeOf(collection, committed),
+    },
+  ])
+}
+
+interface CommittedManifest {
+  readonly collection: string
+  readonly version: number
+  readonly manifest: string
+  readonly stateRoot: string
+}
+
+function outcomeOf(
+  collection: string | undefined,
+  committed: readonly CommittedManifest[],
+): Record<string, unknown> {
+  const [first] = committed
+  if (first === undefined) return { result: 'aborted', code: 'INTERRUPTED' }
+  if (collection === undefined) return { result: 'recovered', manifests: committed }
+  const { version, manifest, stateRoot } = first
+  return { result: 'recovered', version, manifest, stateRoot }
+}
+
+/** An import names no collection: it may commit to several. */
+async function collectionsOf(
+  environment: Environment,
+  intent: NonNullable<ActEntries['intent']>,
+): Promise<readonly string[]> {
+  if (intent.collection !== undefined) return [intent.collection]
+  return intent.act === 'import' ? await collectionNames(environment) : []
+}
+
+/** Acts that began before another one, and committed after it: no more than run at once. */
+const OVERTAKEN_MAX = 1_000
+
+/** The manifest that an act committed, if it did: its log position is beyond the act's intent. */
+async function manifestOfAct(
+  environment: Environment,
+  collection: string,
+  act: { id: string; logId: string; seq: number },
+): Promise<Manifest | undefined> {
+  let overtaken = 0
+  for await (const manifest of new ManifestStore(environment.store, collection).history()) {
+    const { audit, actId } = manifest.commit
+    if (actId === act.id) return manifest
+    // Not the end yet: an act with an older intent may have committed after this one.
+    const before = audit.logId === act.logId && audit.size <= act.seq
+    if (before && ++overtaken >= OVERTAKEN_MAX) return undefined
+  }
+  return undefined
+}
+
+/** Outcomes looked at when a store is opened for writing; `akidb audit verify` looks at all. */
+const OUTCOMES_CHECKED = 64
+
+/**
+ * An outcome whose manifest is gone although nothing newer is there: the store lost a commit that
+ * the log has.
+ *
+ * @throws AUDIT_BROKEN
+ */
+export async function checkOutcomes(environment: Environment): Promise<void> {
+  const audit = await environment.audit()
+  const newest = new Map<string, number>()
+  for (const name of await collectionNames(environment)) {
+    newest.set(name, await new ManifestStore(environment.store, name).newestVersion())
+  }
+  let checked = 0
+  for await (const entry of audit.newestFirst()) {
+    if (checked++ >= OUTCOMES_CHECKED) return
+    const version = entry.details?.version
+    if (entry.phase !== 'outcome' || typeof version !== 'number') continue
+    if (entry.collection === undefined || version <= (newest.get(entry.collection) ?? 0)) continue
+    throw new AkidbError(
+      'AUDIT_BROKEN',
+      `version ${version} of "${entry.collection}" is gone: audit entry ${entry.seq} committed it`,
+      { hint: 'Manifests were removed or an older copy put back. Run akidb audit verify.' },
+    )
+  }
+}

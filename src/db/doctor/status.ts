@@ -1,0 +1,145 @@
+import { openAuditLog } from '../../audit/log.ts'
+import { AkidbError } from '../../errors/errors.ts'
+import type { Manifest } from '../../format/manifest.ts'
+import type { LockHolder } from '../../storage/locks.ts'
+import { type KeyStore, LOG_KEY } from '../../trust/key-store.ts'
+import { collectionNames } from '../collection/lifecycle.ts'
+import { type HalfDoneIngest, halfDoneIngests } from '../ingest/ledger.ts'
+import { AUDIT_LOCK } from '../open/open-environment.ts'
+import type { Environment } from '../states/environment.ts'
+import { ManifestStore } from '../states/manifest-store.ts'
+import type { StoreFile } from '../states/store-file.ts'
+import { readLog } from '../wal/log-file.ts'
+import { OWNER_LOCK } from '../wal/log-owner.ts'
+
+/** What `status` looks at beside the store itself. */
+export interface StatusEnvironment extends Environment {
+  readonly file: StoreFile
+  readonly stateFolder: string
+  readonly keys: Pick<KeyStore, 'publicKey'>
+}
+
+/** Where a store stands now; from manifests alone, without reading a blob. */
+export type StoreStatus = {
+  readonly store: string
+  readonly id: string
+  readonly state: string
+  /** Who takes single writes now; null where nobody does. */
+  readonly owner: LockHolder | null
+  readonly collections: readonly CollectionStatus[]
+  /** Ingests that were interrupted; the same command goes on with them. */
+  readonly ledger: readonly HalfDoneIngest[]
+  /** Rows that are in the write-ahead logs alone: durable here, in no manifest yet. */
+  readonly walRows: number
+  readonly audit: AuditStatus | null
+  /** Where imported collections come from. */
+  readonly origins: readonly OriginStatus[]
+}
+
+export interface CollectionStatus {
+  readonly name: string
+  readonly version: number
+  readonly committedAt: string
+  readonly stateRoot: string
+  /** Live rows in segments. */
+  readonly rows: number
+  readonly segments: number
+  readonly walRows: number
+}
+
+export interface AuditStatus {
+  readonly logId: string
+  readonly entries: number
+  /** What is wrong with it, where it does not open. */
+  readonly problem?: string
+}
+
+export interface OriginStatus {
+  readonly collection: string
+  readonly headDigest: string
+  readonly logId: string
+  readonly sequence: number
+  /** The origin's own commit time. */
+  readonly committedAt: string
+  /** false after `--diverge`. */
+  readonly following: boolean
+}
+
+/**
+ * Looks at everything that moves. @throws INTEGRITY where a head or a write-ahead log is damaged
+ */
+export async function storeStatus(environment: StatusEnvironment): Promise<StoreStatus> {
+  const { store, state, locks, file } = environment
+  const collections: CollectionStatus[] = []
+  const origins: OriginStatus[] = []
+  for (const name of await collectionNames(environment)) {
+    const head = await new ManifestStore(store, name).newest()
+    if (head === undefined || head.state.dropped === true) continue
+    collections.push(await collectionStatus(environment, name, head))
+    origins.push(...originOf(name, head))
+  }
+  return {
+    store: store.url,
+    id: file.id,
+    state: environment.stateFolder,
+    owner: (await locks.holder(OWNER_LOCK)) ?? null,
+    collections,
+    ledger: await halfDoneIngests(state),
+    walRows: collections.reduce((sum, { walRows }) => sum + walRows, 0),
+    audit: await auditStatus(environment),
+    origins,
+  }
+}
+
+async function collectionStatus(
+  environment: StatusEnvironment,
+  name: string,
+  { commit, state }: Manifest,
+): Promise<CollectionStatus> {
+  const { collection: collectionId, epoch, log } = commit
+  const folded = log?.folded ?? 0
+  const entries = await readLog(environment.state, { collectionId, epoch, folded })
+  const { segments } = state
+  return {
+    name,
+    version: commit.version,
+    committedAt: commit.committedAt,
+    stateRoot: commit.stateRoot,
+    rows: segments.reduce((sum, { rows, tombstones }) => sum + rows - (tombstones?.count ?? 0), 0),
+    segments: segments.length,
+    walRows: entries.filter(({ end }) => end > folded).length,
+  }
+}
+
+function originOf(collection: string, { commit }: Manifest): OriginStatus[] {
+  if (commit.origin === undefined) return []
+  const { headDigest, logId, sequence, committedAt, diverged } = commit.origin
+  return [{ collection, headDigest, logId, sequence, committedAt, following: diverged !== true }]
+}
+
+/** Opened without its private key, so that nothing is locked, cut or written. */
+export async function auditStatus(
+  environment: Pick<
+    StatusEnvironment,
+    'store' | 'keys' | 'locks' | 'clock' | 'file' | 'lockWaitMs'
+  >,
+): Promise<AuditStatus | null> {
+  const { store, keys, locks, clock, file } = environment
+  let logId: string | undefined
+  try {
+    const key = await keys.publicKey(LOG_KEY)
+    logId = key.keyId
+    const log = await openAuditLog({
+      store,
+      prefix: `audit/${logId}`,
+      origin: `akidb/${file.id}`,
+      key,
+      lock: () => locks.acquire(AUDIT_LOCK, environment.lockWaitMs),
+      clock,
+    })
+    return { logId, entries: log.size }
+  } catch (error) {
+    if (!(error instanceof AkidbError)) throw error
+    return logId === undefined ? null : { logId, entries: 0, problem: error.message }
+  }
+}

@@ -1,0 +1,175 @@
+import { AkidbError, hasCode } from '../../errors/errors.ts'
+import { blobKey } from '../../format/blob.ts'
+import type { ObjectInfo } from '../../storage/object-store.ts'
+import type { GcResult } from '../api/api.ts'
+import { recoverActs } from '../collection/recover.ts'
+import { ensureReserve, RESERVE_FILE } from '../open/init.ts'
+import { runAct } from '../states/acts.ts'
+import { waitForCommits } from '../states/commit.ts'
+import type { Environment } from '../states/environment.ts'
+import { GC_LOCK } from '../states/pins.ts'
+import { GcRoots, type OldManifest } from './gc-roots.ts'
+
+/** History that stays unless told otherwise: 7 days. */
+export const GC_KEEP_MS = 7 * 24 * 3_600_000
+/** Blobs of one condemned list: a writer that needs one of them waits for no more than these. */
+export const GC_BATCH_BLOBS = 512
+
+export interface GcOptions {
+  /** Commits younger than this stay, and the state that held that long ago; default GC_KEEP_MS. */
+  readonly keepMs?: number
+  /** Counts only; changes nothing, and needs no lock. */
+  readonly dryRun?: boolean
+  /** Blobs of one condemned list; default GC_BATCH_BLOBS. */
+  readonly batchBlobs?: number
+}
+
+/**
+ * Removes old states and the blobs that nothing names any more (design §4 History, §5). Manifests
+ * go before blobs, so that every manifest that can be seen has all its blobs, wherever a crash
+ * comes. Heads, snapshots, what running readers and writers pin, half-done ingests and replays
+ * stay. Runs on a full disk: it gives up the reserve.
+ *
+ * @returns what went (`bytes` of both), and how many blobs stay
+ * @throws LOCKED where another one runs; INTEGRITY, FORMAT_VERSION where a manifest, pin or
+ *   snapshot cannot be read: nothing goes then, since nobody knows what it names
+ */
+export async function collectGarbage(
+  environment: Environment,
+  options: GcOptions = {},
+): Promise<GcResult> {
+  const keepMs = options.keepMs ?? GC_KEEP_MS
+  if (!Number.isFinite(keepMs) || keepMs < 0) {
+    throw new AkidbError('USAGE', `cannot keep ${keepMs} ms of history`)
+  }
+  if (options.dryRun === true) {
+    const roots = openRoots(environment, keepMs, false)
+    await roots.scan()
+    return summary(roots.old, await listBlobs(environment, roots))
+  }
+  return await withReserve(environment, () => collect(environment, options, keepMs))
+}
+
+/**
+ * Runs work that frees space. Where the disk is full it gives up the reserve in the state folder
+ * and tries once more; the reserve is made again as soon as there is room.
+ */
+export async function withReserve<T>(environment: Environment, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!hasCode(error, 'NO_SPACE')) throw error
+    if (!(await environment.state.delete(RESERVE_FILE))) throw error
+    return await work()
+  } finally {
+    await ensureReserve(environment.state)
+  }
+}
+
+const openRoots = (environment: Environment, keepMs: number, sweepPins: boolean): GcRoots =>
+  new GcRoots(environment, { cutoffMs: environment.clock.nowMs() - keepMs, sweepPins })
+
+async function collect(
+  environment: Environment,
+  options: GcOptions,
+  keepMs: number,
+): Promise<GcResult> {
+  const lock = await environment.locks.acquire(GC_LOCK, environment.lockWaitMs)
+  try {
+    await closeStaleRecords(environment)
+    // An act that was killed is ended by looking for its manifest, which may be about to go.
+    await recoverActs(environment)
+    return await runAct(environment, { act: 'gc', details: { keepMs } }, async () => {
+      const result = await remove(environment, options, keepMs)
+      const { manifests, blobs, bytes } = result
+      return { result, outcome: { manifests, blobs, bytes } }
+    })
+  } finally {
+    await lock.release()
+  }
+}
+
+/** We hold the lock, so whoever wrote these is dead and takes no more blobs. */
+async function closeStaleRecords(environment: Environment): Promise<void> {
+  const stale: string[] = []
+  for await (const { key } of environment.store.list('gc/')) stale.push(key)
+  for (const key of stale) await environment.store.delete(key)
+}
+
+async function remove(
+  environment: Environment,
+  options: GcOptions,
+  keepMs: number,
+): Promise<GcResult> {
+  const { store } = environment
+  const roots = openRoots(environment, keepMs, true)
+  await roots.scan()
+  const listed = await listBlobs(environment, roots)
+  const batchBlobs = options.batchBlobs ?? GC_BATCH_BLOBS
+  const manifests: OldManifest[] = []
+  const blobs: ObjectInfo[] = []
+  for (let at = 0; at === 0 || at < listed.condemned.length; at += batchBlobs) {
+    const batch = listed.condemned.slice(at, at + batchBlobs)
+    if (batch.length === 0 && roots.old.length === 0) break
+    const record = await openRecord(environment, batch, roots.old)
+    try {
+      await waitForCommits(environment)
+      // Once more, now that writers can read what is condemned: whoever pinned before is seen here.
+      await roots.scan()
+      for (const manifest of roots.old) {
+        if (await store.delete(manifest.key)) manifests.push(manifest)
+        roots.removed(manifest)
+      }
+      for (const blob of batch) {
+        if (roots.blobs.has(digestOf(blob.key))) continue
+        if (await store.delete(blob.key)) blobs.push(blob)
+      }
+    } finally {
+      await store.delete(record).catch(() => undefined)
+    }
+  }
+  return summary(manifests, { condemned: blobs, total: listed.total })
+}
+
+interface ListedBlobs {
+  /** Named by nobody. */
+  readonly condemned: readonly ObjectInfo[]
+  readonly total: number
+}
+
+async function listBlobs(environment: Environment, roots: GcRoots): Promise<ListedBlobs> {
+  const condemned: ObjectInfo[] = []
+  let total = 0
+  for await (const info of environment.store.list('blobs/')) {
+    // A name that we never give is not ours to remove.
+    if (blobKey(digestOf(info.key)) !== info.key) continue
+    total++
+    if (!roots.blobs.has(digestOf(info.key))) condemned.push(info)
+  }
+  return { condemned, total }
+}
+
+const digestOf = (key: string): string => key.slice(key.lastIndexOf('/') + 1)
+
+/** Writes a condemned list under a number of its own. @returns its key */
+async function openRecord(
+  environment: Environment,
+  blobs: readonly ObjectInfo[],
+  manifests: readonly OldManifest[],
+): Promise<string> {
+  const condemned = [
+    ...blobs.map(({ key }) => digestOf(key)),
+    ...manifests.map(({ digest }) => digest),
+  ]
+  const file = Buffer.from(JSON.stringify({ condemned }))
+  for (let number = environment.clock.nowMs(); ; number++) {
+    const key = `gc/${String(number).padStart(20, '0')}.json`
+    if ((await environment.store.put(key, file)) === 'created') return key
+  }
+}
+
+function summary(manifests: readonly OldManifest[], listed: ListedBlobs): GcResult {
+  const bytes = [...manifests, ...listed.condemned].reduce((sum, item) => sum + item.bytes, 0)
+  const blobs = listed.condemned.length
+  return { manifests: manifests.length, blobs, bytes, kept: listed.total - blobs }
+}

@@ -1,0 +1,242 @@
+import { accessSync, constants, statSync } from 'node:fs'
+import { availableParallelism, hostname, totalmem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createWorkerPool, type WorkerPool } from '../../ann/worker-pool.ts'
+import { type AuditLog, openAuditLog } from '../../audit/log.ts'
+import { limits } from '../../core/limits.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
+import { openFsStore } from '../../storage/fs-store.ts'
+import type { LockManager } from '../../storage/locks.ts'
+import { createMemoryLocks } from '../../storage/memory-locks.ts'
+import { createMemoryStore } from '../../storage/memory-store.ts'
+import type { ObjectStore } from '../../storage/object-store.ts'
+import { openPrivateFiles } from '../../storage/private-files.ts'
+import { openSqliteLocks } from '../../storage/sqlite-locks.ts'
+import { systemClock } from '../../storage/system-clock.ts'
+import { systemRandom } from '../../storage/system-random.ts'
+import { type KeyStore, LOG_KEY, openKeyStore } from '../../trust/key-store.ts'
+import type { Signer } from '../../trust/signer.ts'
+import type { OpenOptions } from '../api/api.ts'
+import { collectionNames } from '../collection/lifecycle.ts'
+import { currentActor } from '../states/actor.ts'
+import type { Environment } from '../states/environment.ts'
+import { ManifestStore } from '../states/manifest-store.ts'
+import { defaultMemoryBytes, MemoryBudget } from '../states/memory-budget.ts'
+import { readStoreFile, type StoreFile } from '../states/store-file.ts'
+
+/** Folder of a local store's state. */
+export const STATE_FOLDER = 'local'
+export const AUDIT_LOCK = 'audit'
+
+/** A store's folders, opened, and everything that belongs to this process. */
+export interface OpenEnvironment extends Environment {
+  readonly file: StoreFile
+  readonly stateFolder: string
+  readonly keys: KeyStore
+  /** Whether the audit log was opened, so that a checkpoint is due at the end. */
+  readonly auditOpened: () => boolean
+  close(): Promise<void>
+}
+
+export const folderOf = (url: string): string => {
+  if (/^[a-z][a-z0-9+]+:\/\//i.test(url)) {
+    throw new AkidbError('USAGE', `a store at ${url} is beyond this version`, {
+      hint: 'This version works on local folders.',
+    })
+  }
+  return resolve(url)
+}
+
+export const stateFolderOf = (url: string, state?: string): string =>
+  state === undefined ? join(folderOf(url), STATE_FOLDER) : resolve(state)
+
+/** The keys in a state folder. */
+export const openKeys = (stateFolder: string): KeyStore =>
+  openKeyStore(openPrivateFiles(join(stateFolder, 'keys')), {
+    random: systemRandom,
+    clock: systemClock,
+  })
+
+/**
+ * Opens a local store's folders for one process.
+ *
+ * @throws NOT_FOUND, FORMAT_VERSION, INTEGRITY (store file); later uses throw what their operations
+ *   throw
+ */
+export async function openEnvironment(options: OpenOptions): Promise<OpenEnvironment> {
+  const folder = folderOf(options.url)
+  const store = openFsStore(folder, { mode: options.mode })
+  const file = await readStoreFile(store)
+  const stateFolder = stateFolderOf(options.url, options.state)
+  const state = openState(stateFolder, options.mode)
+  const holder = lockHolder(options.command ?? 'akidb')
+  const locks = openLocks(stateFolder, state, holder)
+  const keys = openKeys(stateFolder)
+  const command = options.command ?? 'akidb'
+  const lockWaitMs = options.lockWaitMs ?? limits.lockWaitMs
+  const warn = options.onWarning ?? (() => undefined)
+  let audit: Promise<AuditLog> | undefined
+  let pool: WorkerPool | undefined
+  const workers = (): WorkerPool => {
+    pool ??= createWorkerPool({
+      threads: options.threads ?? defaultThreads(),
+      buildModule: buildModule(),
+    })
+    return pool
+  }
+  let pins: ObjectStore | undefined
+  const environment: OpenEnvironment = {
+    mode: options.mode,
+    store,
+    state,
+    locks,
+    clock: systemClock,
+    random: systemRandom,
+    actor: currentActor(options.sudoUser),
+    command,
+    reason: options.reason,
+    lockWaitMs,
+    headAgeMaxMs: HEAD_AGE_MAX_MS,
+    pinStore: () => {
+      pins ??= options.mode === 'write' ? store : writableStore(folder)
+      return pins
+    },
+    warn,
+    file,
+    stateFolder,
+    keys,
+    audit: () => {
+      audit ??= openLog(environment).catch((error: unknown) => {
+        // On a full disk it is tried again, when gc has given up its reserve.
+        audit = undefined
+        throw error
+      })
+      return audit
+    },
+    auditOpened: () => audit !== undefined,
+    builder: workers,
+    workers,
+    memory: new MemoryBudget(options.memoryBytes ?? machineMemoryBytes(), systemClock),
+    close: async () => {
+      await pool?.close()
+      await locks.close()
+      await state.close()
+      await store.close()
+    },
+  }
+  return environment
+}
+
+/**
+ * A look at the head costs as much as a search; another process's commit is seen this much later at
+ * most.
+ */
+const HEAD_AGE_MAX_MS = 40
+
+/** More threads than this do not make one build faster, and a search needs but one. */
+const DEFAULT_THREADS_MAX = 8
+
+const machineMemoryBytes = (): number => defaultMemoryBytes(totalmem(), process.constrainedMemory())
+
+/** Sources run as .ts, the package as .js. */
+const buildModule = (): URL =>
+  new URL(
+    import.meta.url.endsWith('.ts') ? './quiet-build-worker.ts' : './quiet-build-worker.js',
+    import.meta.url,
+  )
+
+const defaultThreads = (): number => Math.min(availableParallelism(), DEFAULT_THREADS_MAX)
+
+/** A reader of a medium without a state folder keeps its state in memory. */
+function openState(stateFolder: string, mode: 'read' | 'write'): ObjectStore {
+  if (mode === 'write' || exists(stateFolder)) return openFsStore(stateFolder, { mode: 'write' })
+  return createMemoryStore({ clock: systemClock })
+}
+
+function openLocks(
+  stateFolder: string,
+  state: ObjectStore,
+  holder: ReturnType<typeof lockHolder>,
+): LockManager {
+  if (state.capabilities.localFiles) {
+    return openSqliteLocks(join(stateFolder, 'locks'), { holder, clock: systemClock })
+  }
+  return createMemoryLocks({ clock: systemClock }).forProcess('reader', holder)
+}
+
+const lockHolder = (command: string) => {
+  const host = hostname()
+  const startedMs = Date.now() - process.uptime() * 1_000
+  return { host, pid: process.pid, command, startedAt: new Date(startedMs).toISOString() }
+}
+
+const exists = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
+/** Opens this state folder's log; the heads that name it say how long it must be. */
+async function openLog(environment: OpenEnvironment): Promise<AuditLog> {
+  const signer = await loadLogKey(environment)
+  const logId = signer.key.keyId
+  const log = await openAuditLog({
+    store: auditStore(environment),
+    prefix: `audit/${logId}`,
+    origin: `akidb/${environment.file.id}`,
+    signer,
+    lock: () => environment.locks.acquire(AUDIT_LOCK, environment.lockWaitMs),
+    clock: environment.clock,
+    named: await namedPositions(environment, logId),
+  })
+  for (const { code, message } of log.warnings) environment.warn({ code, message })
+  return log
+}
+
+/** @throws NOT_FOUND where the state folder lost its keys, with the two ways out */
+async function loadLogKey({ keys, stateFolder }: OpenEnvironment): Promise<Signer> {
+  try {
+    return await keys.load(LOG_KEY)
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+    throw new AkidbError('NOT_FOUND', `state folder ${stateFolder} has no key for the audit log`, {
+      hint: 'akidb keys import <backup> brings it back; akidb init begins a new log that says so.',
+      cause: error,
+    })
+  }
+}
+
+/**
+ * Where entries go. A reader of a store logs its searches too: beside the store where it may write
+ * there, else in the state folder.
+ */
+function auditStore(environment: OpenEnvironment): ObjectStore {
+  if (environment.mode === 'write') return environment.store
+  const folder = environment.store.url
+  return writableStore(folder) ?? environment.state
+}
+
+/** A reader's way to write its pins and audit entries beside a store, where it may. */
+const writableStore = (folder: string): ObjectStore | undefined =>
+  isWritable(folder) ? openFsStore(folder, { mode: 'write' }) : undefined
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What the collections' heads say of a log. */
+export async function namedPositions(
+  environment: Pick<Environment, 'store'>,
+  logId: string,
+): Promise<{ size: number; root: string; where: string }[]> {
+  const named: { size: number; root: string; where: string }[] = []
+  for (const name of await collectionNames(environment)) {
+    const head = await new ManifestStore(environment.store, name).newest()
+    if (head?.commit.audit.logId !== logId) continue
+    const { size, root } = head.commit.audit
+    named.push({ size, root, where: `manifest ${head.commit.version} of "${name}"` })
+  }
+  return named
+}

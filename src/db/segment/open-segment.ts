@@ -1,0 +1,73 @@
+import { openVectorIndexStream } from '../../ann/open-index.ts'
+import type { OpenIndexStream, Placement, VectorIndex } from '../../ann/vector-index.ts'
+import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
+import { AkidbError } from '../../errors/errors.ts'
+import type { BlobRef, BlobRole } from '../../format/manifest.ts'
+import type { ObjectStore } from '../../storage/object-store.ts'
+import { CheckedBlob, type ChunkDigests } from './checked-blob.ts'
+import type { VectorRows } from './vector-rows.ts'
+
+/** One section of a segment, as it is read. */
+type SectionStream = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+
+/** The parts that a vector index is opened from. */
+export interface IndexParts {
+  readonly rows: number
+  readonly spec: VectorSpec
+  readonly parameters: IndexParameters
+  readonly placement: Placement
+  readonly vectors: VectorRows
+  readonly codes: SectionStream | undefined
+  readonly graph: SectionStream | undefined
+  /** Threads that may search it at once. */
+  readonly contexts: number
+  readonly digests?: ChunkDigests
+}
+
+/**
+ * Reads the parts straight into the memory where they are searched, piece by piece, each piece
+ * checked before it is believed: what is read is never whole in JavaScript's memory.
+ *
+ * @throws INTEGRITY, LIMIT, NO_SPACE
+ */
+export function openSegmentIndex(parts: IndexParts): Promise<VectorIndex> {
+  const { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests } = parts
+  return openVectorIndexStream({
+    rows,
+    dimension: spec.dimension,
+    metric: spec.metric,
+    parameters,
+    ...(placement === 'memory' ? rowsOf(vectors, digests) : {}),
+    ...(codes === undefined ? {} : { codes }),
+    ...(graph === undefined ? {} : { graph }),
+    contexts,
+  })
+}
+
+/** Straight into place where that can be done. */
+const rowsOf = (
+  vectors: VectorRows,
+  digests?: ChunkDigests,
+): Pick<OpenIndexStream, 'pieces' | 'fill'> =>
+  vectors.fill === undefined
+    ? { pieces: vectors.pieces() }
+    : {
+        pieces: vectors.pieces(),
+        fill: (into) => vectors.fill?.(into, digests) ?? Promise.resolve(),
+      }
+
+/** The one section of a blob of role `codes` or `graph`. @throws INTEGRITY */
+export async function* sectionOf(
+  store: ObjectStore,
+  ref: BlobRef,
+  section: BlobRole,
+  digests?: ChunkDigests,
+): AsyncIterable<Uint8Array> {
+  const blob = await CheckedBlob.open(store, ref)
+  if (blob.sectionBytes(section) === undefined) {
+    throw new AkidbError('INTEGRITY', `a segment is damaged: no section ${section}`, {
+      hint: 'Run akidb check --read-data.',
+    })
+  }
+  yield* blob.stream(section, digests)
+}

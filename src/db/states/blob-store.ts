@@ -1,0 +1,83 @@
+import { runningSha256 } from '../../core/digest.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
+import {
+  type BlobInput,
+  blobKey,
+  checkBlob,
+  type DecodedBlob,
+  decodeBlob,
+  encodeBlob,
+} from '../../format/blob.ts'
+import type { BlobRef } from '../../format/manifest.ts'
+import { getBounded } from '../../storage/bounded-get.ts'
+import type { ObjectStore } from '../../storage/object-store.ts'
+import type { WriterPin } from './pins.ts'
+
+/** Where a blob goes. Where what is there already can be read, rot is replaced. */
+export type BlobTarget = Pick<ObjectStore, 'stage'> &
+  Partial<Pick<ObjectStore, 'head' | 'read' | 'delete'>>
+
+/**
+ * Writes a blob and makes it durable under its digest. The pin names it before its presence is
+ * tested, so that a garbage collection that runs meanwhile does not take it. One that is there but
+ * damaged is replaced: the right bytes are at hand.
+ */
+export async function writeBlob(
+  store: BlobTarget,
+  pin: WriterPin,
+  input: BlobInput,
+): Promise<BlobRef> {
+  const staged = await store.stage()
+  try {
+    const ref = await encodeBlob(input, (bytes) => staged.write(bytes))
+    await pin.add([ref.digest])
+    const key = blobKey(ref.digest)
+    const { head, read } = store
+    if (head !== undefined && read !== undefined && (await store.head?.(key)) !== undefined) {
+      if (!(await isIntact({ read: read.bind(store) }, ref.digest))) await store.delete?.(key)
+    }
+    await staged.commit(key)
+    return ref
+  } catch (error) {
+    await staged.abort().catch(() => undefined)
+    throw error
+  }
+}
+
+/**
+ * The whole blob, checked by its digest. @throws INTEGRITY also where it is missing: a manifest
+ * named it
+ */
+export async function readBlob(store: ObjectStore, ref: BlobRef): Promise<DecodedBlob> {
+  const bytes = await readBlobBytes(store, ref)
+  checkBlob(bytes, ref)
+  return decodeBlob(bytes, ref)
+}
+
+async function readBlobBytes(store: ObjectStore, ref: BlobRef): Promise<Uint8Array> {
+  try {
+    return await getBounded(store, blobKey(ref.digest), ref.bytes)
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) throw missingBlob(ref, error)
+    throw error
+  }
+}
+
+export const missingBlob = (ref: BlobRef, cause?: unknown): AkidbError =>
+  new AkidbError('INTEGRITY', `blob ${ref.digest} (${ref.role}) is missing from the store`, {
+    hint: 'Run akidb check, then akidb repair --from a bundle or copy that has it.',
+    details: { key: blobKey(ref.digest), role: ref.role },
+    cause,
+  })
+
+/** Whether a blob is there and its content has its name. Streams; costs one pass of SHA-256. */
+export async function isIntact(store: Pick<ObjectStore, 'read'>, digest: string): Promise<boolean> {
+  const hash = runningSha256()
+  try {
+    for await (const piece of store.read(blobKey(digest))) hash.update(piece)
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND', 'INTEGRITY')) return false
+    throw error
+  }
+  return hash.hex() === digest
+}
