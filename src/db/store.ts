@@ -110,6 +110,15 @@ export class OpenedStore implements Store {
     this.#release = release
   }
 
+  /**
+   * Starts what a run of searches will need, while other things are done: worker threads, and the
+   * audit log where their entry goes there. A failure is that of the first use.
+   */
+  warm({ audit }: { readonly audit: boolean }): void {
+    this.environment.workers?.().warm()
+    if (audit) void this.environment.audit().catch(() => undefined)
+  }
+
   static async open(options: OpenOptions): Promise<OpenedStore> {
     const environment = await openEnvironment(options)
     try {

@@ -124,6 +124,7 @@ async function search(context: Context, name: string, flags: SearchFlags): Promi
   return context.withStore('read', async (store, engine) => {
     const collection = await store.collection(name)
     if (flags.queries !== undefined) {
+      store.warm({ audit: context.settings.text('audit.queries') !== 'off' })
       await searchMany({ context, store, engine, collection, base, flags, path: flags.queries })
       return undefined
     }

@@ -65,6 +65,7 @@ export function fakeEngine(parts: FakeParts = {}): FakeEngine {
     url: '/store',
     mode: 'read',
     stateFolder: '/store/local',
+    warm: () => undefined,
     collection: async (name: string) => {
       if (name === 'docs') return collection
       throw new AkidbError('NOT_FOUND', `there is no collection "${name}"`)
