@@ -40,18 +40,19 @@ export interface GraphHeader {
 
 /** The links of a built segment as bytes. */
 export function encodeGraph(segment: Segment): Uint8Array {
-  const lists = new ByteWriter()
-  for (const { at, capacity } of listsOf(segment)) {
+  const bodyWriter = new ByteWriter()
+  for (const lists = new Lists(segment); !lists.done; lists.advance()) {
+    const { at, capacity } = lists
     const count = Math.min(segment.u32[at] as number, capacity)
     const ids = segment.u32.slice(at + 1, at + 1 + count).sort()
-    lists.varint(count)
+    bodyWriter.varint(count)
     let next = 0
     for (const id of ids) {
-      lists.varint(id - next)
+      bodyWriter.varint(id - next)
       next = id + 1
     }
   }
-  const body = lists.take()
+  const body = bodyWriter.take()
   const bytes = new Uint8Array(GRAPH_HEADER_BYTES + body.length)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, MAGIC, true)
@@ -105,12 +106,12 @@ export function decodeGraph(segment: Segment, bytes: Uint8Array): void {
  */
 export class GraphReader {
   readonly #segment: Segment
-  readonly #lists: Generator<List>
+  readonly #lists: Lists
   readonly #bytes: number
   #read = 0
-  #list: List | undefined
-  /** Links of the list that are still to come; −1: its count is. */
-  #left = -1
+  /** Links of the list that are still to come; NO_COUNT: its count is. */
+  #left = NO_COUNT
+  /** The least that the next link may be. */
   #next = 0
   /** The number that is being read. */
   #value = 0
@@ -120,85 +121,118 @@ export class GraphReader {
   constructor(segment: Segment, bytes: number) {
     this.#segment = segment
     this.#bytes = bytes
-    this.#lists = listsOf(segment)
-    this.#list = this.#nextList()
+    this.#lists = new Lists(segment)
   }
 
   push(chunk: Uint8Array): void {
     this.#read += chunk.length
     if (this.#read > this.#bytes) throw damaged('wrong length')
+    const { u8, u32, rows } = this.#segment
+    const levels = this.#segment.address('levels')
+    const lists = this.#lists
+    // Locals: a graph has millions of links.
+    let [value, shift, left, next] = [this.#value, this.#shift, this.#left, this.#next]
+    let { row, level, end } = lists
     for (let at = 0; at < chunk.length; at++) {
       const byte = chunk[at] as number
-      this.#value |= (byte & 0x7f) << this.#shift
+      value |= (byte & 0x7f) << shift
       if (byte >= 0x80) {
-        this.#shift += 7
-        if (this.#shift === 7 * VARINT_BYTES_MAX) throw damaged('a number is too long')
+        shift += 7
+        if (shift === 7 * VARINT_BYTES_MAX) throw damaged('a number is too long')
         continue
       }
-      if (byte === 0 && this.#shift > 0) throw damaged('a number is longer than it needs to be')
-      this.#take(this.#value)
-      this.#value = 0
-      this.#shift = 0
+      if (byte === 0 && shift > 0) throw damaged('a number is longer than it needs to be')
+      if (left === NO_COUNT) {
+        left = this.#startList(value)
+        end = lists.end
+        next = 0
+      } else {
+        const id = next + value
+        if (id >= rows || id === row || (u8[levels + id] as number) < level) {
+          throw damaged(`row ${row} links to ${id} on level ${level}`)
+        }
+        u32[end - left] = id
+        next = id + 1
+        left--
+      }
+      if (left === 0) {
+        lists.advance()
+        row = lists.row
+        level = lists.level
+        left = NO_COUNT
+      }
+      value = 0
+      shift = 0
     }
+    this.#value = value
+    this.#shift = shift
+    this.#left = left
+    this.#next = next
   }
 
   finish(): void {
     if (this.#read !== this.#bytes) throw damaged('wrong length')
-    if (this.#list !== undefined || this.#shift > 0) throw damaged('ends inside a list')
+    if (!this.#lists.done || this.#shift > 0) throw damaged('ends inside a list')
     this.#segment.setIndex('built', this.#segment.rows)
   }
 
-  #take(value: number): void {
-    const list = this.#list
-    if (list === undefined) throw damaged('bytes after the last list')
-    const { row, level } = list
-    const { u8, u32, rows } = this.#segment
-    if (this.#left < 0) {
-      if (value > list.capacity) throw damaged(`row ${row} has ${value} links on level ${level}`)
-      u32[list.at] = value
-      this.#left = value
-      this.#next = 0
+  #startList(count: number): number {
+    const lists = this.#lists
+    const { done, capacity, row, level, at } = lists
+    if (done) throw damaged('bytes after the last list')
+    if (count > capacity) throw damaged(`row ${row} has ${count} links on level ${level}`)
+    this.#segment.u32[at] = count
+    lists.end = at + 1 + count
+    return count
+  }
+}
+
+const NO_COUNT = -1
+
+/** A walk over all lists in stored order: by row, by level from 0. */
+class Lists {
+  row = 0
+  level = 0
+  /** The word that holds the count of links. */
+  at: number
+  /** Behind the last link, once the count is known. */
+  end = 0
+  readonly #segment: Segment
+  readonly #m: number
+  readonly #levels: number
+  readonly #links0: number
+  /** The next list above level 0. */
+  #upper: number
+
+  constructor(segment: Segment) {
+    const m = segment.plan.shape.graph?.m
+    if (m === undefined) throw new Error('segment has no graph')
+    this.#segment = segment
+    this.#m = m
+    this.#levels = segment.address('levels')
+    this.#links0 = segment.address('links0') / 4
+    this.#upper = segment.address('upper') / 4
+    this.at = this.#links0
+  }
+
+  get done(): boolean {
+    return this.row >= this.#segment.rows
+  }
+
+  get capacity(): number {
+    return this.level === 0 ? 2 * this.#m : this.#m
+  }
+
+  advance(): void {
+    const top = this.#segment.u8[this.#levels + this.row] as number
+    if (this.level < top) {
+      this.level++
+      this.at = this.#upper
+      this.#upper += this.#m + 1
     } else {
-      const id = this.#next + value
-      const levels = this.#segment.address('levels')
-      if (id >= rows || id === row || (u8[levels + id] as number) < level) {
-        throw damaged(`row ${row} links to ${id} on level ${level}`)
-      }
-      u32[list.at + 1 + (u32[list.at] as number) - this.#left] = id
-      this.#next = id + 1
-      this.#left--
-    }
-    if (this.#left > 0) return
-    this.#left = -1
-    this.#list = this.#nextList()
-  }
-
-  #nextList(): List | undefined {
-    const { done, value } = this.#lists.next()
-    return done === true ? undefined : value
-  }
-}
-
-/** Where a row's links of one level lie: `at` is the word that holds the count. */
-interface List {
-  readonly at: number
-  readonly capacity: number
-  readonly row: number
-  readonly level: number
-}
-
-/** All lists in stored order. */
-function* listsOf(segment: Segment): Generator<List> {
-  const m = segment.plan.shape.graph?.m
-  if (m === undefined) throw new Error('segment has no graph')
-  const links0 = segment.address('links0') / 4
-  const levels = segment.address('levels')
-  let next = segment.address('upper') / 4
-  for (let row = 0; row < segment.rows; row++) {
-    yield { at: links0 + row * (2 * m + 1), capacity: 2 * m, row, level: 0 }
-    const top = segment.u8[levels + row] as number
-    for (let level = 1; level <= top; level++, next += m + 1) {
-      yield { at: next, capacity: m, row, level }
+      this.level = 0
+      this.row++
+      this.at = this.#links0 + this.row * (2 * this.#m + 1)
     }
   }
 }

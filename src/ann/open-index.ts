@@ -38,23 +38,21 @@ export async function openVectorIndexStream(input: OpenIndexStream): Promise<Vec
   const graph = input.graph === undefined ? undefined : new AsyncByteStream(input.graph)
   const loader = new Loader(input, await graph?.takeHeader())
   const room = input.fill === undefined ? undefined : loader.roomForRows()
-  if (input.fill === undefined || room === undefined) {
-    for await (const piece of input.pieces ?? []) loader.addRows(piece)
-    loader.finishRows()
-    for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
-  } else {
-    const filling = input.fill(room)
-    try {
-      // Codes come in on this thread while others check the rows.
-      for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
-    } finally {
-      await filling.catch(() => undefined)
+  const filling = room === undefined ? undefined : input.fill?.(room)
+  try {
+    if (filling === undefined) {
+      for await (const piece of input.pieces ?? []) loader.addRows(piece)
+      loader.finishRows()
     }
-    await filling
-    loader.finishRows(input.rows)
+    // Of rows that others check codes and links come in meanwhile.
+    for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
+    for await (const chunk of graph?.rest() ?? []) loader.addLinks(chunk)
+  } finally {
+    await filling?.catch(() => undefined)
   }
+  await filling
+  if (filling !== undefined) loader.finishRows(input.rows)
   loader.finishCodes()
-  for await (const chunk of graph?.rest() ?? []) loader.addLinks(chunk)
   return loader.finish()
 }
 
@@ -76,7 +74,7 @@ class Loader {
   readonly #segment: Segment
   readonly #codes: CodesReader | undefined
   readonly #header: GraphHeader | undefined
-  #links: GraphReader | undefined
+  readonly #links: GraphReader | undefined
   #rows = 0
 
   constructor(input: OpenInput, graphHeader: Uint8Array | undefined) {
@@ -98,6 +96,7 @@ class Loader {
       const graph = { ...this.#header, upperWords: levels.upperWords, build: false }
       this.#segment = Segment.create({ ...shape, graph })
       this.#segment.setLevels(levels)
+      this.#links = new GraphReader(this.#segment, this.#header.listBytes)
     }
     this.#codes = codes === 'computed' ? undefined : new CodesReader(this.#segment)
   }
@@ -135,7 +134,6 @@ class Loader {
         hint: 'Run akidb index build --again: the index is built anew from the vectors.',
       })
     }
-    this.#links = new GraphReader(this.#segment, this.#header.listBytes)
   }
 
   addLinks(chunk: Uint8Array): void {

@@ -50,6 +50,9 @@ export interface SlotEvents {
 /** Groups of searches at one worker at once: one under way, and one so that it need not wait. */
 const GROUPS_MAX = 2
 
+/** Digests at one worker at once, as of groups. */
+const DIGESTS_MAX = 2
+
 /** One worker thread that searches and hashes, and what it has been asked. */
 export class TaskSlot {
   readonly context: number
@@ -94,7 +97,7 @@ export class TaskSlot {
   }
 
   get takesDigest(): boolean {
-    return this.#digests === 0
+    return this.#digests < DIGESTS_MAX
   }
 
   get idle(): boolean {

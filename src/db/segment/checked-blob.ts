@@ -17,7 +17,7 @@ import { missingBlob } from '../states/blob-store.ts'
 /** Chunks that one call reads and checks at once, in bytes. */
 const CHECKED_AT_ONCE_BYTES = 4 * 1024 * 1024
 /** Parts of a section that are being checked at once, while the next is read. */
-const CHECKS_MAX = 4
+const CHECKS_MAX = 8
 /** Pieces of a streamed section, where its chunks are smaller. */
 const PIECE_BYTES = 1024 * 1024
 
