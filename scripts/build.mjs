@@ -58,7 +58,7 @@ async function build() {
   }
 }
 
-/** Commands that load all that others do, so that Node keeps their compiled code (src/cli/main.ts). */
+/** Runs commands that load all that others do: Node keeps their compiled code (src/cli/main.ts). */
 function fillCache() {
   const store = join(dist, 'no-store')
   for (const argv of [
