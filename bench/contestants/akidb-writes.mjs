@@ -36,17 +36,17 @@ const write = async () => {
   await rows.upsert([{ id: `new-${next}`, vector, payload: { u: row } }])
 }
 
-await paced(search, forSome())
-const idle = await paced(search, forSome())
 const alone = await writers(WRITERS, LASTS_MS, write)
 await rows.flush()
+await paced(search, forSome())
+const idle = await paced(search, forSome())
 const [beside, during] = await Promise.all([
   writers(WRITERS, LASTS_MS, write),
   paced(search, forSome()),
 ])
 await rows.flush()
 await paced(search, forSome())
-// There are more rows and segments now than at the start.
+// There are more rows and segments now.
 const idleAfter = await paced(search, forSome())
 
 let ingesting = true

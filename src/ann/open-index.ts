@@ -39,6 +39,8 @@ export async function openVectorIndexStream(input: OpenIndexStream): Promise<Vec
   const loader = new Loader(input, await graph?.takeHeader())
   const room = input.fill === undefined ? undefined : loader.roomForRows()
   const filling = room === undefined ? undefined : input.fill?.(room)
+  // It is waited for at the end; until then a failure is not unhandled.
+  filling?.catch(() => undefined)
   try {
     if (filling === undefined) {
       for await (const piece of input.pieces ?? []) loader.addRows(piece)

@@ -16,6 +16,7 @@ export class RowMatrix {
   #segment: Segment | undefined
   #index: KernelIndex | undefined
   #rows = 0
+  #normMax = 0
 
   constructor(dimension: number, metric: Metric) {
     this.dimension = dimension
@@ -31,9 +32,15 @@ export class RowMatrix {
     return this.#segment?.rows ?? 0
   }
 
+  /** No row has a larger norm. */
+  get normMax(): number {
+    return this.#normMax
+  }
+
   /** Forgets all rows; keeps the memory. */
   clear(): void {
     this.#rows = 0
+    this.#normMax = 0
   }
 
   /**
@@ -45,7 +52,9 @@ export class RowMatrix {
     const segment = this.#roomFor(this.#rows + vectors.length)
     const first = this.#rows
     for (const [i, vector] of vectors.entries()) {
-      if (vector !== undefined) segment.loadPiece(vector, first + i, 'BAD_INPUT')
+      if (vector === undefined) continue
+      segment.loadPiece(vector, first + i, 'BAD_INPUT')
+      this.#normMax = Math.max(this.#normMax, normOf(vector))
     }
     segment.measure('BAD_INPUT', first, first + vectors.length)
     this.#rows += vectors.length
@@ -74,4 +83,11 @@ export class RowMatrix {
     this.#index = new KernelIndex(segment)
     return segment
   }
+}
+
+/** Euclidean norm, in float64. */
+export function normOf(vector: Float32Array): number {
+  let squares = 0
+  for (let i = 0; i < vector.length; i++) squares += (vector[i] as number) ** 2
+  return Math.sqrt(squares)
 }

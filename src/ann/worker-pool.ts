@@ -74,6 +74,8 @@ export function createWorkerPool(options: PoolOptions): WorkerPool {
 }
 
 const IDLE_MS = 10_000
+/** Groups of searches that may go before one digest. */
+const PASSED_OVER_MAX = 16
 /** Searches in one message, at most… */
 const GROUP_MAX = 8
 /** …and no more once their planned costs come to this. */
@@ -90,6 +92,8 @@ class Pool implements WorkerPool {
   readonly #numbers = new WeakMap<VectorIndex, number>()
   #next = 0
   #builds = 0
+  /** Groups of searches that went before a digest that waits. */
+  #passedOver = 0
   #idle: NodeJS.Timeout | undefined
   #closed = false
 
@@ -195,14 +199,21 @@ class Pool implements WorkerPool {
       const slot = this.#freest((each) => each.takesSearches)
       if (slot === undefined) break
       slot.search(this.#group())
+      if (this.#digests.length > 0) this.#passedOver++
     }
-    while (this.#searches.length === 0 && this.#digests.length > 0) {
+    while (this.#digests.length > 0 && this.#mayDigest) {
+      this.#passedOver = 0
       const slot = this.#freest((each) => each.takesDigest)
       const task = slot === undefined ? undefined : this.#digests.shift()
       if (slot === undefined || task === undefined) break
       slot.digest(task)
     }
     this.#rest()
+  }
+
+  /** Searches go first, but not for ever. */
+  get #mayDigest(): boolean {
+    return this.#searches.length === 0 || this.#passedOver >= PASSED_OVER_MAX
   }
 
   /** The next searches for one worker: its share of those that wait. */

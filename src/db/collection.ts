@@ -19,6 +19,7 @@ import type {
   QueryResult,
   RecordInput,
   RecordPage,
+  ScanOptions,
   ScrollRequest,
   SearchRequest,
   SearchResult,
@@ -117,15 +118,17 @@ export class OpenCollection implements Collection {
     })
   }
 
-  async *scan(
-    options: { filter?: unknown; asOf?: string; withVector?: boolean; signal?: AbortSignal } = {},
-  ): AsyncIterable<StoredRecord> {
+  async *scan(options: ScanOptions = {}): AsyncIterable<StoredRecord> {
     const filter = options.filter === undefined ? undefined : parseFilter(options.filter)
     const { signal } = options
     const { view, hold } = await this.core.hold(options.asOf)
     try {
       yield* scanRecords(this.core, view, {
-        parts: { payload: true, vector: options.withVector === true, source: false },
+        parts: {
+          payload: true,
+          vector: options.withVector === true,
+          source: options.withSource === true,
+        },
         signal,
         rowsOf: async (number) => {
           const segment = view.segments[number] as ViewSegment

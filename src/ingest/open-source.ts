@@ -29,6 +29,7 @@ async function openFormat(input: InputBytes, options: ReadOptions): Promise<Reco
       hint: 'Give --format parquet.',
     })
   }
+  if (format !== 'csv' && format !== 'jsonl') throw new AkidbError('USAGE', `no format ${format}`)
   const source = await readers[format](bytes, options)
   const claims = /\.(gz|zst)$/i.exec(input.name)?.[1]?.toLowerCase()
   if (claims === undefined || bytes.compression !== undefined) return source

@@ -14,6 +14,9 @@ export interface QueryRoutes {
   readonly scroll: Route
 }
 
+/** Of a route whose body alone does not tell what was asked. */
+const asked = (route: string, body: JsonValue): string => `{"${route}":${stringifyJson(body)}}`
+
 /** `journal` is told of every query: counts, facets and pages tell of the records too. */
 export function queryRoutes(store: Store, journal: SearchJournal | undefined): QueryRoutes {
   return {
@@ -41,7 +44,7 @@ export function queryRoutes(store: Store, journal: SearchJournal | undefined): Q
         ...request,
         signal,
       })
-      await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
+      await journal?.note({ collection: name, stateRoot, query: asked('count', body) })
       return answer(200, { count, collection: name, state_root: stateRoot })
     },
     facet: async (name, body, signal) => {
@@ -49,7 +52,7 @@ export function queryRoutes(store: Store, journal: SearchJournal | undefined): Q
       const request = parseFacet(body)
       const collection = await store.collection(name)
       const { stateRoot, ...facet } = await collection.facet({ ...request, signal })
-      await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
+      await journal?.note({ collection: name, stateRoot, query: asked('facet', body) })
       return answer(200, { ...facet, collection: name, state_root: stateRoot })
     },
     scroll: async (name, body, signal) => {
@@ -57,7 +60,7 @@ export function queryRoutes(store: Store, journal: SearchJournal | undefined): Q
       const request = parseScroll(body)
       const collection = await store.collection(name)
       const { records, cursor, stateRoot } = await collection.scroll({ ...request, signal })
-      await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
+      await journal?.note({ collection: name, stateRoot, query: asked('scroll', body) })
       const rest = stringifyJson({
         ...(cursor === undefined ? {} : { cursor }),
         collection: name,

@@ -241,3 +241,41 @@ it('a million rows of 768 components take little more than their codes and links
   expect(bytesOf('binary')).toBeLessThan(1.02 * (rows * (96 + 24) + links))
   expect(bytesOf('pq')).toBeLessThan(1.02 * (rows * (96 + 16) + links))
 })
+
+it('rows that others read and refuse while codes are still coming refuse the whole', async () => {
+  const { vectors, built } = site('cosine', 128, 'int8')
+  const segment = segmentOf('cosine', 128, vectors)
+  const turn = (): Promise<void> => new Promise((go) => setImmediate(go))
+  const slowly = async function* (bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < bytes.length; at += 20_000) {
+      for (let i = 0; i < 5; i++) await turn()
+      yield bytes.subarray(at, at + 20_000)
+    }
+  }
+  const opening = openVectorIndexStream({
+    ...segment,
+    parameters: GRAPH,
+    codes: slowly(built.codes),
+    ...(built.graph === undefined ? {} : { graph: slowly(built.graph) }),
+    fill: async () => {
+      await turn()
+      throw new Error('a damaged chunk')
+    },
+  })
+  await expect(opening).rejects.toThrow('a damaged chunk')
+  // What is put in place is searched as what came in pieces.
+  const filled = await openVectorIndexStream({
+    ...segment,
+    parameters: GRAPH,
+    codes: slowly(built.codes),
+    ...(built.graph === undefined ? {} : { graph: slowly(built.graph) }),
+    fill: async (into) => {
+      for (let i = 0; i < 40; i++) await turn()
+      into.set(vectors)
+    },
+  })
+  const query = vectors.slice(0, 128)
+  const request = { query, k: 10, ef: 64, kind: 'graph' } as const
+  const memory = openVectorIndex({ ...segment, ...built, parameters: GRAPH })
+  expect(filled.search(request)).toEqual(memory.search(request))
+})

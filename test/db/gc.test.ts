@@ -261,7 +261,7 @@ describe('what stops it', () => {
     const machine = createTestMachine()
     const { environment } = await withHistory(machine)
     await rubbish(environment, 'rubbish')
-    await machine.store.put(key, Buffer.from('{"x":1}\n{}\n'), { mode: 'replace' })
+    await machine.store.put(key, Buffer.from('{"x":1}\n{}'), { mode: 'replace' })
     const before = [...(await contentsOf(machine.store)).keys()]
     await expect(collectGarbage(environment, { keepMs: 0 })).rejects.toMatchObject({
       code: 'INTEGRITY',
@@ -304,6 +304,8 @@ it('goes on past pins that a power failure tore, and removes them', async () => 
   const { environment, core } = await withHistory(machine)
   await machine.store.put('pins/empty.json', Buffer.alloc(0))
   await machine.store.put('pins/zeroed.json', Buffer.alloc(500))
+  await machine.store.put('pins/cut.json', oldPin().subarray(0, 30))
+  await machine.store.put('pins/padded.json', Buffer.concat([oldPin(), Buffer.alloc(60)]))
   await collectGarbage(environment, { keepMs: 0 })
   expect([...(await contentsOf(machine.store)).keys()].join()).not.toContain('pins/')
   expect(await idsOf(core('docs'))).toEqual(LIVE)

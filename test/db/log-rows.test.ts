@@ -129,6 +129,36 @@ describe('vectors of the log', () => {
     expect(vectors.nearest(rows.snapshot(), query)).toHaveLength(400)
   })
 
+  it('near each other beyond what float32 tells apart are told apart', () => {
+    const vectors = new LogVectors()
+    const rows = new LogRows()
+    const base = vector(128)
+    for (let i = 0; i < 600; i++) {
+      const near = base.slice()
+      near[i % 128] = (near[i % 128] as number) + i * 1e-6
+      rows.put(row(`r${i}`, near))
+    }
+    const spec = { kind: 'dense', dimension: 128, metric: 'cosine' } as const
+    const wanted = [...rows.rows()]
+      .map((each) => exactDistance('cosine', base, each.vector as Float32Array))
+      .sort((a, b) => a - b)
+      .slice(0, 10)
+    const query = { spec, vector: base, k: 10, allows: () => true }
+    const found = vectors.nearest(rows.snapshot(), query).map(({ distance }) => distance)
+    expect(found.sort((a, b) => a - b).slice(0, 10)).toEqual(wanted)
+  })
+
+  it('are answered for every k that a search may have', () => {
+    const vectors = new LogVectors()
+    const rows = new LogRows()
+    for (let i = 0; i < 10_100; i++) rows.put(row(`r${i}`, vector(8)))
+    const spec = { kind: 'dense', dimension: 8, metric: 'l2' } as const
+    for (const k of [9_990, 9_995, 10_000]) {
+      const query = { spec, vector: vector(8), k, allows: () => true }
+      expect(vectors.nearest(rows.snapshot(), query).length).toBeGreaterThanOrEqual(k)
+    }
+  })
+
   it('of huge and tiny norms beside each other are ranked too', () => {
     const vectors = new LogVectors()
     const rows = new LogRows()

@@ -152,6 +152,9 @@ describe('the JSON result', () => {
     const pinned = { label: 'friday', stateRoot: digest, version: 2, committedAt: time }
     expect(snapshot.type).toBe('snapshot.create')
     expect(snapshot).toMatchObject(pinned)
+    const { sources } = (await a('show', 'notes')) as { sources: { sha256: string }[] }
+    const ofFile = await a('delete', 'notes', '--source', sources[0]?.sha256 ?? '', '-n')
+    expect(ofFile).toMatchObject({ deleted: 306, dryRun: true })
     await a('delete', 'notes', 'FI-017')
     const log = await a('log', 'notes')
     expectType(log, 'log')

@@ -1,6 +1,7 @@
 import { AkidbError } from '../../errors/errors.ts'
 import type { Collection } from '../../index.ts'
 import type { App } from '../app.ts'
+import { auditQuery } from '../audit-query.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
@@ -43,13 +44,16 @@ export const defineDelete = (command: Command, app: App): void => {
   command.action((name: string, ids: string[], flags: DeleteFlags) =>
     app.run(command, async (context) => {
       const selection = await selectionOf(ids, flags)
-      return context.withStore(flags.dryRun ? 'read' : 'write', async (store) => {
+      return context.withStore(flags.dryRun ? 'read' : 'write', async (store, engine) => {
         const collection = await store.collection(name)
         const asks = selection.ids === undefined && flags.yes !== true
         if (flags.dryRun || asks) {
           const count = await countSelected(collection, selection, context)
           const what = `${plural(count, 'record')} of ${name}`
           if (flags.dryRun) {
+            const { stateRoot } = await collection.info()
+            const query = { collection: name, asked: { delete: selection }, queries: 1, stateRoot }
+            await auditQuery({ context, store, engine }, query)
             return {
               result: { collection: name, deleted: count, dryRun: true },
               text: `would delete ${what}`,
@@ -93,7 +97,11 @@ async function countSelected(
     return records.filter((record) => record !== undefined).length
   }
   let count = 0
-  const options = { signal: context.signal, ...(filter === undefined ? {} : { filter }) }
+  const options = {
+    signal: context.signal,
+    withSource: source !== undefined,
+    ...(filter === undefined ? {} : { filter }),
+  }
   for await (const record of collection.scan(options)) {
     if (source === undefined || record.source?.sha256 === source) count++
   }

@@ -49,7 +49,8 @@ export const defineFacet = (command: Command, app: App): void => {
           ...(flags.limit === undefined ? {} : { limit: flags.limit }),
           ...(flags.asOf === undefined ? {} : { asOf: flags.asOf }),
         })
-        const asked = { facet: key, ...filter }
+        const limit = flags.limit === undefined ? {} : { limit: flags.limit }
+        const asked = { facet: key, ...filter, ...limit }
         const query = { collection: name, asked, queries: 1, stateRoot }
         await auditQuery({ context, store, engine }, query)
         return {

@@ -11,6 +11,7 @@ import type { Queries, SparseVectorInput } from './query-api.ts'
 import type {
   BatchOptions,
   BatchSearch,
+  ScanOptions,
   SearchRequest,
   SearchResult,
   StoredRecord,
@@ -282,12 +283,7 @@ export interface Collection extends Queries {
     ids: readonly string[],
     options?: { asOf?: string; withVector?: boolean },
   ): Promise<readonly (StoredRecord | undefined)[]>
-  scan(options?: {
-    filter?: unknown
-    asOf?: string
-    withVector?: boolean
-    signal?: AbortSignal
-  }): AsyncIterable<StoredRecord>
+  scan(options?: ScanOptions): AsyncIterable<StoredRecord>
   search(request: SearchRequest): Promise<SearchResult>
   /**
    * Many searches of one state, in the order asked for, each as `search` answers it, byte for byte.

@@ -60,6 +60,15 @@ export interface SearchRequest {
 }
 
 /** One query of a batch; state and signal are those of the batch. */
+/** Which records a scan gives, in the order of their storage, and what of each. */
+export interface ScanOptions {
+  readonly filter?: unknown
+  readonly asOf?: string
+  readonly withVector?: boolean
+  readonly withSource?: boolean
+  readonly signal?: AbortSignal
+}
+
 /** How a batch is searched. */
 export interface BatchOptions {
   readonly asOf?: string

@@ -31,7 +31,7 @@ export interface AppendInput {
   /** Refuses a head of a higher epoch (a log owner that was replaced). */
   readonly ownEpoch?: number
   /** See CommitRequest. */
-  readonly quiet?: boolean
+  readonly onQuiet?: () => void
 }
 
 /** Commits new segments; computed again against each newer head. @throws CONFLICT, LIMIT */
@@ -49,7 +49,7 @@ export async function commitAppend(
     kind: input.kind,
     act,
     pin,
-    ...(input.quiet === undefined ? {} : { quiet: input.quiet }),
+    ...(input.onQuiet === undefined ? {} : { onQuiet: input.onQuiet }),
     next: (head) => nextState(core, pin, input, head),
   })
   if (committed === undefined) throw noCollection(core.name)

@@ -14,7 +14,7 @@ import {
 } from '../segment/segment-reader.ts'
 import { laterView, openView, type View, vectorSpecOf } from '../segment/view.ts'
 import type { Environment } from '../states/environment.ts'
-import { Fresh, noteCommit } from '../states/freshness.ts'
+import { commitsNoted, Fresh, noteCommit } from '../states/freshness.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
 import { type Hold, ReaderPins } from '../states/reader-pins.ts'
 import { resolveState } from '../states/resolve.ts'
@@ -44,6 +44,12 @@ interface KeptView {
   readonly view: View
 }
 
+/** How many commits of this process there were, and when. */
+interface Moment {
+  readonly commits: number
+  readonly atMs: number
+}
+
 /** A state as it is read, held against collections of garbage until it is released. */
 export interface HeldView {
   readonly view: View
@@ -64,6 +70,7 @@ export class CollectionCore {
   searches = 0
   searchCount = 0
   #searchedMs = 0
+  #closed = false
   readonly #readers = new Map<string, SegmentReader>()
   readonly #share: ReaderShare
   readonly #pins: ReaderPins
@@ -212,15 +219,18 @@ export class CollectionCore {
    */
   async prepare(manifest: Manifest): Promise<() => Promise<void>> {
     const idleMs = this.environment.clock.nowMs() - this.#searchedMs
-    if (this.searchCount === 0 || idleMs > BUSY_MS) return async () => undefined
+    const isIdle = this.#closed || this.searchCount === 0 || idleMs > BUSY_MS
+    if (isIdle) return async () => undefined
     try {
       const hold = await this.#pins.take(manifest, 'older')
       if (hold === undefined) return async () => undefined
       await this.#load(hold)
       return async () => {
         // Pinned as the head now, or given up.
-        await this.read(undefined, async () => undefined).catch(() => undefined)
+        const head = this.#closed ? undefined : await this.hold().catch(() => undefined)
+        await head?.hold.release()
         await hold.release()
+        if (this.#closed) await this.#pins.close()
       }
     } catch {
       return async () => undefined
@@ -240,14 +250,25 @@ export class CollectionCore {
   async open(view: View): Promise<void> {
     if (vectorSpecOf(view.manifest.state.schema) === undefined) return
     for (const [number, { live }] of view.segments.entries()) {
-      if (live > 0) await this.memory.index(view, number)
+      if (live > 0 && !this.#closed) await this.memory.index(view, number)
     }
   }
 
-  /** Tells all of this process of a commit that was quiet. */
-  announce(manifest: Manifest): void {
+  /** For `announce`. */
+  moment(): Moment {
+    return { commits: commitsNoted(), atMs: this.environment.clock.nowMs() }
+  }
+
+  /**
+   * Tells all of this process of a commit that was quiet. Where it committed something else since,
+   * of this collection or another, the head is looked up.
+   *
+   * @param then when it was made
+   */
+  announce(manifest: Manifest, then: Moment): void {
+    const isLatest = commitsNoted() === then.commits
     noteCommit()
-    this.manifests.committed(manifest)
+    if (isLatest) this.#fresh.set(manifest, then.atMs)
   }
 
   /** Lets go of a state that is pinned only for the next read. */
@@ -256,6 +277,7 @@ export class CollectionCore {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.memory.release(this.#readers.values())
     for (const reader of this.#readers.values()) reader.close()
     this.#readers.clear()

@@ -1,7 +1,9 @@
-import { RowMatrix } from '../../ann/row-matrix.ts'
+import { normOf, RowMatrix } from '../../ann/row-matrix.ts'
 import { Bitset } from '../../core/bitset.ts'
+import { limits } from '../../core/limits.ts'
 import { distancesFrom } from '../../core/metric.ts'
 import type { VectorSpec } from '../../core/schema.ts'
+import { hasCode } from '../../errors/errors.ts'
 import type { LogRow, LogRows } from './log-rows.ts'
 
 export interface LogVectorQuery {
@@ -42,21 +44,25 @@ export class LogVectors {
       rows.push(row)
       numbers.push(number)
     }
-    const few = rows.length <= k + TIE_SLACK
+    const candidates = k + TIE_SLACK
+    const few = rows.length <= candidates || candidates > limits.searchCountMax
     if (few || rows.length * spec.dimension < KERNEL_COMPONENTS_MIN) return measured(rows, query)
     const matrix = this.#matrixOf(log, spec)
-    const allowed = Bitset.from(matrix.capacity, numbers)
-    const found = matrix.nearest(vector, k + TIE_SLACK, allowed)
-    const { distances } = found
-    // As far as the k-th, and perhaps more beyond: the ids of them all decide.
-    if (distances[distances.length - 1] === distances[k - 1]) return measured(rows, query)
-    return measured(
+    if (matrix === undefined) return measured(rows, query)
+    const found = matrix.nearest(vector, candidates, Bitset.from(matrix.capacity, numbers))
+    const near = measured(
       [...found.rows].map((number) => log.rowAt(number) as LogRow),
       query,
     )
+    // Those left out are as far as the last one found, but for what float32 rounds: where the k-th
+    // is as far, they may come before it.
+    const last = found.distances[found.distances.length - 1] as number
+    const kth = near.map(({ distance }) => distance).sort((x, y) => x - y)[k - 1] as number
+    return kth < last - errorOf(query, matrix.normMax) ? near : measured(rows, query)
   }
 
-  #matrixOf(log: LogRows, { dimension, metric }: VectorSpec): RowMatrix {
+  /** Undefined where there is no memory for it, or rows too many: then they are compared here. */
+  #matrixOf(log: LogRows, { dimension, metric }: VectorSpec): RowMatrix | undefined {
     let matrix = this.#matrix
     if (matrix?.dimension !== dimension || matrix.metric !== metric) {
       matrix = new RowMatrix(dimension, metric)
@@ -65,9 +71,23 @@ export class LogVectors {
       matrix.clear()
     }
     this.#history = log.history
-    matrix.append(log.vectorsFrom(matrix.rows))
-    return matrix
+    try {
+      matrix.append(log.vectorsFrom(matrix.rows))
+      return matrix
+    } catch (error) {
+      if (!hasCode(error, 'LIMIT', 'NO_SPACE')) throw error
+      this.#matrix = undefined
+      return undefined
+    }
   }
+}
+
+/** More than the kernel's float32 distance of a row of such a norm is off. */
+function errorOf({ spec, vector }: LogVectorQuery, normMax: number): number {
+  const rounding = (spec.dimension + 16) * 2 ** -23
+  if (spec.metric === 'cosine') return rounding
+  const norm = normOf(vector)
+  return spec.metric === 'dot' ? rounding * norm * normMax : rounding * (norm + normMax) ** 2
 }
 
 /** Distances of all; only those that may be among the k nearest are kept. */

@@ -2,7 +2,7 @@ import type { Placement, VectorIndex } from '../../ann/vector-index.ts'
 import type { WorkerPool } from '../../ann/worker-pool.ts'
 import { limits } from '../../core/limits.ts'
 import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
-import { AkidbError } from '../../errors/errors.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import { decodeIds, type IdTable } from '../../format/ids-section.ts'
 import type { BlobRole, SegmentEntry } from '../../format/manifest.ts'
 import { decodeOrigin, type OriginTable } from '../../format/origin-section.ts'
@@ -234,14 +234,20 @@ export class SegmentReader {
     return await openSegmentIndex(parts)
   }
 
-  /** By the workers, where they run already. */
+  /** By the workers, where they run already; else undefined. */
   readonly #digests = async (
     bytes: Uint8Array,
     chunkBytes: number,
   ): Promise<Uint8Array | undefined> => {
     const workers = this.#share.workers?.()
     if (workers?.ready !== true) return undefined
-    return (await workers.digests(bytes, chunkBytes)).digests
+    try {
+      return (await workers.digests(bytes, chunkBytes)).digests
+    } catch (error) {
+      // Too many wait, or one died: this thread hashes.
+      if (!hasCode(error, 'LIMIT', 'INTERNAL')) throw error
+      return undefined
+    }
   }
 
   /** A section of its own blob, or of the pack; undefined where there is none. */

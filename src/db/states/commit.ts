@@ -45,10 +45,10 @@ export interface CommitRequest {
   /** What holds the blobs that the next state names, where they are not the head's. */
   readonly pin?: WriterPin
   /**
-   * Whether this process is told of it later (see CollectionCore.announce): until then its reads go
-   * on with what they have, which must be as good.
+   * Called at the commit, of which this process is then told later (CollectionCore.announce): until
+   * then its reads go on with what they have, which must be as good.
    */
-  readonly quiet?: boolean
+  readonly onQuiet?: () => void
   /**
    * Computes the next state; called again with the newer head where another writer was faster.
    * Undefined: there is nothing to change, and nothing is committed. Throws CONFLICT where the
@@ -88,7 +88,10 @@ export async function commitManifest(
         request.act.doubt()
         throw error
       })
-      if (put === 'created' && request.quiet === true) return manifest
+      if (put === 'created' && request.onQuiet !== undefined) {
+        request.onQuiet()
+        return manifest
+      }
       noteCommit()
       if (put === 'created') {
         request.manifests.committed(manifest)

@@ -15,6 +15,9 @@ export const noteCommit = (): void => {
   changesOf.all++
 }
 
+/** How many commits of this process there were. */
+export const commitsNoted = (): number => changesOf.commits
+
 /** Called after every write to a write-ahead log. */
 export const noteLogWrite = (): void => {
   changesOf.all++
@@ -69,10 +72,10 @@ export class Fresh<T> {
     return kept.value
   }
 
-  /** Puts in what is known to hold now. */
-  set(value: T): void {
+  /** Puts in what is known to have held at a moment since when this process changed nothing. */
+  set(value: T, atMs: number = this.#clock.nowMs()): void {
     const [changes, turn] = [changesOf[this.#changes], ++this.#turns]
-    this.#kept = { value, atMs: this.#clock.nowMs(), changes, turn }
+    this.#kept = { value, atMs, changes, turn }
   }
 
   async #look(look: () => Promise<T>, atMs: number): Promise<T> {

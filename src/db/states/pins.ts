@@ -264,8 +264,7 @@ async function readJson<T>(
 ): Promise<T | 'torn' | undefined> {
   try {
     const bytes = await getBounded(store, key, limits.smallFileBytesMax)
-    // Also where there are none at all.
-    if (bytes.every((byte) => byte === 0)) return 'torn'
+    if (isTorn(bytes)) return 'torn'
     return shape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined
@@ -273,6 +272,12 @@ async function readJson<T>(
     throw unreadable(key, error)
   }
 }
+
+/** Whether a power failure cut it, or left zeros for what was not written: also for all of it. */
+const isTorn = (bytes: Uint8Array): boolean => bytes.includes(0) || bytes.at(-1) !== BRACE
+
+/** Ends each JSON object. */
+const BRACE = 0x7d
 
 const unreadable = (key: string, cause?: unknown): AkidbError =>
   new AkidbError('INTEGRITY', `${key} is not readable`, {

@@ -20,7 +20,7 @@ export interface RowsToCommit {
   /** A head of a higher epoch is refused. */
   readonly ownEpoch: number
   /** See CommitRequest. */
-  readonly quiet: boolean
+  readonly onQuiet?: () => void
 }
 
 /**
@@ -57,7 +57,7 @@ export async function commitLogRows(
         log,
         epoch: log.epoch,
         ownEpoch: work.ownEpoch,
-        quiet: work.quiet,
+        ...(work.onQuiet === undefined ? {} : { onQuiet: work.onQuiet }),
         onlyOn: head.digest,
       })
       const { version, stateRoot } = manifest.commit

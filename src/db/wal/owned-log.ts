@@ -276,7 +276,11 @@ export class OwnedLog {
       const { rows } = due
       const folded = Math.max(due.placed, due.spent)
       const log = { epoch: this.#epoch, folded, seen: folded }
-      const work = { head, rows, log, ownEpoch: this.#epoch, quiet: true }
+      let moment = this.#core.moment()
+      const onQuiet = (): void => {
+        moment = this.#core.moment()
+      }
+      const work = { head, rows, log, ownEpoch: this.#epoch, onQuiet }
       const done = await commitLogRows(this.#core, work)
       if (done === undefined) continue
       // Searches go on with the former head, which with the log says the same, until it is open.
@@ -286,7 +290,7 @@ export class OwnedLog {
         this.#folded = folded
         if (this.#base === head.digest) this.#standOn(done)
       })
-      this.#core.announce(done)
+      this.#core.announce(done, moment)
       await release()
       await this.#rotate(folded)
       return 'done'

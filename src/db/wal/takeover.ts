@@ -68,7 +68,7 @@ async function commitTakeover(
   const rows = await formerRows(core, head)
   if (rows === undefined) return undefined
   if (rows.touched > 0) {
-    return await commitLogRows(core, { head, rows, log, ownEpoch: epoch, quiet: false })
+    return await commitLogRows(core, { head, rows, log, ownEpoch: epoch })
   }
   const act = { act: 'owner', collection: core.name, parent: head, details: { epoch } }
   try {
