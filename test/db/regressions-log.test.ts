@@ -112,6 +112,34 @@ describe('a write that failed after it reached the disk', () => {
   })
 })
 
+describe('a fold that was published, and whose outcome could not be written', () => {
+  it('has later commits of others win over the rows that came after it', async () => {
+    const machine = createTestMachine()
+    await makeDocs(machine)
+    let published = false
+    let isFailing = false
+    const owner = await startOwner(machine, ({ operation, key, phase }) => {
+      if (operation === 'put' && phase === 'after' && key.includes('/manifests/')) published = true
+      if (!isFailing || !published || operation !== 'append' || !key.startsWith('audit/')) return
+      throw new AkidbError('NO_SPACE', 'no room for the outcome')
+    })
+    await owner.put(['a'], 1)
+    // The takeover is done.
+    published = false
+    isFailing = true
+    await expect(owner.owner.fold()).rejects.toMatchObject({ code: 'NO_SPACE' })
+    isFailing = false
+    expect(await seenBy(owner)).toEqual(['a=1'])
+    await owner.put(['f'], 4)
+    expect(await seenBy(owner)).toEqual(['a=1', 'f=4'])
+    await ingestRows(machine.start().core('docs'), [{ id: 'f', vector: [1, 1], n: 9 }])
+    expect(await seenBy(owner)).toEqual(['a=1', 'f=9'])
+    await owner.owner.fold()
+    expect(await seenBy(owner)).toEqual(['a=1', 'f=9'])
+    expect(await seenBy(machine.start())).toEqual(['a=1', 'f=9'])
+  })
+})
+
 describe('a process that wants the log', () => {
   it('waits for a short command that owns it', async () => {
     const machine = createTestMachine()

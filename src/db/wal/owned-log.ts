@@ -46,6 +46,8 @@ export class OwnedLog {
   #rows = new LogRows()
   /** Digest of the head that `#rows` stand on; empty: to be replayed. */
   #base: string
+  /** Up to where the log is in the segments of that head. */
+  #baseFolded: number
   /** Up to where the log is in segments. */
   #folded = 0
   #turn: Promise<unknown> = Promise.resolve()
@@ -63,6 +65,7 @@ export class OwnedLog {
     this.#collectionId = head.commit.collection
     this.#epoch = head.commit.epoch
     this.#base = head.digest
+    this.#baseFolded = foldedBy(head)
     this.#writer = new LogWriter(core.environment.state, this.#collectionId, this.#epoch)
   }
 
@@ -161,14 +164,15 @@ export class OwnedLog {
   /** In turn. */
   async #rowsOn(head: Manifest): Promise<LogRows> {
     if (head.digest === this.#base) return this.#rows
-    const { parent, log } = head.commit
-    if (parent === this.#base && (log?.folded ?? 0) > this.#folded) {
+    // Folds alone move that position, and none but this log's own is made on a head of its epoch.
+    if (head.commit.parent === this.#base && foldedBy(head) > this.#baseFolded) {
       this.#standOn(head)
       return this.#rows
     }
     const rows = await replayLog(this.#core, head, this.#placed)
     this.#rows = rows
     this.#base = head.digest
+    this.#baseFolded = foldedBy(head)
     return rows
   }
 
@@ -303,11 +307,12 @@ export class OwnedLog {
 
   /** In turn. The rows on this log's own fold, made on the base: none of them lose to it. */
   #standOn(fold: Manifest): void {
-    const folded = fold.commit.log?.folded ?? 0
+    const folded = foldedBy(fold)
     this.#rows = new LogRows()
     for (const { entry, end } of this.#placed) if (end > folded) applyEntry(this.#rows, entry)
     this.#fold = { from: this.#base, to: fold.digest }
     this.#base = fold.digest
+    this.#baseFolded = folded
   }
 
   #isGone(head: Manifest): boolean {
@@ -330,6 +335,8 @@ export class OwnedLog {
     })
   }
 }
+
+const foldedBy = ({ commit }: Manifest): number => commit.log?.folded ?? 0
 
 interface Part {
   readonly first: number
