@@ -202,6 +202,18 @@ describe('the JSON result', () => {
     expect(delta).toMatchObject({ baseStateRoots: { notes: digest } })
   })
 
+  it('of an audit entry that says by which filter records were deleted', async () => {
+    const filter = '{"lang":"nobody"}'
+    const any = Array.from({ length: 900 }, (_, i) => `${i}-${'x'.repeat(20)}`)
+    const long = JSON.stringify({ must: [{ key: 'lang', match: { any } }] })
+    await a('delete', 'notes', '--filter', filter, '--yes')
+    await a('delete', 'notes', '--filter', long, '--yes')
+    const ran = await place.run(['--store', 'a', 'audit', 'log', '--act', 'delete', '--json'])
+    const details = jsonLines(ran.stdout).map((entry) => entry['details'])
+    expect(details).toContainEqual(expect.objectContaining({ filter }))
+    expect(details).toContainEqual(expect.objectContaining({ filterSha256: digest }))
+  })
+
   it('of the audit log, check, gc, doctor, status, index and version', async () => {
     const verify = await a('audit', 'verify')
     expectType(verify, 'audit.verify')

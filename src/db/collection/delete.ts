@@ -1,4 +1,6 @@
 import { Bitset } from '../../core/bitset.ts'
+import { sha256Hex } from '../../core/digest.ts'
+import { stringifyJson } from '../../core/json.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { parseFilter } from '../../search/filter.ts'
@@ -62,9 +64,21 @@ export async function deleteRecords(core: CollectionCore, request: DeleteRequest
   return deleted
 }
 
+/** Longest filter that goes into an audit entry as its text; of longer ones the digest does. */
+const FILTER_BYTES_MAX = 16 * 1024
+
+/** A filter may be plain objects or parsed JSON, whose objects are maps. */
+function filterDetail(filter: unknown): Record<string, string> {
+  const text = stringifyJson(filter)
+  const bytes = Buffer.from(text, 'utf8')
+  return bytes.byteLength <= FILTER_BYTES_MAX
+    ? { filter: text }
+    : { filterSha256: sha256Hex(bytes) }
+}
+
 const describe = (request: DeleteRequest): Record<string, unknown> => ({
   ...(request.ids === undefined ? {} : { ids: request.ids.length }),
-  ...(request.filter === undefined ? {} : { filter: JSON.stringify(request.filter) }),
+  ...(request.filter === undefined ? {} : filterDetail(request.filter)),
   ...(request.source === undefined ? {} : { source: request.source }),
 })
 
