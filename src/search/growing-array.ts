@@ -12,13 +12,17 @@ export class GrowingWords {
     this.#numbers[this.length++] = number
   }
 
-  /** What has come so far, as a view. */
-  finish(): Uint32Array {
+  at(place: number): number {
+    return this.#numbers[place] as number
+  }
+
+  /** What has come so far; valid until the next. */
+  view(): Uint32Array {
     return this.#numbers.subarray(0, this.length)
   }
 }
 
-/** Doubles that come one by one. */
+/** The same of doubles: a class of its own, so that each is compiled for one kind of array. */
 export class GrowingDoubles {
   #numbers = new Float64Array(16)
   length = 0
@@ -32,8 +36,8 @@ export class GrowingDoubles {
     this.#numbers[this.length++] = number
   }
 
-  /** What has come so far, as a view. */
-  finish(): Float64Array {
+  /** What has come so far; valid until the next. */
+  view(): Float64Array {
     return this.#numbers.subarray(0, this.length)
   }
 }

@@ -31,8 +31,8 @@ export class NumberLog {
   }
 
   finish(): NumberRows {
-    const doubles = this.#doubles.finish()
-    const rows = this.#doubleRows.finish()
+    const doubles = this.#doubles.view()
+    const rows = this.#doubleRows.view()
     const distinct = distinctOf(doubles)
     if (this.#wide.length === 0) {
       const places = Uint32Array.from(doubles, (value) => placeOf(distinct, value))
@@ -43,7 +43,7 @@ export class NumberLog {
     )
     const order = new Map(numbers.map((number, i) => [number, i]))
     const places = Uint32Array.from([...doubles, ...this.#wide], (value) => order.get(value) ?? 0)
-    const both = Uint32Array.from([...rows, ...this.#wideRows.finish()])
+    const both = Uint32Array.from([...rows, ...this.#wideRows.view()])
     return { numbers, ...grouped(places, both, numbers.length) }
   }
 }

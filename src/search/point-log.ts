@@ -24,7 +24,7 @@ export class PointLog {
     readonly lats: Float64Array
     readonly rows: Uint32Array
   } {
-    const [lons, lats, rows] = [this.#lons.finish(), this.#lats.finish(), this.#rows.finish()]
+    const [lons, lats, rows] = [this.#lons.view(), this.#lats.view(), this.#rows.view()]
     const codes = rows.map((_, i) => cellCode(lons[i] as number, lats[i] as number))
     const order = sortedByCode(codes)
     return {

@@ -1,4 +1,5 @@
 import { AkidbError } from '../errors/errors.ts'
+import type { GrowingWords } from './growing-array.ts'
 
 /** Postings of a full block. */
 export const BLOCK_POSTINGS = 128
@@ -14,7 +15,7 @@ export const packedWords = (bits: number): number => (BLOCK_POSTINGS * bits) / 3
  *
  * @param values shape (128,), each below 2^bits
  */
-export function packBlock(values: Uint32Array, bits: number, out: WordWriter): void {
+export function packBlock(values: Uint32Array, bits: number, out: GrowingWords): void {
   if (bits === 0) return
   let word = 0
   let filled = 0
@@ -64,30 +65,6 @@ export function rowsFromSteps(rows: Uint32Array, before: number): number {
     rows[i] = row
   }
   return row
-}
-
-/** A growing list of u32. */
-export class WordWriter {
-  #words = new Uint32Array(256)
-  #length = 0
-
-  get length(): number {
-    return this.#length
-  }
-
-  push(word: number): void {
-    if (this.#length === this.#words.length) {
-      const wider = new Uint32Array(this.#words.length * 2)
-      wider.set(this.#words)
-      this.#words = wider
-    }
-    this.#words[this.#length++] = word
-  }
-
-  /** What was written so far; valid until the next write. */
-  words(): Uint32Array {
-    return this.#words.subarray(0, this.#length)
-  }
 }
 
 /** A growing buffer of bytes and varints (LEB128, u32). */

@@ -225,14 +225,7 @@ export class Postings {
       }
       return
     }
-    let at = head + 2
-    for (let left = this.#words.at(head + 1), last = -1; left > 0; left--) {
-      const chunk = this.#words.at(at) >>> 2
-      if (chunk <= last || chunk * CHUNK >= this.#space) throw damagedIndex('a posting is mixed up')
-      last = chunk
-      at = this.#addContainer(at, chunk, bits)
-      visitAndClear(bits, chunk * CHUNK_WORDS, visit)
-    }
+    this.#addContainers(head, bits, (chunk) => visitAndClear(bits, chunk * CHUNK_WORDS, visit))
   }
 
   /** Sets of one number, as those of ids and times, go by quickly. */
@@ -257,12 +250,18 @@ export class Postings {
       for (let i = head + 1; i < end; i++) this.#addOne(words[i] as number, bits)
       return
     }
+    this.#addContainers(head, bits)
+  }
+
+  /** @param onChunk called after the bits of each chunk of a set are there */
+  #addContainers(head: number, bits: Uint32Array, onChunk?: (chunk: number) => void): void {
     let at = head + 2
     for (let left = this.#words.at(head + 1), last = -1; left > 0; left--) {
       const chunk = this.#words.at(at) >>> 2
       if (chunk <= last || chunk * CHUNK >= this.#space) throw damagedIndex('a posting is mixed up')
       last = chunk
       at = this.#addContainer(at, chunk, bits)
+      onChunk?.(chunk)
     }
   }
 

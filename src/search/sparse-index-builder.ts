@@ -1,5 +1,6 @@
 import { bytesOf } from '../format/views.ts'
-import { BLOCK_POSTINGS, ByteWriter, bitsOf, packBlock, WordWriter } from './posting-blocks.ts'
+import { GrowingWords } from './growing-array.ts'
+import { BLOCK_POSTINGS, ByteWriter, bitsOf, packBlock } from './posting-blocks.ts'
 import { SPARSE_HEADER_BYTES, SPARSE_MAGIC, SPARSE_VERSION } from './sparse-index-layout.ts'
 import { checkedSparse, type SparseVector } from './sparse-vector.ts'
 import { padded } from './text-index-layout.ts'
@@ -17,9 +18,9 @@ export interface SparseIndexBuilder {
 
 /** Memory: 8 bytes a pair, and 16 more while encoding. */
 export function createSparseIndexBuilder(): SparseIndexBuilder {
-  const offsets = new WordWriter()
-  const indices = new WordWriter()
-  const values = new WordWriter()
+  const offsets = new GrowingWords()
+  const indices = new GrowingWords()
+  const values = new GrowingWords()
   offsets.push(0)
   return {
     add: (vector) => {
@@ -32,9 +33,9 @@ export function createSparseIndexBuilder(): SparseIndexBuilder {
     },
     encode: () =>
       encodeSparseIndex({
-        offsets: offsets.words(),
-        indices: indices.words(),
-        values: values.words(),
+        offsets: offsets.view(),
+        indices: indices.view(),
+        values: values.view(),
       }),
   }
 }
@@ -122,14 +123,14 @@ function transposed({ offsets, indices, values }: SparseRows): SparsePostings {
 }
 
 class SparsePacker {
-  readonly lastRows = new WordWriter()
-  readonly words = new WordWriter()
+  readonly lastRows = new GrowingWords()
+  readonly words = new GrowingWords()
   readonly tails = new ByteWriter()
-  readonly #blockOffsets = new WordWriter()
-  readonly #tailOffsets = new WordWriter()
-  readonly #starts = new WordWriter()
-  readonly #greatest = new WordWriter()
-  readonly #least = new WordWriter()
+  readonly #blockOffsets = new GrowingWords()
+  readonly #tailOffsets = new GrowingWords()
+  readonly #starts = new GrowingWords()
+  readonly #greatest = new GrowingWords()
+  readonly #least = new GrowingWords()
   readonly #steps = new Uint32Array(BLOCK_POSTINGS)
 
   constructor() {
@@ -154,13 +155,13 @@ class SparsePacker {
   /** What follows the dimensions, in the order of the layout. */
   parts(): Uint8Array[] {
     return [
-      bytesOf(this.#blockOffsets.words()),
-      bytesOf(this.#tailOffsets.words()),
-      bytesOf(this.lastRows.words()),
-      bytesOf(this.#starts.words()),
-      bytesOf(this.#greatest.words()),
-      bytesOf(this.#least.words()),
-      bytesOf(this.words.words()),
+      bytesOf(this.#blockOffsets.view()),
+      bytesOf(this.#tailOffsets.view()),
+      bytesOf(this.lastRows.view()),
+      bytesOf(this.#starts.view()),
+      bytesOf(this.#greatest.view()),
+      bytesOf(this.#least.view()),
+      bytesOf(this.words.view()),
       this.tails.bytes(),
     ]
   }

@@ -1,12 +1,6 @@
 import { bytesOf } from '../format/views.ts'
-import {
-  BLOCK_POSTINGS,
-  ByteWriter,
-  bitsOf,
-  packBlock,
-  VarintReader,
-  WordWriter,
-} from './posting-blocks.ts'
+import { GrowingWords } from './growing-array.ts'
+import { BLOCK_POSTINGS, ByteWriter, bitsOf, packBlock, VarintReader } from './posting-blocks.ts'
 import {
   lengthWidth,
   padded,
@@ -47,8 +41,8 @@ export function encodeTextIndex(input: TextInput): Uint8Array {
   const parts = [
     ...names.flatMap((name, i) => [name, (lengths[i] as EncodedLengths).bytes]),
     bytesOf(termOffsets),
-    bytesOf(packed.blockOffsets.words()),
-    bytesOf(packed.tailOffsets.words()),
+    bytesOf(packed.blockOffsets.view()),
+    bytesOf(packed.tailOffsets.view()),
     Buffer.concat(terms),
     ...packed.parts(),
   ]
@@ -106,17 +100,17 @@ function offsetsOf(sizes: readonly number[]): Uint32Array {
 
 /** Packs the streams of one term after the other into blocks and tails. */
 class PostingPacker {
-  readonly blockOffsets = new WordWriter()
-  readonly tailOffsets = new WordWriter()
-  readonly lastRows = new WordWriter()
-  readonly words = new WordWriter()
+  readonly blockOffsets = new GrowingWords()
+  readonly tailOffsets = new GrowingWords()
+  readonly lastRows = new GrowingWords()
+  readonly words = new GrowingWords()
   readonly tails = new ByteWriter()
   readonly positions = new ByteWriter()
-  readonly #starts = new WordWriter()
-  readonly #maxCounts = new WordWriter()
-  readonly #minLengths = new WordWriter()
-  readonly #tailPositions = new WordWriter()
-  readonly #blockPositions = new WordWriter()
+  readonly #starts = new GrowingWords()
+  readonly #maxCounts = new GrowingWords()
+  readonly #minLengths = new GrowingWords()
+  readonly #tailPositions = new GrowingWords()
+  readonly #blockPositions = new GrowingWords()
   readonly #input: TextInput
   readonly #rowLengths: Float64Array
   readonly #block = new PostingBlock()
@@ -176,16 +170,16 @@ class PostingPacker {
   /** What follows the terms, in the order of the layout. */
   parts(): Uint8Array[] {
     const positions = [
-      bytesOf(this.#tailPositions.words()),
-      bytesOf(this.#blockPositions.words()),
+      bytesOf(this.#tailPositions.view()),
+      bytesOf(this.#blockPositions.view()),
       this.positions.bytes(),
     ]
     return [
-      bytesOf(this.lastRows.words()),
-      bytesOf(this.#starts.words()),
-      bytesOf(this.#maxCounts.words()),
-      bytesOf(this.#minLengths.words()),
-      bytesOf(this.words.words()),
+      bytesOf(this.lastRows.view()),
+      bytesOf(this.#starts.view()),
+      bytesOf(this.#maxCounts.view()),
+      bytesOf(this.#minLengths.view()),
+      bytesOf(this.words.view()),
       this.tails.bytes(),
       ...(this.#input.positions ? positions : []),
     ]

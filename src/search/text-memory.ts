@@ -1,4 +1,5 @@
 import type { JsonObject } from '../core/json.ts'
+import { GrowingWords } from './growing-array.ts'
 import { BLOCK_POSTINGS } from './posting-blocks.ts'
 import type { FieldLengths, TextIndex } from './text-index.ts'
 import { textOf } from './text-index-builder.ts'
@@ -77,28 +78,6 @@ export class MemoryTextIndex implements TextIndex {
     // A copy: a slice would keep the whole text of its row in memory.
     this.#terms.set(Buffer.from(token, 'utf8').toString('utf8'), postings)
     return postings
-  }
-}
-
-class GrowingWords {
-  #words = new Uint32Array(4)
-  length = 0
-
-  push(word: number): void {
-    if (this.length === this.#words.length) {
-      const wider = new Uint32Array(this.length * 2)
-      wider.set(this.#words)
-      this.#words = wider
-    }
-    this.#words[this.length++] = word
-  }
-
-  at(place: number): number {
-    return this.#words[place] as number
-  }
-
-  view(): Uint32Array {
-    return this.#words.subarray(0, this.length)
   }
 }
 

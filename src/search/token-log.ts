@@ -108,6 +108,6 @@ class PairList {
   }
 
   finish(): { readonly tokens: Uint32Array; readonly texts: Uint32Array } {
-    return { tokens: this.#tokens.finish(), texts: this.#texts.finish() }
+    return { tokens: this.#tokens.view(), texts: this.#texts.view() }
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Bitset } from '../../src/core/bitset.ts'
+import { GrowingWords } from '../../src/search/growing-array.ts'
 import {
   BLOCK_POSTINGS,
   ByteWriter,
@@ -8,7 +9,6 @@ import {
   packedWords,
   unpackBlock,
   VarintReader,
-  WordWriter,
 } from '../../src/search/posting-blocks.ts'
 import { anyRow, lowerBound } from '../../src/search/ranked-union.ts'
 import { randomOf, seedOf } from './random.ts'
@@ -21,13 +21,13 @@ describe('a packed block', () => {
       i === 7 ? most : bits === 32 ? random.whole(0, 2 ** 31) * 2 : random.whole(0, most),
     )
     expect(bitsOf(most)).toBe(bits)
-    const words = new WordWriter()
+    const words = new GrowingWords()
     words.push(0xffffffff)
     packBlock(values, bits, words)
     expect(words.length).toBe(1 + packedWords(bits))
     words.push(0xffffffff)
     const found = new Uint32Array(BLOCK_POSTINGS).fill(9)
-    unpackBlock(words.words(), { start: 1, bits }, found)
+    unpackBlock(words.view(), { start: 1, bits }, found)
     expect(found).toEqual(values)
   })
 })
