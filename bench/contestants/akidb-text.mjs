@@ -1,19 +1,14 @@
 // akidb, words and hybrid: akidb-text.mjs <set> <cranfield folder> <work folder>. Prints times of
 // text, vector and hybrid searches over the generated documents, and nDCG@10 on Cranfield.
 
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { library } from '../library.mjs'
+import { newStore } from '../library.mjs'
 import { quantile } from '../measure.mjs'
 import { openSet } from '../sets/set-file.mjs'
 
 const [setFolder, cranfield, folder] = process.argv.slice(2)
-const { initStore, openStore } = await library()
-rmSync(folder, { recursive: true, force: true })
-mkdirSync(folder, { recursive: true })
-const url = join(folder, 'store')
-await initStore({ url, noKey: true })
-const store = await openStore({ url, mode: 'write', threads: 2 })
+const { store } = await newStore(folder)
 const told = { ...(await documents()), ndcg: await judged() }
 await store.close()
 console.log(JSON.stringify(told))

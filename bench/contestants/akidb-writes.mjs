@@ -2,9 +2,8 @@
 // rows by 16 writers in this process, with and without searches; then an ingest without index by a
 // process of its own into another collection of the store, while this one searches.
 
-import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { library } from '../library.mjs'
+import { newStore } from '../library.mjs'
 import { akidb, run } from '../measure.mjs'
 import { openSet } from '../sets/set-file.mjs'
 import { paced, writers } from './pace.mjs'
@@ -12,14 +11,9 @@ import { paced, writers } from './pace.mjs'
 const WRITERS = 16
 const LASTS_MS = 4000
 const [setFolder, large, folder] = process.argv.slice(2)
-const { initStore, openStore } = await library()
 const set = openSet(setFolder)
 const base = set.base()
-rmSync(folder, { recursive: true, force: true })
-mkdirSync(folder, { recursive: true })
-const url = join(folder, 'store')
-await initStore({ url, noKey: true })
-const store = await openStore({ url, mode: 'write', threads: 2 })
+const { store, url } = await newStore(folder)
 await store.prospect('rows').ingest({ inputs: [join(setFolder, 'base.parquet')] })
 const rows = await store.collection('rows')
 

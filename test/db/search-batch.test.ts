@@ -105,6 +105,31 @@ describe('a batch of searches', () => {
     expect(JSON.stringify(alone)).toContain('"late"')
   })
 
+  it('opens the vectors while the first query is being made, where it is told to', async () => {
+    for (const preload of [true, false]) {
+      const url = join(await tempFolder(), 'store')
+      await initStore({ url })
+      const writer = await openStore({ url, mode: 'write' })
+      await filled(writer.prospect('docs'), dirname(url), 1)
+      await writer.close()
+      const store = await openStore({ url, mode: 'read', threads: 1 })
+      const docs = await store.collection('docs')
+      const isOpening = async (): Promise<boolean> =>
+        await docs.core.read(undefined, async ({ segments }) =>
+          segments.some(({ reader }) => reader.placement !== undefined),
+        )
+      const seen: boolean[] = []
+      const slow = async function* () {
+        for (let i = 0; i < 20; i++) await new Promise((turn) => setImmediate(turn))
+        seen.push(await isOpening())
+        yield { vector: vectors(9)(), k: 1 }
+      }
+      expect(await collected(docs.searchBatch(slow(), { preload }))).toHaveLength(1)
+      expect(seen).toEqual([preload])
+      await store.close()
+    }
+  })
+
   it('sees one state, whatever is written meanwhile', async () => {
     const docs = await smallCollection()
     const vector = vectors(9)()
