@@ -93,11 +93,15 @@ const previewOne = (file: IngestPreview): string => {
     [{ title: 'COLUMN' }, { title: 'USE' }, { title: 'TYPE' }],
     file.columns.map(({ name, use, type }) => [name, use, type]),
   )
+  const rows = table(
+    [{ title: 'ID' }, { title: 'PAYLOAD' }],
+    file.rows.map(({ id, payload }) => [id, stringifyJson(payload)]),
+  )
   const lines = [
     `${escapeLine(file.path)}: ${file.format}, ${dimension}`,
     ...file.notes.map((note) => `  ${escapeLine(note)}`),
     columns,
-    ...file.rows.map(({ id, payload }) => `  ${escapeLine(`${id}  ${stringifyJson(payload)}`)}`),
+    ...(file.rows.length === 0 ? [] : ['', rows]),
     ...file.rejects.map(
       ({ position, code, reason }) => `  rejected ${position}: ${code}, ${escapeLine(reason)}`,
     ),

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { Collection, IngestResult } from '../../src/db/api/api.ts'
-import { fakeEngine, INFO, ROOT } from './support/fake-engine.ts'
+import { fakeEngine, INFO, payload, ROOT } from './support/fake-engine.ts'
 import { jsonLines, run, temporaryFolder } from './support/run.ts'
 
 const folder = temporaryFolder()
@@ -175,6 +175,17 @@ describe('ingest', () => {
     const ran = await run(['ingest', 'docs', 'a.csv', '-n', '--json'], { engine })
     expect(jsonLines(ran.stdout)[0]).toMatchObject({ collection: 'docs', dryRun: true, files: [] })
     expect(last('openStore')).toMatchObject({ mode: 'read' })
+  })
+
+  it('-n shows the first rows cut, so that each is a line', async () => {
+    const file = {
+      ...{ path: 'a.csv', format: 'csv', dimension: null, columns: [], notes: [], rejects: [] },
+      rows: [{ id: 'r1', payload: payload({ text: 'x'.repeat(5_000) }) }],
+    }
+    const { engine } = fakeEngine({ engine: { previewIngest: async () => [file] } as never })
+    const { stdout } = await run(['ingest', 'docs', 'a.csv', '-n'], { engine })
+    expect(stdout).toMatch(/^ID {2}PAYLOAD\nr1 {2}\{"text":"x+…$/m)
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThan(100)
   })
 })
 

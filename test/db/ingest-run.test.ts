@@ -37,6 +37,22 @@ describe('an ingest', () => {
     expect(record?.payload.get('tag')).toBe('odd')
   })
 
+  it('refuses a file without vectors where the collection has some', async () => {
+    const store = await tempStore()
+    const folder = folderOf(store)
+    const good = await inputFile(folder, 'a.jsonl', lines('a', 3))
+    const bare = await inputFile(folder, 'b.csv', 'id,tag\nb1,x\n')
+    await store.prospect('docs').ingest({ inputs: [good], textColumns: ['tag'] })
+    const refused = { code: 'SCHEMA_MISMATCH', message: expect.stringContaining('4-d vectors') }
+    const docs = store.prospect('docs')
+    await expect(docs.ingest({ inputs: [bare] })).rejects.toMatchObject(refused)
+    await expect(docs.preview({ inputs: [bare] })).rejects.toMatchObject(refused)
+    const more = await inputFile(folder, 'c.jsonl', lines('c', 2))
+    const result = await docs.ingest({ inputs: [bare, more] })
+    expect(result).toMatchObject({ inserted: 2, partial: true })
+    expect(await count(store)).toBe(5)
+  })
+
   it('puts several small files into one commit and merges their fields', async () => {
     const store = await tempStore()
     const folder = folderOf(store)

@@ -146,6 +146,19 @@ export function schemaFor(
   }
 }
 
+/** @throws SCHEMA_MISMATCH where a collection has vectors, and a file no column for them */
+export function checkVectors(
+  plan: SourcePlan,
+  known: { readonly name: string; readonly schema: Schema } | undefined,
+): void {
+  const spec = known === undefined ? undefined : vectorSpecOf(known.schema)
+  if (known === undefined || spec === undefined || plan.vectorColumns.length > 0) return
+  const message = `collection "${known.name}" has ${spec.dimension}-d vectors, this file has none`
+  throw new AkidbError('SCHEMA_MISMATCH', message, {
+    hint: 'Name its column with --vector-column, or ingest it into a collection of text alone.',
+  })
+}
+
 export const indexFor = (request: IngestRequest, head: Manifest | undefined) =>
   head === undefined ? indexOf(request.index) : head.state.index
 

@@ -17,6 +17,7 @@ import { type CommitPiece, digestOf, type FileOutcome, readFile } from './ingest
 import { IngestGroup } from './ingest-group.ts'
 import {
   checkIndex,
+  checkVectors,
   indexFor,
   optionsDigest,
   readOptionsOf,
@@ -120,11 +121,10 @@ class IngestRun {
     }
     const known = this.#schema
     const name = this.#core.name
-    const options = readOptionsOf(
-      this.#request,
-      known === undefined ? undefined : { name, schema: known },
-    )
+    const collection = known === undefined ? undefined : { name, schema: known }
+    const options = readOptionsOf(this.#request, collection)
     const planned = await openSource(input, options)
+    checkVectors(planned.plan, collection)
     for (const note of planned.plan.notes) this.#request.onNote?.(note)
     if (sha256 === null) this.#request.onNote?.(pipeNote(path, this.#commitsPieces))
     const schema = schemaFor(planned.plan, known, this.#request)

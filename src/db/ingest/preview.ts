@@ -4,7 +4,7 @@ import { openSource } from '../../ingest/open-source.ts'
 import type { InputBytes, SourcePlan } from '../../ingest/records.ts'
 import type { IngestPreview, IngestRequest } from '../api/api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
-import { readOptionsOf } from './ingest-options.ts'
+import { checkVectors, readOptionsOf } from './ingest-options.ts'
 
 /** Rows and rejects shown of each file. */
 const ROWS_SHOWN = 5
@@ -24,7 +24,7 @@ export async function previewIngest(
     const { stdin } = request
     const input = stdin === undefined ? await openFile(path) : stdinBytes(stdin)
     try {
-      previews.push(await previewOne(path, input, options))
+      previews.push(await previewOne(path, input, options, known))
     } finally {
       await input.close()
     }
@@ -36,11 +36,13 @@ async function previewOne(
   path: string,
   input: InputBytes,
   options: Parameters<typeof openSource>[1],
+  known: Parameters<typeof checkVectors>[1],
 ): Promise<IngestPreview> {
   const source = await openSource(input, options)
   const rows: IngestPreview['rows'][number][] = []
   const rejects: IngestPreview['rejects'][number][] = []
   try {
+    checkVectors(source.plan, known)
     for await (const batch of source.batches()) {
       for (const { id, vector, payload } of batch.records) {
         const shown = vector === undefined ? {} : { vector: [...vector] }
