@@ -1,5 +1,5 @@
 import { AkidbError } from '../errors/errors.ts'
-import { asFloat32, asUint32 } from '../format/views.ts'
+import { IndexParts } from './index-parts.ts'
 import {
   BLOCK_POSTINGS,
   brokenPostings,
@@ -12,7 +12,6 @@ import {
 import { lowerBound } from './ranked-union.ts'
 import { SPARSE_HEADER_BYTES, SPARSE_MAGIC, SPARSE_VERSION } from './sparse-index-layout.ts'
 import type { SparseVector } from './sparse-vector.ts'
-import { padded } from './text-index-layout.ts'
 
 /** Rows with a value other than 0 of one dimension: in blocks, ascending. */
 export interface SparsePostings {
@@ -105,32 +104,24 @@ function openParts(bytes: Uint8Array, rows: number): SparseParts {
     })
   }
   if (word(2) !== rows) throw broken('it has another number of rows')
-  let at = SPARSE_HEADER_BYTES
-  const take = (length: number): Uint8Array => {
-    const start = at
-    at += padded(length)
-    if (at > bytes.byteLength) throw broken('it is cut off')
-    return bytes.subarray(start, start + length)
-  }
-  const words = (count: number): Uint32Array => asUint32(take(count * 4))
-  const floats = (count: number): Float32Array => asFloat32(take(count * 4))
+  const cut = new IndexParts(bytes, SPARSE_HEADER_BYTES, broken)
   const [pairs, dimensions, blocks] = [word(3), word(4), word(5)]
   const parts = {
     rows,
-    rowOffsets: words(rows + 1),
-    indices: words(pairs),
-    values: floats(pairs),
-    dimensions: words(dimensions),
-    blockOffsets: words(dimensions + 1),
-    tailOffsets: words(dimensions + 1),
-    lastRows: words(blocks),
-    starts: words(blocks),
-    greatest: floats(blocks),
-    least: floats(blocks),
-    words: words(word(6)),
-    tails: take(word(7)),
+    rowOffsets: cut.words(rows + 1),
+    indices: cut.words(pairs),
+    values: cut.floats(pairs),
+    dimensions: cut.words(dimensions),
+    blockOffsets: cut.words(dimensions + 1),
+    tailOffsets: cut.words(dimensions + 1),
+    lastRows: cut.words(blocks),
+    starts: cut.words(blocks),
+    greatest: cut.floats(blocks),
+    least: cut.floats(blocks),
+    words: cut.words(word(6)),
+    tails: cut.take(word(7)),
   }
-  if (at !== bytes.byteLength) throw broken('something follows its end')
+  cut.end()
   checkOffsets(parts.rowOffsets, pairs, { mayBeEmpty: true })
   checkOffsets(parts.blockOffsets, blocks, { mayBeEmpty: true })
   checkOffsets(parts.tailOffsets, parts.tails.byteLength, { mayBeEmpty: true })

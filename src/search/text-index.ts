@@ -2,9 +2,9 @@ import { isUtf8 } from 'node:buffer'
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { asUint32 } from '../format/views.ts'
+import { IndexParts } from './index-parts.ts'
 import { checkOffsets } from './posting-blocks.ts'
 import {
-  padded,
   TEXT_FIELD_BYTES,
   TEXT_HEADER_BYTES,
   TEXT_MAGIC,
@@ -152,36 +152,29 @@ function openHeader(bytes: Uint8Array, rows: number): TextHeader {
 function openParts(bytes: Uint8Array, rows: number): TextParts {
   const header = openHeader(bytes, rows)
   const { terms, blocks } = header
-  let at = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * header.fields
-  if (at > bytes.byteLength) throw broken('it is cut off')
-  const take = (length: number): Uint8Array => {
-    const start = at
-    at += padded(length)
-    if (at > bytes.byteLength) throw broken('it is cut off')
-    return bytes.subarray(start, start + length)
-  }
-  const words = (count: number): Uint32Array => asUint32(take(count * 4))
+  const start = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * header.fields
+  const cut = new IndexParts(bytes, start, broken)
   const fields: FieldText[] = []
   for (let i = 0; i < header.fields; i++) {
     const entry = TEXT_HEADER_BYTES + TEXT_FIELD_BYTES * i
-    fields.push(openField(header.view, { entry, rows }, take))
+    fields.push(openField(header.view, { entry, rows }, (length) => cut.take(length)))
   }
-  const termOffsets = words(terms + 1)
-  const blockOffsets = words(terms + 1)
-  const tailOffsets = words(terms + 1)
-  const termBytes = take(header.termBytes)
+  const termOffsets = cut.words(terms + 1)
+  const blockOffsets = cut.words(terms + 1)
+  const tailOffsets = cut.words(terms + 1)
+  const termBytes = cut.take(header.termBytes)
   const postings = {
-    lastRows: words(blocks),
-    starts: words(blocks),
-    maxCounts: words(blocks),
-    minLengths: words(blocks),
-    words: words(header.words),
-    tails: take(header.tailBytes),
-    tailPositions: header.positions ? words(terms) : undefined,
-    blockPositions: header.positions ? words(blocks) : undefined,
-    positions: take(header.positions ? header.positionBytes : 0),
+    lastRows: cut.words(blocks),
+    starts: cut.words(blocks),
+    maxCounts: cut.words(blocks),
+    minLengths: cut.words(blocks),
+    words: cut.words(header.words),
+    tails: cut.take(header.tailBytes),
+    tailPositions: header.positions ? cut.words(terms) : undefined,
+    blockPositions: header.positions ? cut.words(blocks) : undefined,
+    positions: cut.take(header.positions ? header.positionBytes : 0),
   }
-  if (at !== bytes.byteLength) throw broken('something follows its end')
+  cut.end()
   checkOffsets(termOffsets, termBytes.byteLength, { mayBeEmpty: false })
   checkOffsets(blockOffsets, blocks, { mayBeEmpty: true })
   checkOffsets(tailOffsets, postings.tails.byteLength, { mayBeEmpty: true })
