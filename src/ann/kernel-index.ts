@@ -275,8 +275,8 @@ function checkQuery(query: Float32Array, dimension: number): void {
     const message = `the query has ${query.length} components, the segment ${dimension}`
     throw new AkidbError('DIMENSION_MISMATCH', message, { hint: 'Embed with the same model.' })
   }
-  for (const component of query) {
-    if (Number.isFinite(component)) continue
+  for (let i = 0; i < query.length; i++) {
+    if (Number.isFinite(query[i])) continue
     throw new AkidbError('BAD_INPUT', 'the query has a component that is not a finite number', {
       hint: 'Check how the query vector was made.',
     })

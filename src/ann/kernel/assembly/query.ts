@@ -1,6 +1,7 @@
 // Getting a query ready, and results out.
 import { planeQuery } from "./binary";
 import { distances, distances4 } from "./distance";
+import { fetchRows } from "./fetch";
 import { keyAt, keyDistance, makeKey, offer, sortHeap } from "./heap";
 import { BINARY, Context, COSINE, DOT, F32, Index, INT8, L2, PQ, Query, queryOf } from "./layout";
 import { tabulateQuery } from "./pq";
@@ -89,6 +90,7 @@ export function emit(x: Index, c: Context, k: u32, rescore: u32): u32 {
   if (rescore > 0) {
     const kept = min<u32>(count, rescore), ids = c.ids, dists = c.distances;
     for (let i: u32 = 0; i < kept; i++) store<u32>(ids + (i << 2), <u32>keyAt(top, i));
+    fetchRows(x, F32, ids, kept);
     distances(x, c, queryOf(c), ids, kept, dists, F32);
     c.topCount = 0;
     const limit = min<u32>(k, kept);

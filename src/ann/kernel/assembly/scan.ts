@@ -1,5 +1,6 @@
 // Scan of all rows, or of the rows whose bit is set, 64 rows at a time.
 import { distances } from "./distance";
+import { fetchRows, fetchRun } from "./fetch";
 import { keyAt, makeKey, offer } from "./heap";
 import { BINARY, Context, Index, queryOf, SIGN } from "./layout";
 import { emit, prepareQuery } from "./query";
@@ -19,6 +20,7 @@ function scanAll(x: Index, c: Context, limit: u32, form: u32): void {
   for (let row: u32 = 0; row < rows; row += CHUNK) {
     const count = min<u32>(rows - row, CHUNK);
     for (let i: u32 = 0; i < count; i++) store<u32>(ids + (i << 2), row + i);
+    fetchRun(x, form, ids, count);
     score(x, c, count, limit, form);
   }
 }
@@ -30,11 +32,13 @@ function scanListed(x: Index, c: Context, limit: u32, filter: u32, form: u32): v
     for (let bits = load<u32>(filter + (word << 2)); bits; bits &= bits - 1) {
       store<u32>(ids + (count << 2), word * 32 + ctz<u32>(bits));
       if (++count == CHUNK) {
+        fetchRows(x, form, ids, count);
         score(x, c, count, limit, form);
         count = 0;
       }
     }
   }
+  fetchRows(x, form, ids, count);
   score(x, c, count, limit, form);
 }
 

@@ -2,6 +2,7 @@
 // counts are clamped and ids checked, so a damaged graph gives poorer answers but never reads or
 // writes outside its arrays.
 import { distances } from "./distance";
+import { fetchLinks, fetchRows } from "./fetch";
 import { makeKey, offer, popMin, pushMin } from "./heap";
 import { Context, Index, levelOf, links, passes, Query, queryOf } from "./layout";
 import { emit, prepareQuery } from "./query";
@@ -33,6 +34,7 @@ export function descend(x: Index, c: Context, q: Query, entry: u32, from: u32, t
           count++;
         }
       }
+      fetchRows(x, form, ids, count);
       distances(x, c, q, ids, count, dists, form);
       for (let i: u32 = 0; i < count; i++) {
         const distance = load<f32>(dists + (i << 2));
@@ -81,7 +83,10 @@ export function searchLevel(
     const nearest = load<u64>(candidates);
     if (c.topCount >= ef && nearest > load<u64>(top)) break;
     open--;
-    if (open) popMin(candidates, open);
+    if (open) {
+      popMin(candidates, open);
+      if (level == 0) fetchLinks(x, <u32>load<u64>(candidates));
+    }
 
     const list = links(x, <u32>nearest, level);
     const last = list + (min<u32>(load<u32>(list), capacity) << 2);
@@ -90,12 +95,15 @@ export function searchLevel(
       const id = load<u32>(p);
       if (id >= rows || (level && levelOf(x, id) < level)) continue;
       const mark = visited + (id << 1);
-      if (load<u16>(mark) == tag) continue;
+      const isNew = <u32>(load<u16>(mark) != tag);
+      // No branch: a processor cannot foresee which rows are new.
       store<u16>(mark, <u16>tag);
       store<u32>(end, id);
-      end += 4;
+      end += isNew << 2;
     }
-    distances(x, c, q, ids, (end - ids) >> 2, dists, form);
+    const count = (end - ids) >> 2;
+    fetchRows(x, form, ids, count);
+    distances(x, c, q, ids, count, dists, form);
     for (let p = ids, d = dists; p < end; p += 4, d += 4) {
       const id = load<u32>(p), key = makeKey(load<f32>(d), id);
       if (c.topCount < ef || key < load<u64>(top)) {
