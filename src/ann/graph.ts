@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts'
 import { METRICS } from '../core/metric.ts'
 import { AkidbError } from '../errors/errors.ts'
+import { LINK_READER, SCRATCH_ROWS } from './kernel/layout.ts'
 import type { Segment } from './segment.ts'
 
 /**
@@ -27,8 +28,6 @@ import type { Segment } from './segment.ts'
 const MAGIC = 0x52474b41
 const VERSION = 1
 export const GRAPH_HEADER_BYTES = 32
-/** LEB128 bytes of a row number: rows < 2^21. */
-const VARINT_BYTES_MAX = 3
 
 /** Parameters in a graph's header, checked; needed before a segment's memory is planned. */
 export interface GraphHeader {
@@ -99,95 +98,106 @@ export function decodeGraph(segment: Segment, bytes: Uint8Array): void {
   reader.finish()
 }
 
+/** What the kernel found wrong, by its number (assembly/links.ts). */
+const WRONG = [
+  undefined,
+  () => 'a number is too long',
+  () => 'a number is longer than it needs to be',
+  () => 'bytes after the last list',
+  ({ row, level, value }: Fault) => `row ${row} has ${value} links on level ${level}`,
+  ({ row, level, value }: Fault) => `row ${row} links to ${value} on level ${level}`,
+]
+
+interface Fault {
+  readonly row: number
+  readonly level: number
+  readonly value: number
+}
+
 /**
  * Puts stored links into a segment whose levels are set, as their bytes come. Every list is
  * checked: no more links than its level holds, rows ascending, present, on that level, and not the
  * row itself. Errors: INTEGRITY.
+ *
+ * The bytes go through the context's scratch space: the reader's fields, then room for a piece.
  */
 export class GraphReader {
   readonly #segment: Segment
-  readonly #lists: Lists
   readonly #bytes: number
+  readonly #reader: number
+  readonly #room: number
+  readonly #roomBytes: number
   #read = 0
-  /** Links of the list that are still to come; NO_COUNT: its count is. */
-  #left = NO_COUNT
-  /** The least that the next link may be. */
-  #next = 0
-  /** The number that is being read. */
-  #value = 0
-  #shift = 0
+  /** Bytes at the start of the room that were not read yet: less than one number. */
+  #kept = 0
 
   /** `bytes`: how many come after the header, as that says. */
   constructor(segment: Segment, bytes: number) {
     this.#segment = segment
     this.#bytes = bytes
-    this.#lists = new Lists(segment)
+    this.#reader = segment.context.arrays.scratch as number
+    this.#room = this.#reader + ROOM_OFFSET
+    this.#roomBytes = SCRATCH_ROWS * segment.plan.stride * 4 - ROOM_OFFSET
+    segment.u32.fill(0, this.#reader / 4, this.#room / 4)
+    this.#set('at', segment.address('links0'))
+    this.#set('upper', segment.address('upper'))
+    this.#set('left', NO_COUNT)
   }
 
   push(chunk: Uint8Array): void {
     this.#read += chunk.length
     if (this.#read > this.#bytes) throw damaged('wrong length')
-    const { u8, u32, rows } = this.#segment
-    const levels = this.#segment.address('levels')
-    const lists = this.#lists
-    // Locals: a graph has millions of links.
-    let [value, shift, left, next] = [this.#value, this.#shift, this.#left, this.#next]
-    let { row, level, end } = lists
-    for (let at = 0; at < chunk.length; at++) {
-      const byte = chunk[at] as number
-      value |= (byte & 0x7f) << shift
-      if (byte >= 0x80) {
-        shift += 7
-        if (shift === 7 * VARINT_BYTES_MAX) throw damaged('a number is too long')
-        continue
-      }
-      if (byte === 0 && shift > 0) throw damaged('a number is longer than it needs to be')
-      if (left === NO_COUNT) {
-        left = this.#startList(value)
-        end = lists.end
-        next = 0
-      } else {
-        const id = next + value
-        if (id >= rows || id === row || (u8[levels + id] as number) < level) {
-          throw damaged(`row ${row} links to ${id} on level ${level}`)
-        }
-        u32[end - left] = id
-        next = id + 1
-        left--
-      }
-      if (left === 0) {
-        lists.advance()
-        row = lists.row
-        level = lists.level
-        left = NO_COUNT
-      }
-      value = 0
-      shift = 0
+    const most = this.#roomBytes - AHEAD_BYTES
+    for (let at = 0; at < chunk.length; ) {
+      const piece = chunk.subarray(at, at + most - this.#kept)
+      this.#segment.u8.set(piece, this.#room + this.#kept)
+      this.#take(this.#kept + piece.length, AHEAD_BYTES)
+      at += piece.length
     }
-    this.#value = value
-    this.#shift = shift
-    this.#left = left
-    this.#next = next
   }
 
   finish(): void {
     if (this.#read !== this.#bytes) throw damaged('wrong length')
-    if (!this.#lists.done || this.#shift > 0) throw damaged('ends inside a list')
+    this.#segment.u8.fill(0, this.#room + this.#kept, this.#room + this.#kept + AHEAD_BYTES)
+    this.#take(this.#kept, 0)
+    const isWhole = this.#kept === 0 && this.#get('row') === this.#segment.rows
+    if (!isWhole || this.#get('left') !== NO_COUNT >>> 0) throw damaged('ends inside a list')
+    // Rows that come here later count on their padding being zero.
+    this.#segment.u8.fill(0, this.#reader, this.#room + this.#roomBytes)
     this.#segment.setIndex('built', this.#segment.rows)
   }
 
-  #startList(count: number): number {
-    const lists = this.#lists
-    const { done, capacity, row, level, at } = lists
-    if (done) throw damaged('bytes after the last list')
-    if (count > capacity) throw damaged(`row ${row} has ${count} links on level ${level}`)
-    this.#segment.u32[at] = count
-    lists.end = at + 1 + count
-    return count
+  /** Reads the numbers of the room's first bytes but those that begin in the last `ahead`. */
+  #take(bytes: number, ahead: number): void {
+    const { exports, plan, u8 } = this.#segment
+    const end = this.#room + bytes
+    const until = Math.max(this.#room, end - ahead)
+    const next = exports.takeLinks(plan.index, this.#reader, this.#room, until) >>> 0
+    const say = WRONG[this.#get('wrong')]
+    if (say !== undefined) {
+      const [row, level, value] = [this.#get('row'), this.#get('level'), this.#get('value')]
+      throw damaged(say({ row, level, value }))
+    }
+    // A number that begins before the end and goes on behind it was cut off.
+    if (next > end) throw damaged('ends inside a list')
+    u8.copyWithin(this.#room, next, end)
+    this.#kept = end - next
+  }
+
+  #get(name: string): number {
+    return this.#segment.u32[(this.#reader + (LINK_READER[name] as number)) / 4] as number
+  }
+
+  #set(name: string, value: number): void {
+    this.#segment.u32[(this.#reader + (LINK_READER[name] as number)) / 4] = value
   }
 }
 
 const NO_COUNT = -1
+/** Bytes behind the start of a number that the kernel reads with it. */
+const AHEAD_BYTES = 3
+/** Of the room for bytes, behind the reader's fields. */
+const ROOM_OFFSET = 64
 
 /** A walk over all lists in stored order: by row, by level from 0. */
 class Lists {
@@ -195,8 +205,6 @@ class Lists {
   level = 0
   /** The word that holds the count of links. */
   at: number
-  /** Behind the last link, once the count is known. */
-  end = 0
   readonly #segment: Segment
   readonly #m: number
   readonly #levels: number

@@ -26,6 +26,10 @@ const CONTEXT_U32 = [
   ...['evaluated', 'walked', 'budget', 'topMax', 'scratch', 'scratchFactors'],
 ] as const
 
+const LINK_READER_U32 = [
+  ...['row', 'level', 'at', 'upper', 'left', 'next', 'place', 'value', 'wrong'],
+] as const
+
 type Offsets = Readonly<Record<string, number>>
 
 const offsetsOf = (f64: readonly string[], u32: readonly string[]): Offsets =>
@@ -45,10 +49,14 @@ export const QUERY = offsetsOf(QUERY_F64, QUERY_U32)
 /** Byte offsets of the fields of one worker's scratch space. */
 export const CONTEXT = offsetsOf(CONTEXT_F64, CONTEXT_U32)
 
+/** Byte offsets of the fields of a reader of stored links. */
+export const LINK_READER = offsetsOf([], LINK_READER_U32)
+
 /** Sizes in bytes. */
 export const INDEX_BYTES = sizeOf(INDEX_F64, INDEX_U32)
 export const QUERY_BYTES = sizeOf(QUERY_F64, QUERY_U32)
 export const CONTEXT_BYTES = sizeOf(CONTEXT_F64, CONTEXT_U32)
+export const LINK_READER_BYTES = sizeOf([], LINK_READER_U32)
 
 /** Stored forms of the rows. */
 export const FORM_F32 = 0

@@ -1,7 +1,7 @@
 import { sha256Hex } from '../../core/digest.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { KERNEL_BASE64, KERNEL_SHA256 } from './kernel-wasm.ts'
-import { CONTEXT_BYTES, INDEX_BYTES, QUERY_BYTES } from './layout.ts'
+import { CONTEXT_BYTES, INDEX_BYTES, LINK_READER_BYTES, QUERY_BYTES } from './layout.ts'
 
 /** A compiled kernel; may be posted to workers. */
 export type KernelModule = object
@@ -25,6 +25,7 @@ export interface KernelExports {
   train(index: number): void
   halve(index: number): void
   split(index: number, context: number, from: number, to: number): void
+  takeLinks(index: number, reader: number, from: number, until: number): number
   build(index: number, context: number, worker: number, workers: number): void
   scan(
     index: number,
@@ -105,7 +106,7 @@ export function createMemory(bytes: number): KernelMemory {
 /** Binds the kernel to a memory on this thread. */
 export function instantiate(module: KernelModule, memory: KernelMemory): KernelExports {
   const { exports } = new wasm.Instance(module, { env: { memory } })
-  const sizes = [INDEX_BYTES, QUERY_BYTES, CONTEXT_BYTES]
+  const sizes = [INDEX_BYTES, QUERY_BYTES, CONTEXT_BYTES, LINK_READER_BYTES]
   for (const [which, bytes] of sizes.entries()) {
     if (exports.structBytes(which) !== bytes) {
       throw new Error(`kernel struct ${which} is ${exports.structBytes(which)} bytes, not ${bytes}`)

@@ -2,6 +2,7 @@
 import { binariseRows, meanRows } from "./binary";
 import { buildGraph } from "./build";
 import { Context, F32, Index, Query } from "./layout";
+import { LinkReader, readLinks } from "./links";
 import { halveCentroids, splitRows, trainCentroids } from "./pq";
 import { emit, offerScratch, prepareQuery } from "./query";
 import { biasRows, centreRows, measureRows, quantiseRows } from "./rows";
@@ -10,7 +11,9 @@ import { searchGraph } from "./search";
 
 /** Size of each struct, so that the TypeScript side can prove that it knows the layout. */
 export function structBytes(which: u32): u32 {
-  return which == 0 ? offsetof<Index>() : which == 1 ? offsetof<Query>() : offsetof<Context>();
+  if (which == 0) return offsetof<Index>();
+  if (which == 1) return offsetof<Query>();
+  return which == 2 ? offsetof<Context>() : offsetof<LinkReader>();
 }
 
 export function measure(x: Index, c: Context, from: u32, to: u32): u32 {
@@ -28,6 +31,10 @@ export function binarise(x: Index, c: Context, from: u32, to: u32): void {
 export function train(x: Index): void { trainCentroids(x); }
 export function halve(x: Index): void { halveCentroids(x); }
 export function split(x: Index, c: Context, from: u32, to: u32): void { splitRows(x, c, from, to); }
+
+export function takeLinks(x: Index, r: LinkReader, from: u32, until: u32): u32 {
+  return readLinks(x, r, from, until);
+}
 
 export function build(x: Index, c: Context, worker: u32, workers: u32): void {
   buildGraph(x, c, worker, workers);
