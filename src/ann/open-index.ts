@@ -8,6 +8,7 @@ import { graphLevels } from './levels.ts'
 import { canStayOnDisk, checkQuantization } from './quantization.ts'
 import { Segment } from './segment.ts'
 import type {
+  EarlyIndex,
   OpenIndexInput,
   OpenIndexStream,
   SectionBytes,
@@ -59,6 +60,32 @@ export async function openVectorIndexStream(input: OpenIndexStream): Promise<Vec
 }
 
 /**
+ * The same in two steps: codes and links first, which is enough to search as where the rows stay on
+ * disk; the rows when they are asked for. Needs `codes`, and vectors of more than 64 components.
+ */
+export async function openEarly(input: OpenIndexStream): Promise<EarlyIndex> {
+  const graph = input.graph === undefined ? undefined : new AsyncByteStream(input.graph)
+  const loader = new Loader(input, await graph?.takeHeader(), true)
+  for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
+  for await (const chunk of graph?.rest() ?? []) loader.addLinks(chunk)
+  loader.finishCodes()
+  const index = loader.finish()
+  const addRows = async (signal: AbortSignal): Promise<VectorIndex> => {
+    const room = loader.roomForRows()
+    if (room !== undefined && input.fill !== undefined) {
+      await input.fill(room, signal)
+      return await loader.finishWithRows(input.pause, input.rows)
+    }
+    for await (const piece of input.pieces ?? []) {
+      signal.throwIfAborted()
+      loader.addRows(piece)
+    }
+    return await loader.finishWithRows(input.pause)
+  }
+  return { index, addRows }
+}
+
+/**
  * A segment that another thread opened, searched from this one with the scratch space of that
  * number: below `shared.contexts`, and of one thread at a time. Context 0 is the opener's.
  */
@@ -68,6 +95,9 @@ export function attachIndex(shared: SharedIndex, context: number): VectorIndex {
   }
   return new KernelIndex(new Segment(shared.segment, context))
 }
+
+/** Components measured without a pause: about a millisecond's work. */
+const MEASURED_AT_ONCE = 2 ** 20
 
 type OpenInput = OpenIndexInput | OpenIndexStream
 
@@ -79,24 +109,27 @@ class Loader {
   readonly #links: GraphReader | undefined
   #rows = 0
 
-  constructor(input: OpenInput, graphHeader: Uint8Array | undefined) {
+  /** @param early the rows come last, when all else is in use */
+  constructor(input: OpenInput, graphHeader: Uint8Array | undefined, early = false) {
     const { rows, dimension, metric, contexts = 1 } = input
     checkContexts(contexts)
     const form = input.parameters.quantization ?? 'int8'
     checkQuantization(form, dimension)
     const onDisk = input.pieces === undefined
-    if (onDisk && (input.codes === undefined || !canStayOnDisk(dimension))) {
+    if ((onDisk || early) && (input.codes === undefined || !canStayOnDisk(dimension))) {
       throw new Error('rows can stay on disk only where codes are stored and rows are long')
     }
     const codes = input.codes === undefined ? ('computed' as const) : ('stored' as const)
     const shape = { rows, dimension, metric, form, onDisk, codes, contexts }
     this.#header = graphHeader === undefined ? undefined : readGraphHeader(graphHeader, shape)
-    if (this.#header === undefined) {
-      this.#segment = Segment.create(shape)
-    } else {
-      const levels = graphLevels(rows, this.#header.m)
-      const graph = { ...this.#header, upperWords: levels.upperWords, build: false }
-      this.#segment = Segment.create({ ...shape, graph })
+    const levels = this.#header === undefined ? undefined : graphLevels(rows, this.#header.m)
+    const segment = Segment.create(
+      this.#header === undefined || levels === undefined
+        ? shape
+        : { ...shape, graph: { ...this.#header, upperWords: levels.upperWords, build: false } },
+    )
+    this.#segment = early ? segment.beforeRows() : segment
+    if (this.#header !== undefined && levels !== undefined) {
       this.#segment.setLevels(levels)
       this.#links = new GraphReader(this.#segment, this.#header.listBytes)
     }
@@ -145,6 +178,22 @@ class Loader {
   finish(): VectorIndex {
     this.#links?.finish()
     return new KernelIndex(this.#segment)
+  }
+
+  /** After `finish`, of an early one. */
+  async finishWithRows(
+    pause: () => Promise<void> = async () => undefined,
+    rows: number = this.#rows,
+  ): Promise<VectorIndex> {
+    this.#segment.checkLoaded(rows, 'INTEGRITY')
+    const segment = this.#segment.afterRows()
+    const step = Math.ceil(MEASURED_AT_ONCE / segment.plan.stride)
+    for (let row = 0; row === 0 || row < rows; row += step) {
+      if (row > 0) await pause()
+      segment.measure('INTEGRITY', row, Math.min(rows, row + step))
+    }
+    segment.walkByForm()
+    return new KernelIndex(segment)
   }
 }
 

@@ -50,7 +50,10 @@ export interface SegmentPlan {
   /** Components of a row with its padding. */
   readonly stride: number
   readonly bytes: number
+  /** The header. */
   readonly index: number
+  /** A second one, for the segment once its rows are there where others search it without. */
+  readonly fullIndex: number
   /** Address of each array of the segment, by the header's field. */
   readonly arrays: Readonly<Record<string, number>>
   readonly contexts: readonly ContextPlan[]
@@ -84,6 +87,7 @@ export function planSegment(shape: SegmentShape): SegmentPlan {
   const stride = strideOf(dimension)
   const space = allocator()
   const index = space.take(INDEX_BYTES)
+  const fullIndex = space.take(INDEX_BYTES)
   const form = shape.form ?? 'int8'
   const stored = shape.onDisk === true ? 0 : rows
   // Graphs are built over int8 codes, whatever form is stored.
@@ -118,7 +122,7 @@ export function planSegment(shape: SegmentShape): SegmentPlan {
   const contexts = Array.from({ length: shape.contexts }, () => planContext(shape, space))
   const bytes = space.bytes()
   checkBytes(shape, bytes)
-  return { shape, stride, bytes, index, arrays, contexts }
+  return { shape, stride, bytes, index, fullIndex, arrays, contexts }
 }
 
 /** The header's fields as the kernel wants them. */

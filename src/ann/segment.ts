@@ -137,6 +137,24 @@ export class Segment {
     return Math.round(-Math.log2(this.#getFloat('unit')))
   }
 
+  /** The same, searched as if its rows were on disk, until they are put in place. */
+  beforeRows(): Segment {
+    const { plan } = this
+    const shape = { ...plan.shape, onDisk: true }
+    return new Segment({ ...this.shared, plan: { ...plan, shape } }, 0)
+  }
+
+  /**
+   * The same with its rows, which were put in place and are not measured yet; whoever searches it
+   * without them is not disturbed.
+   */
+  afterRows(): Segment {
+    const { plan } = this
+    this.u8.copyWithin(plan.fullIndex, plan.index, plan.index + INDEX_BYTES)
+    const shape = { ...plan.shape, onDisk: false }
+    return new Segment({ ...this.shared, plan: { ...plan, shape, index: plan.fullIndex } }, 0)
+  }
+
   /** Copies the rows in. Errors: `code` where pieces do not add up to whole rows of the shape. */
   loadRows(pieces: Iterable<Float32Array>, code: 'INTEGRITY' | 'BAD_INPUT'): void {
     let row = 0

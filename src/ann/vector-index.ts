@@ -155,9 +155,23 @@ export interface OpenIndexStream extends Omit<OpenIndexInput, 'pieces' | 'codes'
    * Puts all rows where they are to be, shape (rows × dimension,) in shared memory: instead of
    * `pieces`, where rows lie there without gaps.
    */
-  readonly fill?: (into: Float32Array) => Promise<void>
+  readonly fill?: (into: Float32Array, signal?: AbortSignal) => Promise<void>
+  /** Lets others have the thread, between the steps of what takes longer (openEarly). */
+  readonly pause?: () => Promise<void>
   readonly codes?: MaybeAsync<Uint8Array>
   readonly graph?: MaybeAsync<Uint8Array>
+}
+
+/** An index that can be searched before its rows are in memory. */
+export interface EarlyIndex {
+  /** Its placement is 'disk'. */
+  readonly index: VectorIndex
+  /**
+   * Reads the rows into the same memory and gives an index of placement 'memory' beside the first,
+   * which may be searched meanwhile and afterwards. To be called once.
+   * @throws INTEGRITY; the signal's reason
+   */
+  addRows(signal: AbortSignal): Promise<VectorIndex>
 }
 
 /** Builds off the calling thread. One pool per store. */

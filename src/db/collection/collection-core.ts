@@ -5,13 +5,9 @@ import { FilterCache } from '../segment/filter-cache.ts'
 import type { LogRows } from '../segment/log-rows.ts'
 import { LogVectors } from '../segment/log-vectors.ts'
 import { PageCache } from '../segment/page-cache.ts'
+import type { ForeignIndexLoader } from '../segment/segment-index.ts'
 import { SegmentMemory } from '../segment/segment-memory.ts'
-import {
-  type ForeignIndexLoader,
-  type ReaderShare,
-  SegmentReader,
-  segmentIdentity,
-} from '../segment/segment-reader.ts'
+import { type ReaderShare, SegmentReader, segmentIdentity } from '../segment/segment-reader.ts'
 import { laterView, openView, type View, vectorSpecOf } from '../segment/view.ts'
 import type { Environment } from '../states/environment.ts'
 import { commitsNoted, Fresh, noteCommit } from '../states/freshness.ts'
@@ -246,11 +242,11 @@ export class CollectionCore {
     }
   }
 
-  /** Opens the vector indexes of a view, one after the other. @throws as SegmentMemory.index */
+  /** Opens a view's vector indexes whole, one after the other. @throws as SegmentMemory.index */
   async open(view: View): Promise<void> {
     if (vectorSpecOf(view.manifest.state.schema) === undefined) return
     for (const [number, { live }] of view.segments.entries()) {
-      if (live > 0 && !this.#closed) await this.memory.index(view, number)
+      if (live > 0 && !this.#closed) await this.memory.index(view, number, true)
     }
   }
 

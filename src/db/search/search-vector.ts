@@ -171,17 +171,21 @@ async function prepare(
   const { search, vector } = query
   const { reader } = segment
   const { allowed, matching, estimate } = await allowedRows(core, segment, query)
-  const index = matching === 0 ? undefined : await core.memory.index(view, number)
+  const opened = matching === 0 ? undefined : await core.memory.index(view, number)
   const plan = planSegment({
     matching,
     rows: segment.entry.rows,
     dimension: spec.dimension,
     k: search.k,
     ef: search.ef,
-    hasGraph: index?.hasGraph ?? false,
-    form: index?.form ?? 'int8',
+    hasGraph: opened?.hasGraph ?? false,
+    form: opened?.form ?? 'int8',
     exact: search.exact,
   })
+  // Who compares every row waits until all are in memory, where they are to be.
+  const isEarly = opened?.placement === 'disk' && reader.placement === 'memory'
+  const index =
+    isEarly && plan.kind === 'scan-f32' ? await core.memory.index(view, number, true) : opened
   const work = { number, segment, plan, matching, estimate }
   if (index === undefined || plan.kind === 'none') return work
   const request = {

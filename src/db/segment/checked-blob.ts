@@ -91,9 +91,14 @@ export class CheckedBlob {
    *
    * @param target of the section's length; what stands there is not to be used where it throws
    * @param digests hashes the chunks of shared memory; absent: this thread does
-   * @throws INTEGRITY for a damaged chunk
+   * @throws INTEGRITY for a damaged chunk; the signal's reason
    */
-  async fill(name: string, target: Uint8Array, digests?: ChunkDigests): Promise<void> {
+  async fill(
+    name: string,
+    target: Uint8Array,
+    digests?: ChunkDigests,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { offset, bytes } = this.#section(name)
     if (target.byteLength !== bytes) throw new RangeError(`${target.byteLength} of ${bytes} bytes`)
     const { chunkBytes } = this.#ref
@@ -110,6 +115,7 @@ export class CheckedBlob {
     const checks: Promise<void>[] = []
     try {
       for (let chunk = first; chunk < last; chunk += step) {
+        signal?.throwIfAborted()
         const count = Math.min(step, last - chunk)
         const at = chunk * chunkBytes
         const part = target.subarray(at - offset, at - offset + count * chunkBytes)

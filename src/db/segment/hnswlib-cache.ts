@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { buildHnswlibIndex, openVerifiedHnswlibFile } from '../../ann/hnswlib.ts'
 import type { SegmentEntry } from '../../format/manifest.ts'
-import type { ForeignIndexLoader } from './segment-reader.ts'
+import type { ForeignIndexLoader } from './segment-index.ts'
 import type { VectorRows } from './vector-rows.ts'
 
 /**

@@ -17,6 +17,11 @@ export class Once<T> {
     return this.#value
   }
 
+  /** Puts another in its place. */
+  set(value: T): void {
+    this.#value = Promise.resolve(value)
+  }
+
   forget(): void {
     this.#value = undefined
   }

@@ -1,5 +1,6 @@
-import { openVectorIndexStream } from '../../ann/open-index.ts'
-import type { OpenIndexStream, Placement, VectorIndex } from '../../ann/vector-index.ts'
+import { setImmediate } from 'node:timers/promises'
+import { openEarly, openVectorIndexStream } from '../../ann/open-index.ts'
+import type { EarlyIndex, OpenIndexStream, Placement, VectorIndex } from '../../ann/vector-index.ts'
 import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { BlobRef, BlobRole } from '../../format/manifest.ts'
@@ -30,9 +31,19 @@ export interface IndexParts {
  *
  * @throws INTEGRITY, LIMIT, NO_SPACE
  */
-export function openSegmentIndex(parts: IndexParts): Promise<VectorIndex> {
+export const openSegmentIndex = (parts: IndexParts): Promise<VectorIndex> =>
+  openVectorIndexStream(streamOf(parts))
+
+/**
+ * The same without the rows at first (see openEarly): of a segment whose codes are stored and whose
+ * rows could stay on disk.
+ */
+export const openSegmentEarly = (parts: IndexParts): Promise<EarlyIndex> =>
+  openEarly(streamOf(parts))
+
+function streamOf(parts: IndexParts): OpenIndexStream {
   const { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests } = parts
-  return openVectorIndexStream({
+  return {
     rows,
     dimension: spec.dimension,
     metric: spec.metric,
@@ -41,7 +52,8 @@ export function openSegmentIndex(parts: IndexParts): Promise<VectorIndex> {
     ...(codes === undefined ? {} : { codes }),
     ...(graph === undefined ? {} : { graph }),
     contexts,
-  })
+    pause: () => setImmediate(),
+  }
 }
 
 /** Straight into place where that can be done. */
@@ -53,7 +65,7 @@ const rowsOf = (
     ? { pieces: vectors.pieces() }
     : {
         pieces: vectors.pieces(),
-        fill: (into) => vectors.fill?.(into, digests) ?? Promise.resolve(),
+        fill: (into, signal) => vectors.fill?.(into, digests, signal) ?? Promise.resolve(),
       }
 
 /** The one section of a blob of role `codes` or `graph`. @throws INTEGRITY */

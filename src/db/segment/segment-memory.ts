@@ -4,8 +4,9 @@ import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
 import type { CollectionState, SegmentEntry } from '../../format/manifest.ts'
 import type { Holder, MemoryBudget } from '../states/memory-budget.ts'
 import { checkLeast, type PlacementPlan, placeSegments } from './placement.ts'
+import type { ForeignIndexLoader } from './segment-index.ts'
 import { leastOf, type SegmentNeed, segmentNeed } from './segment-need.ts'
-import type { ForeignIndexLoader, SegmentReader } from './segment-reader.ts'
+import type { SegmentReader } from './segment-reader.ts'
 import { type View, vectorSpecOf } from './view.ts'
 
 export interface SegmentMemoryOptions {
@@ -59,28 +60,30 @@ export class SegmentMemory {
    * The index of a view's segment, opened where it is not.
    *
    * @param number place of the segment in the view
+   * @param whole  with its rows in memory, where they are to be there (see IndexOpening)
    * @throws LIMIT where the state does not fit the budget, before anything is loaded; INTEGRITY
    */
-  async index(view: View, number: number): Promise<VectorIndex> {
+  async index(view: View, number: number, whole = false): Promise<VectorIndex> {
     const { budget, foreign } = this.#options
     const { state } = view.manifest
     const spec = vectorSpecOf(state.schema)
     const segment = view.segments[number]
     if (spec === undefined || segment === undefined) throw new Error('a segment without vectors')
     const { reader } = segment
-    if (budget === undefined) return await reader.vectorIndex(spec, state.index, { foreign })
+    const opening = { foreign, whole }
+    if (budget === undefined) return await reader.vectorIndex(spec, state.index, opening)
     const plan = this.#planOf(view)
     const placement = plan.placements[number] as Placement
     const need = plan.needs[number] as SegmentNeed
     const holder = this.#holderOf(reader)
     if (this.#mayStay(reader, placement, need)) {
       budget.touch(holder)
-      return await reader.vectorIndex(spec, state.index, { foreign })
+      return await reader.vectorIndex(spec, state.index, opening)
     }
     reader.forgetIndex()
     budget.take(holder, leastOf(need) + (need.movable && placement === 'memory' ? need.vectors : 0))
     try {
-      return await reader.vectorIndex(spec, state.index, { foreign, placement })
+      return await reader.vectorIndex(spec, state.index, { ...opening, placement })
     } catch (error) {
       budget.release(holder)
       throw error

@@ -2,7 +2,7 @@ import type { Placement, VectorIndex } from '../../ann/vector-index.ts'
 import type { WorkerPool } from '../../ann/worker-pool.ts'
 import { limits } from '../../core/limits.ts'
 import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
-import { AkidbError, hasCode } from '../../errors/errors.ts'
+import { AkidbError } from '../../errors/errors.ts'
 import { decodeIds, type IdTable } from '../../format/ids-section.ts'
 import type { BlobRole, SegmentEntry } from '../../format/manifest.ts'
 import { decodeOrigin, type OriginTable } from '../../format/origin-section.ts'
@@ -19,8 +19,8 @@ import type { ObjectStore } from '../../storage/object-store.ts'
 import { readBlob } from '../states/blob-store.ts'
 import { CheckedBlob } from './checked-blob.ts'
 import { keep, Once } from './once.ts'
-import { openSegmentIndex, sectionOf } from './open-segment.ts'
 import { PageCache } from './page-cache.ts'
+import { type IndexOpening, SegmentIndex } from './segment-index.ts'
 import { sparseSection } from './sparse-fields.ts'
 import { rowsInMemory, rowsOnDisk, type VectorRows } from './vector-rows.ts'
 
@@ -31,21 +31,6 @@ export interface ReaderShare {
   readonly pages: PageCache
   /** Threads that search; absent: the calling one alone. */
   readonly workers?: (() => WorkerPool) | undefined
-}
-
-/** Files of the optional hnswlib provider; its graphs live in the cache and never in a manifest. */
-export type ForeignIndexLoader = (
-  entry: SegmentEntry,
-  spec: VectorSpec,
-  parameters: IndexParameters,
-  vectors: VectorRows,
-) => Promise<VectorIndex>
-
-/** How a segment's vector index is opened. */
-export interface IndexOpening {
-  readonly foreign?: ForeignIndexLoader | undefined
-  /** Where the float32 rows go, where there is a choice; default: memory. */
-  readonly placement?: Placement
 }
 
 /**
@@ -62,12 +47,8 @@ export class SegmentReader {
   readonly #fields = new Once<FieldIndex>()
   readonly #text = new Once<TextIndex>()
   readonly #sparse = new Map<number, Promise<SparseIndex>>()
-  readonly #vectors = new Once<VectorIndex>()
+  readonly #index: SegmentIndex
   readonly #vectorRows = new Once<VectorRows>()
-  #placement: Placement | undefined
-  #index: VectorIndex | undefined
-  /** Counts openings and lettings go. */
-  #turn = 0
   readonly #pages = new Once<PageSource>()
   #pageSource: PageSource | undefined
 
@@ -75,6 +56,14 @@ export class SegmentReader {
     this.#store = store
     this.entry = entry
     this.#share = share
+    this.#index = new SegmentIndex({
+      entry,
+      store,
+      workers: share.workers,
+      vectorRows: (spec) => this.vectorRows(spec),
+      packed: async (role) =>
+        this.has('pack') ? (await this.#sections('pack')).get(role) : undefined,
+    })
   }
 
   get rows(): number {
@@ -123,9 +112,9 @@ export class SegmentReader {
     return (await this.#sections('pack')).has('graph')
   }
 
-  /** Where the float32 rows are while its vector index is open or being opened. */
+  /** Where the float32 rows are, or will soon be, while its vector index is open. */
   get placement(): Placement | undefined {
-    return this.#placement
+    return this.#index.placement
   }
 
   /** Its index; one that is open already is taken as it is. */
@@ -134,29 +123,12 @@ export class SegmentReader {
     parameters: IndexParameters,
     opening: IndexOpening = {},
   ): Promise<VectorIndex> {
-    return this.#vectors.get(async () => {
-      const placement = opening.placement ?? 'memory'
-      const turn = ++this.#turn
-      this.#placement = placement
-      try {
-        const index = await this.#openVectors(spec, parameters, { ...opening, placement })
-        // Somebody may have let go of it meanwhile.
-        if (this.#turn === turn) this.#index = index
-        return index
-      } catch (error) {
-        if (this.#turn === turn) this.#placement = undefined
-        throw error
-      }
-    })
+    return this.#index.get(spec, parameters, opening)
   }
 
   /** Lets go of the index; those who search it at this moment may finish. */
   forgetIndex(): void {
-    if (this.#index !== undefined) this.#share.workers?.().forget(this.#index)
-    this.#vectors.forget()
-    this.#turn++
-    this.#index = undefined
-    this.#placement = undefined
+    this.#index.forget()
   }
 
   /** The stored vectors, wherever the index has them, read as they are needed. */
@@ -172,7 +144,8 @@ export class SegmentReader {
 
   /** A copy of a stored vector. */
   async vector(spec: VectorSpec, row: number): Promise<Float32Array> {
-    if (this.#index?.placement === 'memory') return this.#index.vector(row).slice()
+    const index = this.#index.now
+    if (index?.placement === 'memory') return index.vector(row).slice()
     return await (await this.vectorRows(spec)).read([row])
   }
 
@@ -202,63 +175,10 @@ export class SegmentReader {
 
   /** Lets go of memory; open readers of the same segment open again by themselves. */
   close(): void {
-    void this.#vectors.made?.then(
-      (index) => {
-        this.#share.workers?.().forget(index)
-        index.close()
-      },
-      () => undefined,
-    )
-    this.forgetIndex()
+    this.#index.close()
     this.#vectorRows.forget()
     this.#blobs.clear()
     this.#share.pages.forget(this)
-  }
-
-  async #openVectors(
-    spec: VectorSpec,
-    parameters: IndexParameters,
-    { foreign, placement = 'memory' }: IndexOpening,
-  ): Promise<VectorIndex> {
-    const vectors = await this.vectorRows(spec)
-    if (parameters.type === 'hnswlib' && foreign !== undefined) {
-      return await foreign(this.entry, spec, parameters, vectors)
-    }
-    const { rows } = this
-    const workers = this.#share.workers?.()
-    const contexts = workers?.contexts ?? 1
-    if (placement === 'memory' && rows * spec.dimension * 4 >= SHARED_WORK_BYTES) workers?.warm()
-    const [codes, graph] = [await this.#stream('codes'), await this.#stream('graph')]
-    const digests = this.#digests
-    const parts = { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests }
-    return await openSegmentIndex(parts)
-  }
-
-  /** By the workers, where they run already; else undefined. */
-  readonly #digests = async (
-    bytes: Uint8Array,
-    chunkBytes: number,
-  ): Promise<Uint8Array | undefined> => {
-    const workers = this.#share.workers?.()
-    if (workers?.ready !== true) return undefined
-    try {
-      return (await workers.digests(bytes, chunkBytes)).digests
-    } catch (error) {
-      // Too many wait, or one died: this thread hashes.
-      if (!hasCode(error, 'LIMIT', 'INTERNAL')) throw error
-      return undefined
-    }
-  }
-
-  /** A section of its own blob, or of the pack; undefined where there is none. */
-  async #stream(
-    role: 'codes' | 'graph',
-  ): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined> {
-    const ref = this.entry.blobs.find((blob) => blob.role === role)
-    if (ref !== undefined) return sectionOf(this.#store, ref, role, this.#digests)
-    if (!this.has(role)) return undefined
-    const section = (await this.#sections('pack')).get(role)
-    return section === undefined ? undefined : [section]
   }
 
   #sections(role: BlobRole): Promise<Sections> {
@@ -307,9 +227,6 @@ const placeOf = ({ directory }: PageSource, row: number): { number: number; page
 }
 
 const ownShare = (): ReaderShare => ({ pages: new PageCache(limits.payloadCacheBytesMax) })
-
-/** Vectors of so many bytes take longer to check than workers to start. */
-const SHARED_WORK_BYTES = 128 * 2 ** 20
 
 /** What a segment's blobs are called in a cache: its content, whatever state names it. */
 export const segmentIdentity = ({ rows, blobs }: Pick<SegmentEntry, 'rows' | 'blobs'>): string =>

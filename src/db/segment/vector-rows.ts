@@ -24,9 +24,9 @@ export interface VectorRows {
    * memory already, or stored as float16.
    *
    * @param into shape (rows × dimension,)
-   * @throws INTEGRITY where what holds them is damaged
+   * @throws INTEGRITY where what holds them is damaged; the signal's reason
    */
-  fill?(into: Float32Array, digests?: ChunkDigests): Promise<void>
+  fill?(into: Float32Array, digests?: ChunkDigests, signal?: AbortSignal): Promise<void>
 }
 
 export interface RowsShape {
@@ -97,8 +97,8 @@ export async function rowsOnDisk(
   checkBytes(blob.sectionBytes(SECTION), shape)
   const rows = new RowsOnDisk(blob, shape)
   if (shape.storage === 'f16') return rows
-  const fill = (into: Float32Array, digests?: ChunkDigests): Promise<void> =>
-    blob.fill(SECTION, bytesOf(into), digests)
+  const fill = (into: Float32Array, digests?: ChunkDigests, signal?: AbortSignal): Promise<void> =>
+    blob.fill(SECTION, bytesOf(into), digests, signal)
   return Object.assign(rows, { fill })
 }
 

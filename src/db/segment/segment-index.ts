@@ -1,0 +1,238 @@
+import { canStayOnDisk } from '../../ann/quantization.ts'
+import type { EarlyIndex, Placement, VectorIndex } from '../../ann/vector-index.ts'
+import type { WorkerPool } from '../../ann/worker-pool.ts'
+import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
+import { hasCode } from '../../errors/errors.ts'
+import type { BlobRole, SegmentEntry } from '../../format/manifest.ts'
+import type { ObjectStore } from '../../storage/object-store.ts'
+import { Once } from './once.ts'
+import { openSegmentEarly, openSegmentIndex, sectionOf } from './open-segment.ts'
+import type { VectorRows } from './vector-rows.ts'
+
+/** Files of the optional hnswlib provider; its graphs live in the cache and never in a manifest. */
+export type ForeignIndexLoader = (
+  entry: SegmentEntry,
+  spec: VectorSpec,
+  parameters: IndexParameters,
+  vectors: VectorRows,
+) => Promise<VectorIndex>
+
+/** How a segment's vector index is opened. */
+export interface IndexOpening {
+  readonly foreign?: ForeignIndexLoader | undefined
+  /** Where the float32 rows go, where there is a choice; default: memory. */
+  readonly placement?: Placement
+  /**
+   * Rows that go to memory are there before it is given. Else the first search of many rows does
+   * not wait for them: it reads those that it ranks, and the second search has them brought.
+   */
+  readonly whole?: boolean
+}
+
+/** What an index is opened from. */
+export interface IndexSource {
+  readonly entry: SegmentEntry
+  readonly store: ObjectStore
+  readonly workers?: (() => WorkerPool) | undefined
+  readonly vectorRows: (spec: VectorSpec) => Promise<VectorRows>
+  /** A section of the blob that has everything; undefined where there is none of that name. */
+  readonly packed: (role: BlobRole) => Promise<Uint8Array | undefined>
+}
+
+interface Early extends EarlyIndex {
+  readonly turn: number
+  readonly stop: AbortController
+}
+
+/** The vector index of one segment while it is open, and how it comes to be and goes. */
+export class SegmentIndex {
+  readonly #source: IndexSource
+  readonly #made = new Once<VectorIndex>()
+  #placement: Placement | undefined
+  #index: VectorIndex | undefined
+  /** Counts openings and lettings go. */
+  #turn = 0
+  /** Open without its rows, which are to be in memory. */
+  #early: Early | undefined
+  #adding: Promise<VectorIndex> | undefined
+  /** How many were given the early one; how many wait for the rows. */
+  #given = 0
+  #waiting = 0
+  /** Its rows could not be read: who opens it next is to be told. */
+  #failed = false
+  /** Those that were searched before the one that is open; workers may know them still. */
+  #former: VectorIndex[] = []
+
+  constructor(source: IndexSource) {
+    this.#source = source
+  }
+
+  /** Where the float32 rows are, or will soon be, while it is open or being opened. */
+  get placement(): Placement | undefined {
+    return this.#placement
+  }
+
+  /** The index as it can be searched now, where it is open. */
+  get now(): VectorIndex | undefined {
+    return this.#index
+  }
+
+  /** One that is open already is taken as it is. @throws as openSegmentIndex */
+  async get(
+    spec: VectorSpec,
+    parameters: IndexParameters,
+    opening: IndexOpening = {},
+  ): Promise<VectorIndex> {
+    const index = await this.#made.get(() => this.#open(spec, parameters, opening))
+    const early = this.#early
+    if (early === undefined) return index
+    if (opening.whole === true) return await this.#wait(early)
+    // Its failure is that of the next opening.
+    if (this.#given++ > 0) this.#addRows(early).catch(() => undefined)
+    return index
+  }
+
+  /** Lets go of it; those who search it at this moment may finish. */
+  forget(): void {
+    const workers = this.#source.workers?.()
+    for (const index of [this.#index, ...this.#former]) if (index) workers?.forget(index)
+    if (this.#waiting === 0) this.#early?.stop.abort()
+    this.#made.forget()
+    this.#turn++
+    this.#index = undefined
+    this.#former = []
+    this.#early = undefined
+    this.#adding = undefined
+    this.#placement = undefined
+  }
+
+  close(): void {
+    void this.#made.made?.then(
+      (index) => {
+        this.#source.workers?.().forget(index)
+        index.close()
+      },
+      () => undefined,
+    )
+    this.forget()
+  }
+
+  async #open(
+    spec: VectorSpec,
+    parameters: IndexParameters,
+    opening: IndexOpening,
+  ): Promise<VectorIndex> {
+    const placement = opening.placement ?? 'memory'
+    const turn = ++this.#turn
+    this.#placement = placement
+    try {
+      const { index, early } = await this.#read(spec, parameters, { ...opening, placement })
+      // Somebody may have let go of it meanwhile.
+      if (this.#turn === turn) {
+        this.#index = index
+        this.#given = 0
+        this.#early = early && { ...early, turn, stop: new AbortController() }
+        this.#failed = false
+      }
+      return index
+    } catch (error) {
+      if (this.#turn === turn) this.#placement = undefined
+      throw error
+    }
+  }
+
+  async #wait(early: Early): Promise<VectorIndex> {
+    this.#waiting++
+    try {
+      return await this.#addRows(early)
+    } finally {
+      this.#waiting--
+    }
+  }
+
+  #addRows(early: Early): Promise<VectorIndex> {
+    this.#adding ??= this.#added(early)
+    return this.#adding
+  }
+
+  async #added({ index: before, addRows, turn, stop }: Early): Promise<VectorIndex> {
+    try {
+      const index = await addRows(stop.signal)
+      if (this.#turn !== turn) return index
+      this.#former.push(before)
+      this.#index = index
+      this.#early = undefined
+      this.#adding = undefined
+      this.#made.set(index)
+      return index
+    } catch (error) {
+      if (this.#turn === turn) {
+        this.forget()
+        this.#failed = true
+      }
+      throw error
+    }
+  }
+
+  async #read(
+    spec: VectorSpec,
+    parameters: IndexParameters,
+    { foreign, placement = 'memory', whole }: IndexOpening,
+  ): Promise<{ readonly index: VectorIndex; readonly early?: EarlyIndex }> {
+    const { entry, vectorRows } = this.#source
+    const { rows } = entry
+    const vectors = await vectorRows(spec)
+    if (parameters.type === 'hnswlib' && foreign !== undefined) {
+      return { index: await foreign(entry, spec, parameters, vectors) }
+    }
+    const workers = this.#source.workers?.()
+    const contexts = workers?.contexts ?? 1
+    const rowsBytes = placement === 'memory' ? rows * spec.dimension * 4 : 0
+    const hasCodes = entry.blobs.some(({ role }) => role === 'codes')
+    const mayWait = hasCodes && canStayOnDisk(spec.dimension) && rowsBytes >= EARLY_ROWS_BYTES
+    const isEarly = mayWait && whole !== true && !this.#failed
+    const workBytes = bytesOf(entry, 'codes') + bytesOf(entry, 'graph') + (isEarly ? 0 : rowsBytes)
+    if (workBytes >= SHARED_WORK_BYTES) workers?.warm()
+    const [codes, graph] = [await this.#stream('codes'), await this.#stream('graph')]
+    const digests = this.#digests
+    const parts = { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests }
+    if (!isEarly) return { index: await openSegmentIndex(parts) }
+    const early = await openSegmentEarly(parts)
+    return { index: early.index, early }
+  }
+
+  /** By the workers, where they run already; else undefined. */
+  readonly #digests = async (
+    bytes: Uint8Array,
+    chunkBytes: number,
+  ): Promise<Uint8Array | undefined> => {
+    const workers = this.#source.workers?.()
+    if (workers?.ready !== true) return undefined
+    try {
+      return (await workers.digests(bytes, chunkBytes)).digests
+    } catch (error) {
+      // Too many wait, or one died: this thread hashes.
+      if (!hasCode(error, 'LIMIT', 'INTERNAL')) throw error
+      return undefined
+    }
+  }
+
+  /** A section of its own blob, or of the pack; undefined where there is none. */
+  async #stream(
+    role: 'codes' | 'graph',
+  ): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined> {
+    const { store, entry, packed } = this.#source
+    const ref = entry.blobs.find((blob) => blob.role === role)
+    if (ref !== undefined) return sectionOf(store, ref, role, this.#digests)
+    const section = await packed(role)
+    return section === undefined ? undefined : [section]
+  }
+}
+
+/** Rows of so many bytes are not waited for by the first search. */
+const EARLY_ROWS_BYTES = 16 * 2 ** 20
+/** So many bytes take longer to check than workers to start. */
+const SHARED_WORK_BYTES = 128 * 2 ** 20
+
+const bytesOf = ({ blobs }: SegmentEntry, role: BlobRole): number =>
+  blobs.find((blob) => blob.role === role)?.bytes ?? 0
