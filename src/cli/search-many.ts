@@ -21,7 +21,46 @@ type Use = 'vector' | 'text' | 'hybrid'
  * output mode.
  */
 export async function searchMany(request: ManyRequest): Promise<void> {
-  const { context, engine, collection, base, flags, path } = request
+  const { context, collection, base, flags, path } = request
+  const names: string[] = []
+  const asked = openQueries(request)
+  // A failure is thrown where the queries are read.
+  asked.catch(() => undefined)
+  // Both at once: the queries are opened while the index is.
+  const results = collection.searchBatch(requestsOf(asked, { base, flags, names }), {
+    signal: context.signal,
+    preload: flags.use !== 'text',
+    ...(base.asOf === undefined ? {} : { asOf: base.asOf }),
+  })
+  const lines = new LineWriter(context.session.out)
+  let queries = 0
+  try {
+    for await (const { hits, stateRoot } of results) {
+      if (queries++ === 0) {
+        const { k, ef, exact } = base
+        const { filter, textField } = flags
+        const { use, name } = await asked
+        const said = { file: path, use, textField, k, ef, exact, filter }
+        await auditQuery(request, { collection: name, asked: said, queries: 0, stateRoot })
+      }
+      await lines.write(jsonLine({ query: names.shift(), stateRoot, hits }))
+      if (context.session.out.closed) return
+    }
+  } finally {
+    await lines.flush()
+  }
+}
+
+/** The file of queries, and what of it is used. */
+interface OpenedQueries {
+  readonly source: QuerySource
+  readonly use: Use
+  /** Of the collection. */
+  readonly name: string
+}
+
+async function openQueries(request: ManyRequest): Promise<OpenedQueries> {
+  const { context, engine, collection, flags, path } = request
   const info = await collection.info(flags.asOf === undefined ? {} : { asOf: flags.asOf })
   const { idColumn, vectorColumn, vectorColumns, textColumn } = flags
   if (textColumn !== undefined && textColumn.length > 1) {
@@ -44,41 +83,22 @@ export async function searchMany(request: ManyRequest): Promise<void> {
     })
   }
   context.note(useText(source, use))
-  const names: string[] = []
-  const results = collection.searchBatch(requestsOf(source, { base, use, flags, names }), {
-    signal: context.signal,
-    preload: use !== 'text',
-    ...(base.asOf === undefined ? {} : { asOf: base.asOf }),
-  })
-  const lines = new LineWriter(context.session.out)
-  let queries = 0
-  try {
-    for await (const { hits, stateRoot } of results) {
-      if (queries++ === 0) {
-        const { k, ef, exact } = base
-        const { filter, textField } = flags
-        const asked = { file: path, use, textField, k, ef, exact, filter }
-        await auditQuery(request, { collection: info.collection, asked, queries: 0, stateRoot })
-      }
-      await lines.write(jsonLine({ query: names.shift(), stateRoot, hits }))
-      if (context.session.out.closed) return
-    }
-  } finally {
-    await lines.flush()
-  }
+  return { source, use, name: info.collection }
 }
 
 interface Queries {
   /** What is the same for every query. */
   readonly base: SearchRequest
-  readonly use: Use
   readonly flags: SearchFlags
   /** Takes the name of each query, in their order. */
   readonly names: string[]
 }
 
-async function* requestsOf(source: QuerySource, queries: Queries): AsyncIterable<BatchSearch> {
-  const { base, use, flags, names } = queries
+async function* requestsOf(
+  asked: Promise<OpenedQueries>,
+  { base, flags, names }: Queries,
+): AsyncIterable<BatchSearch> {
+  const { source, use } = await asked
   const { asOf: _asOf, signal: _signal, ...same } = base
   for await (const row of source.rows) {
     names.push(row.query)

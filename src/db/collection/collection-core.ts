@@ -243,9 +243,10 @@ export class CollectionCore {
   }
 
   /** Opens a view's vector indexes whole, one after the other. @throws as SegmentMemory.index */
-  async open(view: View): Promise<void> {
+  async open(view: View, signal?: AbortSignal): Promise<void> {
     if (vectorSpecOf(view.manifest.state.schema) === undefined) return
     for (const [number, { live }] of view.segments.entries()) {
+      signal?.throwIfAborted()
       if (live > 0 && !this.#closed) await this.memory.index(view, number, true)
     }
   }

@@ -30,7 +30,7 @@ export async function* searchBatch(
   const ends = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
   const { view, hold } = await core.hold(asOf)
   // Its failure is that of the first search.
-  const opening = preload === true ? core.open(view).catch(() => undefined) : undefined
+  const opening = preload === true ? core.open(view, ends).catch(() => undefined) : undefined
   const underWay: UnderWay[] = []
   const finish = async ({ request, ranked }: UnderWay): Promise<SearchResult> =>
     await completeResult(core, view, request, await ranked)
