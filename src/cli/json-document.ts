@@ -20,10 +20,10 @@ function jsonReady(value: unknown): unknown {
   if (value instanceof Map) return mapMembers(value)
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
   if (value instanceof Date) return value.toISOString()
-  return mapMembers(new Map(Object.entries(value)))
+  return mapMembers(Object.entries(value))
 }
 
-const mapMembers = (members: ReadonlyMap<unknown, unknown>): Map<string, unknown> => {
+const mapMembers = (members: Iterable<readonly [unknown, unknown]>): Map<string, unknown> => {
   const result = new Map<string, unknown>()
   for (const [key, value] of members) {
     if (value !== undefined) result.set(String(key).toWellFormed(), jsonReady(value))

@@ -13,7 +13,11 @@ if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
   process.stdout.on('error', () => undefined)
   process.stdout.write(`${akidbVersion()}\n`)
 } else {
-  if (cache !== undefined) enableCompileCache(cache)
+  if (cache !== undefined) {
+    enableCompileCache(cache)
+    // Worker threads look for it here.
+    process.env.NODE_COMPILE_CACHE ??= cache
+  }
   const { runCli } = await import('./run-cli.ts')
   const { processIo } = await import('./io.ts')
   const { loadEngine } = await import('./load-engine.ts')

@@ -98,12 +98,12 @@ function writeContainer(value: object, depth: number): string {
 }
 
 function writeMembers(members: Iterable<[unknown, unknown]>, depth: number): string {
-  const parts: string[] = []
+  let text = ''
   for (const [key, value] of members) {
     if (typeof key !== 'string') throw unwritable('a key that is no string')
-    parts.push(`${quote(key)}:${write(value, depth)}`)
+    text += `${text === '' ? '' : ','}${quote(key)}:${write(value, depth)}`
   }
-  return `{${parts.join(',')}}`
+  return `{${text}}`
 }
 
 function writeNumber(value: number): string {
