@@ -39,17 +39,16 @@ export function distancesFrom(
   count: number,
   vectorAt: (number: number) => Float32Array,
 ): Float64Array {
-  const distances = new Float64Array(count)
-  const distance = distanceFrom(metric, query)
+  // Room for whole fours: the last takes as long as any, however many it is of.
+  const distances = new Float64Array(Math.ceil(count / 4) * 4)
   const norm = metric === 'cosine' ? Math.sqrt(dotProduct(query, query)) : 0
   const four = FOUR[metric]
-  let at = 0
-  for (; at + 4 <= count; at += 4) {
-    const rows = [vectorAt(at), vectorAt(at + 1), vectorAt(at + 2), vectorAt(at + 3)] as const
-    four(query, rows, norm, distances, at)
+  const last = count - 1
+  for (let at = 0; at < count; at += 4) {
+    const [b, c, d] = [Math.min(at + 1, last), Math.min(at + 2, last), Math.min(at + 3, last)]
+    four(query, [vectorAt(at), vectorAt(b), vectorAt(c), vectorAt(d)], norm, distances, at)
   }
-  for (; at < count; at++) distances[at] = distance(vectorAt(at))
-  return distances
+  return distances.subarray(0, count)
 }
 
 type Four = readonly [Float32Array, Float32Array, Float32Array, Float32Array]
