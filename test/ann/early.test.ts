@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest'
+import { buildIndexSync } from '../../src/ann/build-index.ts'
+import { attachIndex, openEarly, openVectorIndex } from '../../src/ann/open-index.ts'
+import type {
+  OpenIndexStream,
+  RowSearch,
+  SharedIndex,
+  VectorIndex,
+} from '../../src/ann/vector-index.ts'
+import { METRICS, type Metric } from '../../src/core/metric.ts'
+import type { Quantization } from '../../src/core/schema.ts'
+import { clusteredVectors, GRAPH, randomVectors, segmentOf } from './reference.ts'
+
+const ROWS = 1_200
+const seed = Date.now() >>> 0
+
+interface Site {
+  readonly vectors: Float32Array
+  readonly input: OpenIndexStream
+  readonly memory: VectorIndex
+}
+
+function site(metric: Metric, dimension: number, form: Quantization, scale = 1): Site {
+  const vectors = clusteredVectors(ROWS, dimension, seed).map((v) => v * scale)
+  const parameters = { ...GRAPH, quantization: form }
+  const segment = segmentOf(metric, dimension, vectors)
+  const built = buildIndexSync(segment, parameters, { graphRowsMin: 1 })
+  const memory = openVectorIndex({ ...segment, ...built, parameters })
+  const codes = [built.codes]
+  const graph = built.graph === undefined ? {} : { graph: [built.graph] }
+  return { vectors, input: { ...segment, codes, ...graph, parameters, contexts: 2 }, memory }
+}
+
+const kinds: readonly RowSearch['kind'][] = ['graph', 'scan-int8', 'scan-f32']
+
+const requestsOf = (dimension: number): RowSearch[] =>
+  kinds.map((kind, i) => ({ query: randomVectors(dimension, seed + i), k: 10, ef: 50, kind }))
+
+const never = new AbortController().signal
+
+describe(`an index before its rows (seed ${seed})`, () => {
+  const cases = METRICS.flatMap((metric) =>
+    ([128, 421] as const).flatMap((dimension) =>
+      (['int8', 'binary'] as const).map((form) => ({ metric, dimension, form })),
+    ),
+  ).filter(({ dimension, form }) => form === 'int8' || dimension > 128)
+
+  it.each(cases)(
+    'gives the same bits before and after, %o',
+    async ({ metric, dimension, form }) => {
+      const { vectors, input, memory } = site(metric, dimension, form)
+      const { index, addRows } = await openEarly(input)
+      expect(index.placement).toBe('disk')
+      const [walk] = requestsOf(dimension) as [RowSearch]
+      const early = (): unknown => {
+        const { rows } = index.candidates(walk)
+        const found = rows.slice().sort()
+        const values = Float32Array.from(
+          [...found].flatMap((row) => [
+            ...vectors.subarray(row * dimension, (row + 1) * dimension),
+          ]),
+        )
+        const { evaluated: _evaluated, ...ranked } = index.rescore(
+          walk.query,
+          found,
+          values,
+          walk.k,
+        )
+        return ranked
+      }
+      const { evaluated: _evaluated, ...expected } = memory.search(walk)
+      expect(early()).toEqual(expected)
+
+      const whole = await addRows(never)
+      expect(whole.placement).toBe('memory')
+      for (const request of requestsOf(dimension)) {
+        expect(whole.search(request)).toEqual(memory.search(request))
+      }
+      expect(whole.vector(7)).toEqual(memory.vector(7))
+      // The first is still what it was, and another thread may have either.
+      expect(early()).toEqual(expected)
+      const other = attachIndex(whole.shared() as SharedIndex, 1)
+      expect(other.search(walk)).toEqual(memory.search(walk))
+      expect(() => attachIndex(index.shared() as SharedIndex, 1).search(walk)).toThrow(/on disk/)
+    },
+  )
+
+  it('takes rows that are put in place, of norms beyond float32 sums too', async () => {
+    for (const scale of [1, 2 ** 45]) {
+      const { vectors, input, memory } = site('dot', 128, 'int8', scale)
+      const fill = async (into: Float32Array): Promise<void> => into.set(vectors)
+      const { pieces: _pieces, ...shape } = input
+      const { addRows } = await openEarly({ ...shape, pieces: [], fill })
+      const whole = await addRows(never)
+      for (const request of requestsOf(128)) {
+        expect(whole.search(request)).toEqual(memory.search(request))
+      }
+    }
+  })
+
+  it('lets others have the thread while rows are measured', async () => {
+    let pauses = 0
+    const { input } = site('cosine', 1_024, 'int8')
+    const { addRows } = await openEarly({ ...input, pause: async () => void pauses++ })
+    await addRows(never)
+    expect(pauses).toBe(1)
+  })
+
+  it('refuses rows that are not finite, too few, or called off', async () => {
+    const { vectors, input } = site('l2', 128, 'int8')
+    const bad = vectors.slice()
+    bad[5 * 128] = Number.NaN
+    const open = async (pieces: Float32Array[], signal = never): Promise<VectorIndex> =>
+      await (await openEarly({ ...input, pieces })).addRows(signal)
+    await expect(open([bad])).rejects.toMatchObject({ code: 'INTEGRITY' })
+    await expect(open([vectors.subarray(128)])).rejects.toMatchObject({ code: 'INTEGRITY' })
+    const reason = new Error('no more')
+    await expect(open([vectors], AbortSignal.abort(reason))).rejects.toBe(reason)
+  })
+
+  it('needs codes', async () => {
+    const { codes: _codes, ...bare } = site('cosine', 128, 'int8').input
+    await expect(openEarly(bare)).rejects.toThrow(/codes are stored/)
+  })
+})
