@@ -74,13 +74,13 @@ export async function openEarly(input: OpenIndexStream): Promise<EarlyIndex> {
     const room = loader.roomForRows()
     if (room !== undefined && input.fill !== undefined) {
       await input.fill(room, signal)
-      return await loader.finishWithRows(input.pause, input.rows)
+      return await loader.finishWithRows(signal, input.pause, input.rows)
     }
     for await (const piece of input.pieces ?? []) {
       signal.throwIfAborted()
       loader.addRows(piece)
     }
-    return await loader.finishWithRows(input.pause)
+    return await loader.finishWithRows(signal, input.pause)
   }
   return { index, addRows }
 }
@@ -182,6 +182,7 @@ class Loader {
 
   /** After `finish`, of an early one. */
   async finishWithRows(
+    signal: AbortSignal,
     pause: () => Promise<void> = async () => undefined,
     rows: number = this.#rows,
   ): Promise<VectorIndex> {
@@ -190,11 +191,21 @@ class Loader {
     const step = Math.ceil(MEASURED_AT_ONCE / segment.plan.stride)
     for (let row = 0; row === 0 || row < rows; row += step) {
       if (row > 0) await pause()
+      signal.throwIfAborted()
       segment.measure('INTEGRITY', row, Math.min(rows, row + step))
     }
     segment.walkByForm()
+    checkSameNorm(segment, this.#segment)
     return new KernelIndex(segment)
   }
+}
+
+/** What was searched before its rows were measured was searched by the norm in its codes. */
+function checkSameNorm(measured: Segment, named: Segment): void {
+  if (Object.is(measured.wideNorm, named.wideNorm)) return
+  throw new AkidbError('INTEGRITY', 'codes do not fit their segment: another norm', {
+    hint: 'Run akidb index build --again: the codes are computed anew from the vectors.',
+  })
 }
 
 function* piecesOf(bytes: SectionBytes | undefined): Generator<Uint8Array> {

@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts'
 import type { Quantization } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 
@@ -34,9 +35,9 @@ export function checkQuantization(form: Quantization, dimension: number): void {
  */
 export const canStayOnDisk = (dimension: number): boolean => dimension > F32_WALK_DIMENSION_MAX
 
-/** How many of the best by their codes are ranked again in float32 to give k. */
+/** How many of the best by their codes are ranked again to give k; searchEfMax at most. */
 export function rescoreCount(k: number, form: Quantization = 'int8'): number {
-  return Math.ceil(OVERSAMPLING[form] * (k + 10))
+  return Math.min(Math.ceil(OVERSAMPLING[form] * (k + 10)), limits.searchEfMax)
 }
 
 /**

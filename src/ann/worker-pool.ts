@@ -64,7 +64,7 @@ export interface WorkerPool extends IndexBuilder {
    * @throws LIMIT over digestsWaitingMax, INTERNAL where the worker dies
    */
   digests(bytes: Uint8Array, chunkBytes: number): Promise<Digested>
-  /** Lets go of a closed index's memory. */
+  /** Lets go of the memory of an index that nobody searches any more but those who do already. */
   forget(index: VectorIndex): void
 }
 
@@ -90,6 +90,7 @@ class Pool implements WorkerPool {
   readonly #searches: SearchTask[] = []
   readonly #digests: DigestTask[] = []
   readonly #numbers = new WeakMap<VectorIndex, number>()
+  readonly #forgotten = new WeakSet<VectorIndex>()
   #next = 0
   #builds = 0
   /** Groups of searches that went before a digest that waits. */
@@ -156,6 +157,8 @@ class Pool implements WorkerPool {
       return await found
     } finally {
       signal?.removeEventListener('abort', abort)
+      // A worker has it again.
+      if (this.#forgotten.has(index)) this.forget(index)
     }
   }
 
@@ -171,6 +174,7 @@ class Pool implements WorkerPool {
   }
 
   forget(index: VectorIndex): void {
+    this.#forgotten.add(index)
     const number = this.#numbers.get(index)
     if (number === undefined) return
     for (const slot of this.#slots.values()) slot.detach(number)

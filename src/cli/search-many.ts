@@ -1,5 +1,13 @@
+import { access } from 'node:fs/promises'
 import { AkidbError } from '../errors/errors.ts'
-import type { BatchSearch, Collection, QueryRow, QuerySource, SearchRequest } from '../index.ts'
+import type {
+  BatchSearch,
+  Collection,
+  CollectionInfo,
+  QueryRow,
+  QuerySource,
+  SearchRequest,
+} from '../index.ts'
 import { type AuditParts, auditQuery } from './audit-query.ts'
 import { escapeJson } from './escape.ts'
 import { jsonLine } from './json-document.ts'
@@ -23,13 +31,14 @@ type Use = 'vector' | 'text' | 'hybrid'
 export async function searchMany(request: ManyRequest): Promise<void> {
   const { context, collection, base, flags, path } = request
   const names: string[] = []
-  const asked = openQueries(request)
+  const info = collection.info(flags.asOf === undefined ? {} : { asOf: flags.asOf })
+  const asked = openQueries(request, info)
   // A failure is thrown where the queries are read.
   asked.catch(() => undefined)
   // Both at once: the queries are opened while the index is.
   const results = collection.searchBatch(requestsOf(asked, { base, flags, names }), {
     signal: context.signal,
-    preload: flags.use !== 'text',
+    preload: needsVectors(request, info, asked).catch(() => false),
     ...(base.asOf === undefined ? {} : { asOf: base.asOf }),
   })
   const lines = new LineWriter(context.session.out)
@@ -59,9 +68,29 @@ interface OpenedQueries {
   readonly name: string
 }
 
-async function openQueries(request: ManyRequest): Promise<OpenedQueries> {
-  const { context, engine, collection, flags, path } = request
-  const info = await collection.info(flags.asOf === undefined ? {} : { asOf: flags.asOf })
+/** Known before the file is open where the collection has no words to search, and there is one. */
+async function needsVectors(
+  { path }: ManyRequest,
+  info: Promise<CollectionInfo>,
+  asked: Promise<OpenedQueries>,
+): Promise<boolean> {
+  const hasWords = (await info).schema.text.fields.length > 0
+  if (!hasWords && (await isThere(path))) return true
+  return (await asked).use !== 'text'
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+async function openQueries(
+  request: ManyRequest,
+  known: Promise<CollectionInfo>,
+): Promise<OpenedQueries> {
+  const { context, engine, flags, path } = request
+  const info = await known
   const { idColumn, vectorColumn, vectorColumns, textColumn } = flags
   if (textColumn !== undefined && textColumn.length > 1) {
     throw new AkidbError('USAGE', '--queries takes one --text-column')

@@ -7,6 +7,7 @@ import type {
   SharedIndex,
   VectorIndex,
 } from '../../src/ann/vector-index.ts'
+import { limits } from '../../src/core/limits.ts'
 import { METRICS, type Metric } from '../../src/core/metric.ts'
 import type { Quantization } from '../../src/core/schema.ts'
 import { clusteredVectors, GRAPH, randomVectors, segmentOf } from './reference.ts'
@@ -118,8 +119,43 @@ describe(`an index before its rows (seed ${seed})`, () => {
     await expect(open([vectors], AbortSignal.abort(reason))).rejects.toBe(reason)
   })
 
+  it('refuses rows of another norm than their codes name', async () => {
+    const { input } = site('dot', 128, 'int8')
+    const codes = Uint8Array.from([...((input.codes as Uint8Array[])[0] as Uint8Array)])
+    new DataView(codes.buffer).setFloat64(20, 2 ** 70, true)
+    const { addRows } = await openEarly({ ...input, codes: [codes] })
+    await expect(addRows(never)).rejects.toThrow(/another norm/)
+  })
+
   it('needs codes', async () => {
     const { codes: _codes, ...bare } = site('cosine', 128, 'int8').input
     await expect(openEarly(bare)).rejects.toThrow(/codes are stored/)
   })
+})
+
+// More rows than one search may rank again: what it keeps has room for no more.
+it.each(['binary', 'pq'] as const)('%s: a very large k stays within its room', (form) => {
+  const [rows, dimension] = [limits.searchEfMax + 3_000, form === 'pq' ? 72 : 256]
+  const vectors = randomVectors(dimension * rows, seed)
+  const segment = segmentOf('cosine', dimension, vectors)
+  const parameters = { ...GRAPH, type: 'flat', quantization: form } as const
+  const { pieces: _pieces, ...shape } = segment
+  const { codes } = buildIndexSync(segment, parameters)
+  const memory = openVectorIndex({ ...segment, codes, parameters })
+  const disk = openVectorIndex({ ...shape, codes, parameters })
+  const query = randomVectors(dimension, seed + 1)
+  const kind = form === 'pq' ? 'scan-pq' : 'scan-binary'
+  const request = { query, k: limits.searchCountMax, ef: 1, kind } as const
+  const found = memory.search(request)
+  expect(new Set(found.rows).size).toBe(request.k)
+  expect(Math.max(...found.rows)).toBeLessThan(rows)
+  expect(Array.from(found.distances)).toEqual(Array.from(found.distances).sort((a, b) => a - b))
+  const candidates = disk.candidates(request).rows
+  expect(new Set(candidates).size).toBe(candidates.length)
+  expect(candidates.length).toBeLessThanOrEqual(limits.searchEfMax)
+  // What lies behind the room is as it was: the next search finds the same.
+  const exact = { ...request, k: 10, kind: 'scan-f32' } as const
+  const [nearest] = memory.search(exact).rows
+  expect(found.rows[0]).toBe(nearest)
+  expect(memory.search(request)).toEqual(found)
 })

@@ -59,7 +59,6 @@ export interface SearchRequest {
   readonly signal?: AbortSignal
 }
 
-/** One query of a batch; state and signal are those of the batch. */
 /** Which records a scan gives, in the order of their storage, and what of each. */
 export interface ScanOptions {
   readonly filter?: unknown
@@ -73,10 +72,14 @@ export interface ScanOptions {
 export interface BatchOptions {
   readonly asOf?: string
   readonly signal?: AbortSignal
-  /** Opens the vectors while the first query is still being read or made. */
-  readonly preload?: boolean
+  /**
+   * Opens the vectors while the first query is still being read or made. A promise: as soon as it
+   * says so; its failure is a no.
+   */
+  readonly preload?: boolean | Promise<boolean>
 }
 
+/** One query of a batch; state and signal are those of the batch. */
 export interface BatchSearch extends Omit<SearchRequest, 'asOf' | 'signal' | 'offThread'> {}
 
 /** JSON-ready: what was done and why. `segments` only with explain. */

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { limits } from '../../core/limits.ts'
 import type { BatchOptions, BatchSearch, SearchResult } from '../api/api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
+import type { View } from '../segment/view.ts'
 import { checkSearch, completeResult, type RankedHits, rankRecords } from './search-run.ts'
 
 /** A query whose records are being ranked. */
@@ -23,6 +24,8 @@ export async function* searchBatch(
   requests: Iterable<BatchSearch> | AsyncIterable<BatchSearch>,
   { asOf, signal, preload }: BatchOptions,
 ): AsyncGenerator<SearchResult> {
+  // It may say no before anybody listens.
+  const wanted = Promise.resolve(preload).catch(() => false)
   const workers = core.environment.workers?.()
   const many = (workers?.threads ?? 1) > 1
   if (many) workers?.warm()
@@ -30,7 +33,7 @@ export async function* searchBatch(
   const ends = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
   const { view, hold } = await core.hold(asOf)
   // Its failure is that of the first search.
-  const opening = preload === true ? core.open(view, ends).catch(() => undefined) : undefined
+  const opening = openedEarly(core, view, wanted, ends).catch(() => undefined)
   const underWay: UnderWay[] = []
   const finish = async ({ request, ranked }: UnderWay): Promise<SearchResult> =>
     await completeResult(core, view, request, await ranked)
@@ -67,6 +70,15 @@ export async function* searchBatch(
     await opening
     await hold.release()
   }
+}
+
+async function openedEarly(
+  core: CollectionCore,
+  view: View,
+  wanted: Promise<boolean | undefined>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (await wanted) await core.open(view, signal)
 }
 
 /** So that queries before one that cannot be read are answered first, as they would be alone. */

@@ -5,11 +5,14 @@ export class Once<T> {
   #value: Promise<T> | undefined
 
   get(make: () => Promise<T>): Promise<T> {
-    this.#value ??= make().catch((error: unknown) => {
-      this.#value = undefined
+    if (this.#value !== undefined) return this.#value
+    const mine = make().catch((error: unknown) => {
+      // Another may stand there by now.
+      if (this.#value === mine) this.#value = undefined
       throw error
     })
-    return this.#value
+    this.#value = mine
+    return mine
   }
 
   /** The value, where it was made. */
@@ -30,10 +33,10 @@ export class Once<T> {
 /** The same for many values by key. */
 export function keep<K, T>(map: Map<K, Promise<T>>, key: K, make: () => Promise<T>): Promise<T> {
   const known = map.get(key)
-  const value =
+  const value: Promise<T> =
     known ??
     make().catch((error: unknown) => {
-      map.delete(key)
+      if (map.get(key) === value) map.delete(key)
       throw error
     })
   // The newest use stands last, so that the oldest is let go of first.

@@ -39,9 +39,14 @@ export interface IndexSource {
   readonly packed: (role: BlobRole) => Promise<Uint8Array | undefined>
 }
 
+/** One that is open without its rows, which are to be in memory. */
 interface Early extends EarlyIndex {
   readonly turn: number
   readonly stop: AbortController
+  /** How many were given it; how many wait for its rows. */
+  given: number
+  waiting: number
+  whole?: Promise<VectorIndex>
 }
 
 /** The vector index of one segment while it is open, and how it comes to be and goes. */
@@ -52,12 +57,7 @@ export class SegmentIndex {
   #index: VectorIndex | undefined
   /** Counts openings and lettings go. */
   #turn = 0
-  /** Open without its rows, which are to be in memory. */
   #early: Early | undefined
-  #adding: Promise<VectorIndex> | undefined
-  /** How many were given the early one; how many wait for the rows. */
-  #given = 0
-  #waiting = 0
   /** Its rows could not be read: who opens it next is to be told. */
   #failed = false
   /** Those that were searched before the one that is open; workers may know them still. */
@@ -88,28 +88,26 @@ export class SegmentIndex {
     if (early === undefined) return index
     if (opening.whole === true) return await this.#wait(early)
     // Its failure is that of the next opening.
-    if (this.#given++ > 0) this.#addRows(early).catch(() => undefined)
+    if (early.given++ > 0) this.#addRows(early).catch(() => undefined)
     return index
   }
 
   /** Lets go of it; those who search it at this moment may finish. */
   forget(): void {
-    const workers = this.#source.workers?.()
-    for (const index of [this.#index, ...this.#former]) if (index) workers?.forget(index)
-    if (this.#waiting === 0) this.#early?.stop.abort()
+    for (const index of [this.#index, ...this.#former]) this.#forgetInWorkers(index)
+    if (this.#early?.waiting === 0) this.#early.stop.abort()
     this.#made.forget()
     this.#turn++
     this.#index = undefined
     this.#former = []
     this.#early = undefined
-    this.#adding = undefined
     this.#placement = undefined
   }
 
   close(): void {
     void this.#made.made?.then(
       (index) => {
-        this.#source.workers?.().forget(index)
+        this.#forgetInWorkers(index)
         index.close()
       },
       () => undefined,
@@ -129,9 +127,9 @@ export class SegmentIndex {
       const { index, early } = await this.#read(spec, parameters, { ...opening, placement })
       // Somebody may have let go of it meanwhile.
       if (this.#turn === turn) {
+        const fresh = { turn, stop: new AbortController(), given: 0, waiting: 0 }
         this.#index = index
-        this.#given = 0
-        this.#early = early && { ...early, turn, stop: new AbortController() }
+        this.#early = early && { ...early, ...fresh }
         this.#failed = false
       }
       return index
@@ -142,27 +140,29 @@ export class SegmentIndex {
   }
 
   async #wait(early: Early): Promise<VectorIndex> {
-    this.#waiting++
+    early.waiting++
     try {
       return await this.#addRows(early)
     } finally {
-      this.#waiting--
+      early.waiting--
     }
   }
 
   #addRows(early: Early): Promise<VectorIndex> {
-    this.#adding ??= this.#added(early)
-    return this.#adding
+    early.whole ??= this.#added(early)
+    return early.whole
   }
 
   async #added({ index: before, addRows, turn, stop }: Early): Promise<VectorIndex> {
     try {
       const index = await addRows(stop.signal)
-      if (this.#turn !== turn) return index
+      if (this.#turn !== turn) {
+        this.#forgetInWorkers(index)
+        return index
+      }
       this.#former.push(before)
       this.#index = index
       this.#early = undefined
-      this.#adding = undefined
       this.#made.set(index)
       return index
     } catch (error) {
@@ -172,6 +172,11 @@ export class SegmentIndex {
       }
       throw error
     }
+  }
+
+  /** Where an index is open workers may have it; else there may be no workers yet. */
+  #forgetInWorkers(index: VectorIndex | undefined): void {
+    if (index !== undefined) this.#source.workers?.().forget(index)
   }
 
   async #read(

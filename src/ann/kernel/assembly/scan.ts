@@ -67,7 +67,7 @@ function scanBits(x: Index, c: Context, limit: u32, filter: u32): void {
 /** Nearest k by scanning; where `over` is not 0, that many are kept and ranked again in f32. */
 export function scanRows(x: Index, c: Context, k: u32, over: u32, filter: u32, form: u32): u32 {
   prepareQuery(x, c, form);
-  const limit = max<u32>(k, over);
+  const limit = min<u32>(max<u32>(k, over), c.topMax);
   if (form == BINARY) scanBits(x, c, limit, filter);
   else scanForm(x, c, limit, filter, form);
   return emit(x, c, k, over);
