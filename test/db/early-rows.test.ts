@@ -83,6 +83,25 @@ it('rows that turn out damaged are refused, and taken once they are mended', asy
   await store.close()
 })
 
+it('what could not be read no longer counts as memory in use', async () => {
+  const { store, path } = await site()
+  const sound = await readFile(path)
+  const docs = await store.collection('docs')
+  const vector = clustered(SHAPE.dimension, SEED + 3)()
+  await docs.search({ vector })
+  const { memory } = store.environment
+  expect(memory?.used).toBeGreaterThan(SHAPE.dimension * 4 * 10_100)
+  await writeFile(
+    path,
+    sound.map((byte) => byte ^ 1),
+  )
+  await expect(docs.search({ vector, exact: true })).rejects.toMatchObject({ code: 'INTEGRITY' })
+  expect(memory?.used).toBe(0)
+  await writeFile(path, sound)
+  expect((await docs.search({ vector, exact: true })).hits).toHaveLength(10)
+  await store.close()
+})
+
 it('is let go of while its rows come', async () => {
   const { store, reader, open } = await site()
   const early = await open()

@@ -27,6 +27,8 @@ export interface IndexOpening {
    * not wait for them: it reads those that it ranks, and the second search has them brought.
    */
   readonly whole?: boolean
+  /** Called where it is let go of because its rows, which came later, could not be read. */
+  readonly onGone?: () => void
 }
 
 /** What an index is opened from. */
@@ -43,6 +45,7 @@ export interface IndexSource {
 interface Early extends EarlyIndex {
   readonly turn: number
   readonly stop: AbortController
+  readonly onGone: (() => void) | undefined
   /** How many were given it; how many wait for its rows. */
   given: number
   waiting: number
@@ -127,7 +130,8 @@ export class SegmentIndex {
       const { index, early } = await this.#read(spec, parameters, { ...opening, placement })
       // Somebody may have let go of it meanwhile.
       if (this.#turn === turn) {
-        const fresh = { turn, stop: new AbortController(), given: 0, waiting: 0 }
+        const { onGone } = opening
+        const fresh = { turn, stop: new AbortController(), onGone, given: 0, waiting: 0 }
         this.#index = index
         this.#early = early && { ...early, ...fresh }
         this.#failed = false
@@ -153,7 +157,7 @@ export class SegmentIndex {
     return early.whole
   }
 
-  async #added({ index: before, addRows, turn, stop }: Early): Promise<VectorIndex> {
+  async #added({ index: before, addRows, turn, stop, onGone }: Early): Promise<VectorIndex> {
     try {
       const index = await addRows(stop.signal)
       if (this.#turn !== turn) {
@@ -169,6 +173,7 @@ export class SegmentIndex {
       if (this.#turn === turn) {
         this.forget()
         this.#failed = true
+        onGone?.()
       }
       throw error
     }

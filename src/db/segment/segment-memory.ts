@@ -83,7 +83,8 @@ export class SegmentMemory {
     reader.forgetIndex()
     budget.take(holder, leastOf(need) + (need.movable && placement === 'memory' ? need.vectors : 0))
     try {
-      return await reader.vectorIndex(spec, state.index, { ...opening, placement })
+      const onGone = (): void => budget.release(holder)
+      return await reader.vectorIndex(spec, state.index, { ...opening, placement, onGone })
     } catch (error) {
       budget.release(holder)
       throw error
