@@ -58,12 +58,8 @@ async function build() {
   }
 }
 
-/** Loads all that commands and workers do: Node keeps their compiled code (src/cli/main.ts). */
+/** Runs commands that load all that others do: Node keeps their compiled code (src/cli/main.ts). */
 function fillCache() {
-  const workers = ['task-worker.js', 'build-worker.js', 'quiet-build-worker.js']
-  const load = workers.map((name) => `await import(${JSON.stringify(join(dist, 'lib', name))})`)
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(dist, 'cache') }
-  spawnSync(process.execPath, ['--input-type=module', '-e', load.join('\n')], { env })
   const store = join(dist, 'no-store')
   for (const argv of [
     ['list'],

@@ -13,11 +13,7 @@ if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
   process.stdout.on('error', () => undefined)
   process.stdout.write(`${akidbVersion()}\n`)
 } else {
-  if (cache !== undefined) {
-    enableCompileCache(cache)
-    // Worker threads look for it here.
-    process.env.NODE_COMPILE_CACHE ??= cache
-  }
+  if (cache !== undefined) enableCompileCache(cache)
   const { runCli } = await import('./run-cli.ts')
   const { processIo } = await import('./io.ts')
   const { loadEngine } = await import('./load-engine.ts')
