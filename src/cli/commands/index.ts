@@ -120,7 +120,13 @@ const defineRecall = (command: Command, app: App): void => {
       limit: 'searchCountMax',
     }),
   )
-  command.addOption(counted('--ef <n>', 'candidates of the walk', { min: 1, max: 100_000 }))
+  command.addOption(
+    counted('--ef <n>', 'candidates of the walk', {
+      min: 1,
+      max: limits.searchEfMax,
+      limit: 'searchEfMax',
+    }),
+  )
   command.addOption(
     counted('--samples <n>', 'stored vectors to ask with', { min: 1, max: 100_000 }),
   )

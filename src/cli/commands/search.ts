@@ -53,7 +53,13 @@ export const defineSearch = (command: Command, app: App): void => {
       limit: 'searchCountMax',
     }),
   )
-  command.addOption(counted('--ef <n>', 'candidates of the walk', { min: 1, max: 100_000 }))
+  command.addOption(
+    counted('--ef <n>', 'candidates of the walk', {
+      min: 1,
+      max: limits.searchEfMax,
+      limit: 'searchEfMax',
+    }),
+  )
   command.option('--exact', 'compare with every vector')
   command.option('--filter <json|@file>', 'only what matches')
   command.option('--as-of <state>', 'version, label, state root, or time')
