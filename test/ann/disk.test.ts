@@ -4,7 +4,6 @@ import { graphLevels } from '../../src/ann/levels.ts'
 import { attachIndex, openVectorIndex, openVectorIndexStream } from '../../src/ann/open-index.ts'
 import { planSegment } from '../../src/ann/segment-plan.ts'
 import type {
-  BuiltIndex,
   OpenIndexInput,
   RowHits,
   RowSearch,
@@ -14,31 +13,22 @@ import type {
 import { Bitset } from '../../src/core/bitset.ts'
 import { METRICS, type Metric } from '../../src/core/metric.ts'
 import type { Quantization } from '../../src/core/schema.ts'
-import { clusteredVectors, GRAPH, randomSource, randomVectors, segmentOf } from './reference.ts'
+import { GRAPH, randomSource, randomVectors, segmentOf } from './reference.ts'
+import { type Site, siteOf } from './site.ts'
 
 const ROWS = 1_200
 const seed = Date.now() >>> 0
 
-interface Site {
-  readonly vectors: Float32Array
-  readonly built: BuiltIndex
-  readonly memory: VectorIndex
+interface DiskSite extends Site {
   readonly disk: VectorIndex
   readonly onDisk: OpenIndexInput
 }
 
-function site(metric: Metric, dimension: number, form: Quantization, scale = 1): Site {
-  const vectors = clusteredVectors(ROWS, dimension, seed).map((v) => v * scale)
-  // Rows that tie, and one of no direction.
-  vectors.copyWithin(20 * dimension, 0, 10 * dimension)
-  vectors.fill(0, 40 * dimension, 41 * dimension)
-  const parameters = { ...GRAPH, quantization: form }
-  const segment = segmentOf(metric, dimension, vectors)
-  const built = buildIndexSync(segment, parameters, { graphRowsMin: 1 })
-  const { pieces: _pieces, ...shape } = segment
-  const onDisk = { ...shape, ...built, parameters }
-  const memory = openVectorIndex({ ...segment, ...built, parameters })
-  return { vectors, built, memory, disk: openVectorIndex(onDisk), onDisk }
+function site(metric: Metric, dimension: number, form: Quantization, scale = 1): DiskSite {
+  const made = siteOf({ rows: ROWS, metric, dimension, form, scale, seed })
+  const { pieces: _pieces, ...shape } = made.segment
+  const onDisk = { ...shape, ...made.built, parameters: made.parameters }
+  return { ...made, disk: openVectorIndex(onDisk), onDisk }
 }
 
 /** The rows' vectors, as they would be read from a file. */

@@ -10,26 +10,25 @@ import type {
 import { limits } from '../../src/core/limits.ts'
 import { METRICS, type Metric } from '../../src/core/metric.ts'
 import type { Quantization } from '../../src/core/schema.ts'
-import { clusteredVectors, GRAPH, randomVectors, segmentOf } from './reference.ts'
+import { GRAPH, randomVectors, segmentOf } from './reference.ts'
+import { type Site, siteOf } from './site.ts'
 
 const ROWS = 1_200
 const seed = Date.now() >>> 0
 
-interface Site {
-  readonly vectors: Float32Array
+interface StreamedSite extends Site {
   readonly input: OpenIndexStream
-  readonly memory: VectorIndex
 }
 
-function site(metric: Metric, dimension: number, form: Quantization, scale = 1): Site {
-  const vectors = clusteredVectors(ROWS, dimension, seed).map((v) => v * scale)
-  const parameters = { ...GRAPH, quantization: form }
-  const segment = segmentOf(metric, dimension, vectors)
-  const built = buildIndexSync(segment, parameters, { graphRowsMin: 1 })
-  const memory = openVectorIndex({ ...segment, ...built, parameters })
-  const codes = [built.codes]
+function site(metric: Metric, dimension: number, form: Quantization, scale?: number): StreamedSite {
+  const shape = { rows: ROWS, metric, dimension, form, seed }
+  const made = siteOf(scale === undefined ? shape : { ...shape, scale })
+  const { segment, parameters, built } = made
   const graph = built.graph === undefined ? {} : { graph: [built.graph] }
-  return { vectors, input: { ...segment, codes, ...graph, parameters, contexts: 2 }, memory }
+  return {
+    ...made,
+    input: { ...segment, codes: [built.codes], ...graph, parameters, contexts: 2 },
+  }
 }
 
 const kinds: readonly RowSearch['kind'][] = ['graph', 'scan-int8', 'scan-f32']
