@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -207,6 +207,18 @@ describe('a pool', () => {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { message: 'enough' } })
     }
     await expect(search(pool, index, requestOf(0), stop.signal)).rejects.toThrow('enough')
+  })
+
+  it('lets go of an index that was forgotten before it was searched', async () => {
+    const log = join(folder, 'messages')
+    const note = `process.getBuiltinModule('node:fs')
+      .appendFileSync(${JSON.stringify(log)}, message.kind + ' ')`
+    const pool = poolOf({ taskModule: await wrappedWorker('noting', note), threads: 1 })
+    const index = opened('cosine', pool.contexts)
+    pool.forget(index)
+    expect(await search(pool, index, requestOf(1))).toEqual(searchRanked(index, requestOf(1)))
+    await pool.digests(new Uint8Array(1), 1)
+    expect(await readFile(log, 'utf8')).toBe('search detach digest ')
   })
 
   it('ends idle workers, and starts others when they are needed', async () => {

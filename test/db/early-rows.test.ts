@@ -67,6 +67,23 @@ it('who compares every row, and a batch, have them at once', async () => {
   await store.close()
 })
 
+it('a batch opens vectors ahead where it is told, at once or later', async () => {
+  const { store, reader } = await site()
+  const docs = await store.collection('docs')
+  const opens = async (preload: boolean | Promise<boolean>): Promise<boolean> => {
+    for await (const _ of docs.searchBatch([], { preload })) expect.fail('an answer')
+    const isOpen = reader.placement !== undefined
+    reader.forgetIndex()
+    return isOpen
+  }
+  expect(await opens(true)).toBe(true)
+  expect(await opens(false)).toBe(false)
+  expect(await opens(Promise.resolve(true))).toBe(true)
+  expect(await opens(Promise.resolve(false))).toBe(false)
+  expect(await opens(Promise.reject(new Error('no file')))).toBe(false)
+  await store.close()
+})
+
 it('rows that turn out damaged are refused, and taken once they are mended', async () => {
   const { store, open, path } = await site()
   const sound = await readFile(path)
