@@ -1,4 +1,3 @@
-import { canStayOnDisk } from '../../ann/quantization.ts'
 import type { EarlyIndex, Placement, VectorIndex } from '../../ann/vector-index.ts'
 import type { WorkerPool } from '../../ann/worker-pool.ts'
 import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
@@ -7,6 +6,7 @@ import type { BlobRole, SegmentEntry } from '../../format/manifest.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import { Once } from './once.ts'
 import { openSegmentEarly, openSegmentIndex, sectionOf } from './open-segment.ts'
+import { segmentNeed } from './segment-need.ts'
 import type { VectorRows } from './vector-rows.ts'
 
 /** Files of the optional hnswlib provider; its graphs live in the cache and never in a manifest. */
@@ -190,21 +190,21 @@ export class SegmentIndex {
     { foreign, placement = 'memory', whole }: IndexOpening,
   ): Promise<{ readonly index: VectorIndex; readonly early?: EarlyIndex }> {
     const { entry, vectorRows } = this.#source
-    const { rows } = entry
     const vectors = await vectorRows(spec)
     if (parameters.type === 'hnswlib' && foreign !== undefined) {
       return { index: await foreign(entry, spec, parameters, vectors) }
     }
     const workers = this.#source.workers?.()
     const contexts = workers?.contexts ?? 1
-    const rowsBytes = placement === 'memory' ? rows * spec.dimension * 4 : 0
-    const hasCodes = entry.blobs.some(({ role }) => role === 'codes')
-    const mayWait = hasCodes && canStayOnDisk(spec.dimension) && rowsBytes >= EARLY_ROWS_BYTES
+    const need = segmentNeed(entry, spec, parameters, contexts)
+    const rowsBytes = placement === 'memory' ? need.vectors : 0
+    const mayWait = need.movable && rowsBytes >= EARLY_ROWS_BYTES
     const isEarly = mayWait && whole !== true && !this.#failed
-    const workBytes = bytesOf(entry, 'codes') + bytesOf(entry, 'graph') + (isEarly ? 0 : rowsBytes)
+    const workBytes = need.codes + need.links + (isEarly ? 0 : rowsBytes)
     if (workBytes >= SHARED_WORK_BYTES) workers?.warm()
     const [codes, graph] = [await this.#stream('codes'), await this.#stream('graph')]
     const digests = this.#digests
+    const { rows } = entry
     const parts = { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests }
     if (!isEarly) return { index: await openSegmentIndex(parts) }
     const early = await openSegmentEarly(parts)
@@ -243,6 +243,3 @@ export class SegmentIndex {
 const EARLY_ROWS_BYTES = 16 * 2 ** 20
 /** So many bytes take longer to check than workers to start. */
 const SHARED_WORK_BYTES = 128 * 2 ** 20
-
-const bytesOf = ({ blobs }: SegmentEntry, role: BlobRole): number =>
-  blobs.find((blob) => blob.role === role)?.bytes ?? 0
