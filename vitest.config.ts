@@ -6,6 +6,7 @@ const report = process.env.AKIDB_TEST_REPORT
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/build-servers.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 120_000,
