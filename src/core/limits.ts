@@ -222,6 +222,66 @@ export const limits = {
   serverIdleTimeoutMs: 15_000,
   /** Wait for the requests in flight when the server is stopped. */
   serverStopTimeoutMs: 10_000,
+  /** Body of one request to a bucket; a larger object goes in parts. */
+  s3PutBytesMax: 64 * MIB,
+  /** One part of a larger object. */
+  s3PartBytes: 16 * MIB,
+  /** Parts of one object (the protocol's limit). */
+  s3PartsMax: 10_000,
+  /** Uploads or downloads of bodies to or from a bucket at once. */
+  s3TransfersMax: 4,
+  /** Requests without bodies to a bucket at once. */
+  s3RequestsMax: 16,
+  /** Silence of a bucket's server after which a request counts as lost. */
+  s3IdleTimeoutMs: 60_000,
+  /** Default time for which a request to a bucket is tried again. */
+  s3RetryForMs: 120_000,
+  /** Longest pause between two tries. */
+  s3RetryPauseMaxMs: 5_000,
+  /** Tries of one request to a bucket, however short they are. */
+  s3TriesMax: 64,
+  /** Error document of a bucket's server. */
+  s3ErrorBytesMax: 64 * KIB,
+  /** One page of a bucket's listing, as XML. */
+  s3ListBytesMax: 16 * MIB,
+  /** Objects of one seal record; an act on more writes several. */
+  sealObjectsMax: 10_000,
+  /** One seal record. */
+  sealBytesMax: 32 * MIB,
+  /** Seal records of one act. */
+  sealRecordsMax: 500,
+  /** Objects of one sealed store that one process keeps in mind. */
+  sealedObjectsMax: 2_000_000,
+  /** Problems that one verification of a sealed store lists; more are only counted. */
+  sealedProblemsMax: 1_000,
+  /** Versions of one key that are looked at; the oldest count. */
+  sealVersionsMax: 1_000,
+  /** Part of a blob that the disk cache of a bucket keeps as one file. */
+  cacheChunkBytes: 1 * MIB,
+  /** Default size of the disk cache of a bucket. */
+  cacheBytesMax: 10 * GIB,
+  /** Parts of blobs that one open bucket keeps in memory too. */
+  cacheMemoryBytesMax: 64 * MIB,
+  /** What is read ahead of somebody who reads a blob from front to back. */
+  cacheAheadBytes: 16 * MIB,
+  /** Keys of one page of a bucket's listing. */
+  s3ListKeysMax: 1_000,
+  /** Wait for one whole answer of a key server (KES), whose own limit is 15 s. */
+  kesAnswerTimeoutMs: 20_000,
+  /** Default time for which a request to a key server is tried again. */
+  kesRetryForMs: 10_000,
+  /** Longest pause between two tries of a request to a key server. */
+  kesRetryPauseMaxMs: 2_000,
+  /** Tries of one request to a key server, however short they are. */
+  kesTriesMax: 32,
+  /** Answer of a key server. */
+  kesAnswerBytesMax: MIB,
+  /** Ciphertext of one data key, and the context that it is bound to. */
+  kesSealedBytesMax: 64 * KIB,
+  /** Requests to a key server at once. */
+  kesRequestsMax: 8,
+  /** Keys that one `kms status` tries. */
+  kesStatusKeysMax: 100,
   /** Searches that wait for their audit entry in the server. */
   serverAuditSearchesMax: 1_000,
   /** Bytes of the searches that wait for their audit entry in the server. */

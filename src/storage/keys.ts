@@ -41,4 +41,15 @@ export const isReservedName = (name: string): boolean =>
 /** Bytewise order; keys are ASCII, where UTF-16 order is the same. */
 export const compareKeys = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
+/** Place of the first of some sorted keys that is not below `least`. */
+export function firstFrom(keys: readonly string[], least: string): number {
+  let low = 0
+  for (let high = keys.length; low < high; ) {
+    const middle = (low + high) >>> 1
+    if ((keys[middle] ?? '') < least) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
 const printable = (key: string): string => JSON.stringify(key.slice(0, 200)).slice(1, -1)

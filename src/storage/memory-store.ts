@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { AkidbError } from '../errors/errors.ts'
-import { checkKey, compareKeys } from './keys.ts'
+import { checkKey, compareKeys, firstFrom } from './keys.ts'
 import type * as store from './object-store.ts'
 
 const PIECE_BYTES = 1024 * 1024
@@ -95,7 +95,7 @@ class MemoryStore implements store.ObjectStore {
     const keys = this.#sortedKeys
     const after = options.after ?? ''
     let count = 0
-    for (let i = lowerBound(keys, after > prefix ? after : prefix); i < keys.length; i++) {
+    for (let i = firstFrom(keys, after > prefix ? after : prefix); i < keys.length; i++) {
       const key = keys[i] ?? ''
       if (count >= limit || !key.startsWith(prefix)) return
       const info = key > after ? this.#info(key) : undefined
@@ -208,17 +208,6 @@ class MemoryStagedObject implements store.StagedObject {
   #assertOpen(): void {
     if (this.#ended) throw new AkidbError('INTERNAL', 'a staged object was used after its end')
   }
-}
-
-/** Place of the first key that is not below `least`. */
-function lowerBound(keys: readonly string[], least: string): number {
-  let low = 0
-  for (let high = keys.length; low < high; ) {
-    const middle = (low + high) >>> 1
-    if ((keys[middle] ?? '') < least) low = middle + 1
-    else high = middle
-  }
-  return low
 }
 
 const notFoundError = (key: string): AkidbError =>

@@ -90,7 +90,10 @@ export interface ObjectStore {
   /** For bodies too large for memory, or whose key is their digest. */
   stage(): Promise<StagedObject>
   head(key: string): Promise<ObjectInfo | undefined>
-  /** Keys that start with `prefix`, in bytewise order. Temporary files never show. */
+  /**
+   * Keys that start with `prefix`, in bytewise order. Temporary files never show. What comes or
+   * goes meanwhile may show or not.
+   */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>
   /** True where it existed. */
   delete(key: string, options?: DeleteOptions): Promise<boolean>
@@ -112,4 +115,88 @@ export interface ObjectStore {
    */
   sweepTemporary(): Promise<number>
   close(): Promise<void>
+}
+
+/** How long nobody, its writer included, can delete or replace a version of an object. */
+export interface Retention {
+  /** Under GOVERNANCE, whom the store's policy lets may shorten it; under COMPLIANCE nobody may. */
+  readonly mode: 'COMPLIANCE' | 'GOVERNANCE'
+  /** Milliseconds since 1970. */
+  readonly untilMs: number
+}
+
+/** What an object is born with, in the one request that makes it. */
+export interface SealOptions {
+  readonly retention?: Retention
+  readonly legalHold?: boolean
+  /** The store encrypts it under this key of its KMS, bound to this context. */
+  readonly encryption?: {
+    readonly keyId: string
+    readonly context: Readonly<Record<string, string>>
+  }
+  readonly signal?: AbortSignal
+}
+
+/** Bytes to seal, read anew for every try. */
+export interface SealedBody {
+  readonly bytes: number
+  /** SHA-256 of the whole, hex. */
+  readonly sha256: string
+  open(offset: number): AsyncIterable<Uint8Array>
+}
+
+/** One version of an object, or a marker that says "deleted". */
+export interface ObjectVersion extends ObjectInfo {
+  readonly versionId: string
+  readonly isLatest: boolean
+  readonly isDeleteMarker: boolean
+}
+
+/** What the store says of one version. */
+export interface SealedInfo extends ObjectInfo {
+  readonly versionId: string
+  readonly retention: Retention | undefined
+  readonly legalHold: boolean
+  /** Key of the KMS. */
+  readonly keyId: string | undefined
+  /** Digest that the store computed when it took the object, as it gives it (base64). */
+  readonly checksum: string | undefined
+}
+
+/** What the store says of itself. */
+export interface LockState {
+  readonly versioned: boolean
+  readonly locked: boolean
+  /** For new objects that bring none. */
+  readonly defaultRetention: { readonly mode: string; readonly days: number } | undefined
+}
+
+/** A store whose objects have versions that can be locked. */
+export interface SealedStore extends ObjectStore {
+  /**
+   * Creates an object with all that seals it in one step, so that there is no moment in which it
+   * is there but not locked.
+   *
+   * @returns undefined where an object is there already
+   * @throws RETENTION where the store cannot lock, INTEGRITY where `body` is not what it says
+   */
+  seal(key: string, body: SealedBody, options: SealOptions): Promise<string | undefined>
+  /** All versions and delete markers of keys that start with `prefix`, by key. */
+  versions(prefix: string): AsyncIterable<ObjectVersion>
+  headVersion(key: string, versionId: string): Promise<SealedInfo | undefined>
+  /** @throws NOT_FOUND; INTEGRITY where it ends before the range does */
+  getVersion(key: string, versionId: string, range: ByteRange): Promise<Uint8Array>
+  readVersion(
+    key: string,
+    versionId: string,
+    options?: { readonly offset?: number; readonly pieceBytes?: number },
+  ): AsyncIterable<Uint8Array>
+  /** @throws RETENTION where that would shorten it */
+  setRetention(key: string, versionId: string, retention: Retention): Promise<void>
+  setLegalHold(key: string, versionId: string, on: boolean): Promise<void>
+  /** @throws RETENTION for a version that is locked */
+  deleteVersion(key: string, versionId: string): Promise<void>
+  lockState(): Promise<LockState>
+  /** The checksum (see SealedInfo) that `body` must have been given. */
+  checksumOf(body: SealedBody): Promise<string>
 }

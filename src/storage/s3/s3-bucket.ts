@@ -1,0 +1,114 @@
+import type { IncomingMessage } from 'node:http'
+import type { Clock } from '../../core/clock.ts'
+import { limits } from '../../core/limits.ts'
+import { Slots } from '../../core/slots.ts'
+import { failureOf, readText } from './s3-answers.ts'
+import { isDoubtful, isPassing, meaningOf, S3Failure } from './s3-errors.ts'
+import type { S3Request, S3Transport } from './s3-request.ts'
+import { parseXml, type XmlElement } from './s3-xml.ts'
+
+/** A request to one bucket, and how its answer is read within the same try. */
+export interface Call<T> extends Omit<S3Request, 'bucket'> {
+  /** What is being done, for messages: "cannot write s3://bucket/key". */
+  readonly what: string
+  readonly read: (response: IncomingMessage) => Promise<T>
+  /**
+   * Answers that are no failure: what they mean. `doubtful`: an earlier try of this call may have
+   * done what was asked, unheard.
+   */
+  readonly expected?: (failure: S3Failure, doubtful: boolean) => Promise<T> | undefined
+  /** Where it is not the bucket's. */
+  readonly retryForMs?: number
+}
+
+export interface BucketOptions {
+  readonly transport: S3Transport
+  readonly bucket: string
+  readonly clock: Clock
+  /** How long a request that fails is tried again, milliseconds. */
+  readonly retryForMs: number
+  /** From 0 to 1: jitter. */
+  readonly random: () => number
+}
+
+/** Upper bound of the first pause. */
+const RETRY_PAUSE_MS = 100
+
+/** Requests to one bucket, each tried until it succeeds, cannot succeed, or its time is up. */
+export class Bucket {
+  readonly name: string
+  /**
+   * Bodies on their way, so that their memory and the server's are bounded. Those that go have
+   * slots of their own: the source of one may be one that comes.
+   */
+  readonly uploads = new Slots(limits.s3TransfersMax)
+  readonly downloads = new Slots(limits.s3TransfersMax)
+  readonly #options: BucketOptions
+
+  constructor(options: BucketOptions) {
+    this.name = options.bucket
+    this.#options = options
+  }
+
+  /**
+   * One request. A passing failure is tried again after a pause with full jitter (source: the
+   * exponential back-off of AWS's architecture blog, 2015) until `retryForMs` has gone by.
+   *
+   * @throws AkidbError for what is left in the end (see s3-errors.ts); the signal's reason
+   */
+  async call<T>(call: Call<T>): Promise<T> {
+    const { clock, random, transport } = this.#options
+    const endMs = clock.nowMs() + (call.retryForMs ?? this.#options.retryForMs)
+    let doubtful = false
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#try(call)
+      } catch (error) {
+        call.signal?.throwIfAborted()
+        if (!(error instanceof S3Failure)) throw error
+        const expected = call.expected?.(error, doubtful)
+        if (expected !== undefined) return await expected
+        doubtful ||= isDoubtful(error)
+        const pauseMaxMs = RETRY_PAUSE_MS * 2 ** Math.min(tries - 1, 16)
+        const pauseMs = random() * Math.min(limits.s3RetryPauseMaxMs, pauseMaxMs)
+        const isOver = clock.nowMs() + pauseMs >= endMs || tries >= limits.s3TriesMax
+        if (isOver || !isPassing(error, tries)) {
+          throw meaningOf(error, `${call.what} at ${transport.url}`)
+        }
+        await this.#pause(pauseMs, call.signal)
+      }
+    }
+  }
+
+  /** The same, for an answer of XML. */
+  async xml(
+    call: Omit<Call<XmlElement>, 'read'>,
+    root: string,
+    bytesMax: number = limits.s3ErrorBytesMax,
+  ): Promise<XmlElement> {
+    const read = async (response: IncomingMessage) =>
+      parseXml(await readText(response, bytesMax), root)
+    return await this.call({ ...call, read })
+  }
+
+  async #try<T>({ what: _, read, expected: __, retryForMs: ___, ...request }: Call<T>): Promise<T> {
+    const response = await this.#options.transport.send({ ...request, bucket: this.name })
+    try {
+      return await read(response)
+    } catch (error) {
+      throw failureOf(error)
+    } finally {
+      // What is left unread may be endless.
+      if (!response.readableEnded) response.destroy()
+    }
+  }
+
+  async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#options.clock.sleep(ms, signal)
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw error
+    }
+  }
+}
