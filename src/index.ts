@@ -49,6 +49,7 @@ export { type OpenedStore, openStore } from './db/store.ts'
 export { AkidbError } from './errors/errors.ts'
 export { type ErrorCode, EXIT_CODES } from './errors/exit-codes.ts'
 export { akidbVersion } from './storage/package-version.ts'
+export type { S3Access } from './storage/s3/s3-access.ts'
 export {
   type BundleCheckRequest,
   type BundleInput,
@@ -67,4 +68,37 @@ export {
 } from './transfer/bundles.ts'
 export type { BundleOutput, ExportResult } from './transfer/export.ts'
 export type { ImportResult } from './transfer/import.ts'
+export {
+  type KmsCreateKeyRequest,
+  type KmsCreateKeyResult,
+  type KmsKeyStatus,
+  type KmsRequest,
+  type KmsStatusRequest,
+  type KmsStatusResult,
+  kmsCreateKey,
+  kmsStatus,
+} from './transfer/kms.ts'
+export type { PullResult } from './transfer/pull/pull.ts'
+export type { PushResult } from './transfer/push/push.ts'
 export { type RepairFromOptions, repairFrom } from './transfer/repair.ts'
+export type { RetentionWish } from './transfer/sealed/retention.ts'
+export type { SealedProblem } from './transfer/sealed/sealed-problems.ts'
+export type { AnchorResult, BucketAuditResult } from './transfer/sealed-audit.ts'
+export { doctorTarget } from './transfer/sealed-doctor.ts'
+export {
+  type AuditAnchorRequest,
+  auditAnchor,
+  type PullRequest,
+  type PushRequest,
+  pull,
+  push,
+  type WormLockRequest,
+  type WormReadRequest,
+  wormLock,
+  wormStatus,
+  wormVerify,
+  wormVerifyAudit,
+} from './transfer/sealed-requests.ts'
+export type { LockResult } from './transfer/worm/change-locks.ts'
+export type { WormStatus } from './transfer/worm/status.ts'
+export type { WormVerification } from './transfer/worm/verify.ts'

@@ -8,6 +8,8 @@ export interface AuditKeys {
   readonly checkpoint: string
   /** Checkpoints anchored in a bucket: `<size>-<root>` each. */
   readonly anchors: string
+  /** Entries of a log in a bucket: from `from` to `to` − 1, in one object that is never changed. */
+  piece(from: number, to: number): string
   /** Entries of a closed batch. */
   entries(batch: number): string
   /** Entries of the open batch. */
@@ -28,10 +30,28 @@ export function auditKeys(prefix: string): AuditKeys {
     publicKey: `${folder}key.pem`,
     checkpoint: `${folder}checkpoint`,
     anchors: `${folder}checkpoint/`,
+    piece: (from, to) => `${folder}pieces/${twentyDigits(from)}-${twentyDigits(to)}`,
     entries: (batch) => `${folder}tile/entries/${indexPath(batch)}`,
     tail: (batch) => `${folder}tail/${indexPath(batch)}`,
     tile: (level, index) => `${folder}tile/${level}/${indexPath(index)}`,
   }
+}
+
+const twentyDigits = (count: number): string => String(count).padStart(20, '0')
+
+/** Certificate of a log's public key: who vouches for it. */
+export const certificateKey = (logId: string): string => `audit/${logId}/key.dsse`
+
+/** Entries that a piece's key speaks of; undefined for other keys. */
+export function parsePieceKey(
+  keys: AuditKeys,
+  key: string,
+): { readonly from: number; readonly to: number } | undefined {
+  const [, first, end] = /pieces\/(\d{20})-(\d{20})$/.exec(key) ?? []
+  const [from, to] = [Number(first), Number(end)]
+  return Number.isSafeInteger(to) && from < to && keys.piece(from, to) === key
+    ? { from, to }
+    : undefined
 }
 
 /** The log id that a folder is named by, where it is named by one. */

@@ -15,6 +15,7 @@ import { LogFile, type TornTail } from './log-file.ts'
 import { encodeProof } from './proof.ts'
 import {
   type ActEntries,
+  entryBytes,
   findActs,
   type ReadOptions,
   readBackwards,
@@ -244,6 +245,11 @@ export class AuditLog {
   /** Entries in order, filtered, one batch in memory at a time. */
   read(options: ReadOptions = {}): AsyncIterable<AuditEntry> {
     return readEntries(this.#parts.store, this.#keys, options)
+  }
+
+  /** The exact bytes of the entries from `from` to `to` − 1. @throws AUDIT_BROKEN */
+  entryBytes(from: number, to: number): AsyncIterable<Uint8Array> {
+    return entryBytes(this.#parts.store, this.#keys, { from, to })
   }
 
   /** Entries that this process knows of, the newest first. */

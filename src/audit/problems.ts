@@ -1,6 +1,9 @@
 import { limits } from '../core/limits.ts'
 
-/** What can be wrong with a log. Codes never change their meaning; all but TORN mean exit 24. */
+/**
+ * What can be wrong with a log. Codes never change their meaning; all but TORN and CLOCK mean exit
+ * 24.
+ */
 export const AUDIT_PROBLEM_CODES = [
   /** Fewer entries than a checkpoint or a named position says, or a batch is missing. */
   'TRUNCATED',
@@ -14,8 +17,15 @@ export const AUDIT_PROBLEM_CODES = [
   'UNTRUSTED',
   /** A warning: the end, beyond everything signed and named, is no whole entry. */
   'TORN',
+  /** In a bucket: another version or a delete marker lies above what was sealed. */
+  'SHADOWED',
+  /** A warning: the server's clock and the log's do not agree on when a checkpoint was anchored. */
+  'CLOCK',
 ] as const
 export type AuditProblemCode = (typeof AUDIT_PROBLEM_CODES)[number]
+
+/** Codes that are no failure. */
+const WARNINGS: ReadonlySet<AuditProblemCode> = new Set(['TORN', 'CLOCK'])
 
 export interface AuditProblem {
   readonly code: AuditProblemCode
@@ -38,7 +48,7 @@ export class ProblemList {
   #left = 0
 
   add(code: AuditProblemCode, seq: number | null, message: string): void {
-    if (code !== 'TORN') this.#failed = true
+    if (!WARNINGS.has(code)) this.#failed = true
     if (seq !== null && (code === 'ALTERED' || code === 'REORDERED')) this.#markDamaged(seq)
     const key = `${code} ${seq ?? message}`
     if (this.#known.has(key)) return

@@ -64,6 +64,27 @@ export async function* readEntries(
 }
 
 /**
+ * The exact bytes of the entries from `from` to `to` − 1, one batch in memory at a time.
+ * @throws AUDIT_BROKEN where one is missing
+ */
+export async function* entryBytes(
+  store: ObjectStore,
+  keys: AuditKeys,
+  { from, to }: { readonly from: number; readonly to: number },
+): AsyncGenerator<Uint8Array> {
+  for (let seq = from; seq < to; ) {
+    const batch = Math.floor(seq / WIDTH)
+    const read = await batchEntries(store, keys, batch)
+    const end = Math.min(to, (batch + 1) * WIDTH)
+    for (; seq < end; seq++) {
+      const entry = read?.entries[seq - batch * WIDTH]
+      if (entry === undefined) throw brokenLog(keys.folder, `entry ${seq} is missing`, seq)
+      yield entry
+    }
+  }
+}
+
+/**
  * The exact bytes of one entry.
  * @throws NOT_FOUND
  */

@@ -1,5 +1,5 @@
-import { AkidbError } from '../errors/errors.ts'
-import type { OnProgress, OpenedStore, StoreRequest } from '../index.ts'
+import { isAbsolute, join } from 'node:path'
+import type { OnProgress, OpenedStore, S3Access, StoreRequest } from '../index.ts'
 import type { Engine } from './engine.ts'
 import { escapeJson, escapeText } from './escape.ts'
 import { jsonDocument } from './json-document.ts'
@@ -21,6 +21,8 @@ export interface Context {
   readonly passphrases: Passphrases
   engine(): Promise<Engine>
   storeRequest(): StoreRequest
+  /** How the server of buckets is reached. */
+  s3Access(): S3Access
   /** Opens the store, and closes it whatever happens. */
   withStore<T>(
     mode: 'read' | 'write',
@@ -53,6 +55,7 @@ export function createContext({ session, settings, loadEngine }: ContextParts): 
     passphrases: createPassphrases(session.io, settings, ask),
     engine: loadEngine,
     storeRequest,
+    s3Access: () => s3AccessOf(session, settings),
     async withStore(mode, work) {
       const { signal: _signal, ...request } = storeRequest()
       const engine = await loadEngine()
@@ -92,20 +95,15 @@ const storeRequestOf = (
   onWarning: (warning: { code: string; message: string }) => void,
 ): StoreRequest => {
   const url = settings.text('store') ?? ''
-  if (/^[a-z0-9]+:\/\//i.test(url)) {
-    throw new AkidbError(
-      'USAGE',
-      `--store "${url}": this version has stores in local folders only`,
-      {
-        hint: 'Give the path of a folder.',
-      },
-    )
-  }
   const [state, reason] = [settings.text('state'), settings.text('reason')]
   const sudoUser = session.io.env.SUDO_USER
   const [threads, memoryBytes] = [settings.number('threads'), settings.number('memory')]
+  const bucket = /^s3:\/\//i.test(url)
+    ? { s3: s3AccessOf(session, settings), stateHome: stateHomeOf(session), ...cacheOf(settings) }
+    : {}
   return {
     url,
+    ...bucket,
     lockWaitMs: settings.number('lockWait') ?? 0,
     command: `akidb ${session.argv.join(' ')}`.slice(0, COMMAND_LENGTH_MAX),
     onWarning,
@@ -116,6 +114,38 @@ const storeRequestOf = (
     ...(threads === undefined ? {} : { threads }),
     ...(memoryBytes === undefined ? {} : { memoryBytes }),
   }
+}
+
+const cacheOf = (settings: Settings): { cacheBytes?: number } => {
+  const cacheBytes = settings.number('s3.cache')
+  return cacheBytes === undefined ? {} : { cacheBytes }
+}
+
+/** Source: XDG Base Directory Specification. */
+const stateHomeOf = ({ io }: Session): string => {
+  const given = io.env.XDG_STATE_HOME
+  return given !== undefined && isAbsolute(given) ? given : join(io.home, '.local/state')
+}
+
+/** Credentials come from the environment alone: nobody writes them on a command line. */
+const s3AccessOf = ({ io }: Session, settings: Settings): S3Access => {
+  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = io.env
+  const addressing = settings.text('s3.addressing')
+  const found = {
+    endpoint: settings.text('s3.endpoint'),
+    region: settings.text('s3.region'),
+    addressing: addressing === 'virtual' ? ('virtual' as const) : ('path' as const),
+    caFile: settings.text('s3.ca'),
+    clientCertFile: settings.text('s3.clientCert'),
+    clientKeyFile: settings.text('s3.clientKey'),
+    accessKey: AWS_ACCESS_KEY_ID,
+    secretKey: AWS_SECRET_ACCESS_KEY,
+    sessionToken: AWS_SESSION_TOKEN,
+    offline: settings.flag('offline'),
+    retryForMs: settings.number('retryFor'),
+  }
+  const given = Object.entries(found).filter(([, value]) => value !== undefined && value !== '')
+  return Object.fromEntries(given) as S3Access
 }
 
 async function withProgress<T>(

@@ -36,6 +36,16 @@ type Called =
   | 'importKeys'
   | 'auditCheckpoint'
   | 'auditProve'
+  | 'push'
+  | 'pull'
+  | 'wormStatus'
+  | 'wormVerify'
+  | 'wormLock'
+  | 'wormVerifyAudit'
+  | 'auditAnchor'
+  | 'doctorTarget'
+  | 'kmsStatus'
+  | 'kmsCreateKey'
 
 /**
  * Every function of the library and the server that the command line needs; commands reach them

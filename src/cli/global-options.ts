@@ -2,7 +2,7 @@ import { Option } from './commander.ts'
 
 /** Options that every command takes, before or after its name. */
 export const globalOptions = (): Option[] => [
-  new Option('--store <folder>', 'the store (default: ./akidb-data where it exists)'),
+  new Option('--store <folder|s3 url>', 'the store (default: ./akidb-data where it exists)'),
   new Option('--state <folder>', 'the state folder: keys, locks, cache (default: <store>/local)'),
   new Option('--config <file>', 'read this configuration instead of ./akidb.config.json'),
   new Option('--json', 'print one JSON document; errors and warnings as JSON on stderr'),
@@ -18,6 +18,13 @@ export const globalOptions = (): Option[] => [
     '--memory <size>',
     'memory for open vector indexes (default: half of it); the rest of the vectors stays on disk',
   ),
+  new Option('--s3-endpoint <url>', 'server of buckets: https://host:port'),
+  new Option('--s3-region <name>', 'its region (default: us-east-1)'),
+  new Option('--s3-addressing <style>', "where a bucket's name stands: path or virtual"),
+  new Option('--s3-ca <file>', 'certificate authorities that its certificate may come from'),
+  new Option('--s3-client-cert <file>', 'certificate to show it'),
+  new Option('--s3-client-key <file>', 'key of that certificate'),
+  new Option('--s3-cache <size>', 'disk cache of a store in a bucket (default: 10GiB)'),
   new Option('--offline', 'refuse every address but the loopback'),
   new Option('--reason <text>', 'why; goes into the audit log'),
   new Option(

@@ -15,6 +15,7 @@ const STORE = 'Store'
 const RECORDS = 'Records'
 const VERSIONS = 'Versions'
 const CARRY = 'Bundles, keys and audit'
+const SEALED = 'Sealed storage'
 const REST = 'Server and help'
 
 const entry = (
@@ -211,6 +212,30 @@ export const REGISTRY: readonly RegisteredCommand[] = [
     'audit',
     'read, verify and prove the audit log',
     async () => (await import('./commands/audit.ts')).defineAudit,
+  ),
+  entry(
+    SEALED,
+    'push',
+    'seal collections in a bucket',
+    async () => (await import('./commands/push.ts')).definePush,
+  ),
+  entry(
+    SEALED,
+    'pull',
+    'bring sealed collections back',
+    async () => (await import('./commands/pull.ts')).definePull,
+  ),
+  entry(
+    SEALED,
+    'worm',
+    'show, verify and hold what is sealed',
+    async () => (await import('./commands/worm.ts')).defineWorm,
+  ),
+  entry(
+    SEALED,
+    'kms',
+    'ask a key server (KES), and make keys there',
+    async () => (await import('./commands/kms.ts')).defineKms,
   ),
   entry(
     REST,

@@ -25,6 +25,8 @@ export interface Setting {
   readonly project: boolean
   /** Masked by `config show`. */
   readonly secret?: boolean
+  /** Variables of other tools that say the same, after our own. */
+  readonly variables?: readonly string[]
   readonly parse: (text: string, what: string) => SettingValue
 }
 
@@ -46,7 +48,7 @@ const choice =
   (value: string, what: string): string =>
     parseChoice(value, what, words)
 
-type Options = Partial<Pick<Setting, 'path' | 'project' | 'secret' | 'flag'>>
+type Options = Partial<Pick<Setting, 'path' | 'project' | 'secret' | 'flag' | 'variables'>>
 
 const setting = (
   name: string,
@@ -90,6 +92,39 @@ export const SETTINGS: readonly Setting[] = [
   setting('index.m', 'number', count(2, 64)),
   setting('index.efConstruction', 'number', count(2, 2_000)),
   setting('index.quantization', 'string', choice('int8', 'binary', 'pq')),
+  setting('s3.endpoint', 'string', nonEmpty, {
+    flag: 's3-endpoint',
+    variables: ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'],
+  }),
+  setting('s3.region', 'string', nonEmpty, {
+    flag: 's3-region',
+    variables: ['AWS_REGION', 'AWS_DEFAULT_REGION'],
+  }),
+  setting('s3.addressing', 'string', choice('path', 'virtual'), { flag: 's3-addressing' }),
+  setting('s3.ca', 'string', nonEmpty, {
+    ...{ path: true, project: false, flag: 's3-ca' },
+    variables: ['AWS_CA_BUNDLE'],
+  }),
+  setting('s3.clientCert', 'string', nonEmpty, {
+    ...{ path: true, project: false, flag: 's3-client-cert' },
+  }),
+  setting('s3.clientKey', 'string', nonEmpty, {
+    ...{ path: true, project: false, flag: 's3-client-key' },
+  }),
+  setting('s3.cache', 'string or number', parseSizeBytes, { flag: 's3-cache' }),
+  setting('retryFor', 'string', parseDurationMs),
+  setting('kes.endpoint', 'string', nonEmpty, { flag: 'kes-endpoint' }),
+  setting('kes.ca', 'string', nonEmpty, { path: true, project: false, flag: 'kes-ca' }),
+  setting('kes.clientCert', 'string', nonEmpty, {
+    path: true,
+    project: false,
+    flag: 'kes-client-cert',
+  }),
+  setting('kes.clientKey', 'string', nonEmpty, {
+    path: true,
+    project: false,
+    flag: 'kes-client-key',
+  }),
   setting('audit.queries', 'string', choice('off', 'digest', 'full'), { flag: '' }),
   setting('audit.required', 'boolean', flag, { flag: '' }),
 ]

@@ -29,6 +29,7 @@ export interface Settings {
 const DEFAULTS: Readonly<Record<string, string>> = {
   progress: 'auto',
   lockWait: '10s',
+  retryFor: '2m',
   key: 'default',
   keep: '7d',
   onBadRow: 'reject',
@@ -79,10 +80,10 @@ function settle(setting: Setting, sources: Sources): ResolvedSetting | undefined
   const raw = rawFlag(setting, sources.flags)
   if (raw !== undefined)
     return resolved(setting, absolute(setting, raw, sources.io), `flag --${setting.flag}`)
-  const variable = environmentName(setting.name)
-  const fromEnvironment = sources.io.env[variable]
-  if (fromEnvironment !== undefined && fromEnvironment !== '') {
-    const value = absolute(setting, fromEnvironment, sources.io)
+  for (const variable of [environmentName(setting.name), ...(setting.variables ?? [])]) {
+    const text = sources.io.env[variable]
+    if (text === undefined || text === '') continue
+    const value = absolute(setting, text, sources.io)
     return resolved(setting, value, `environment ${variable}`)
   }
   for (const file of sources.files) {

@@ -1,5 +1,6 @@
 import { realpathSync } from 'node:fs'
 import { AkidbError, hasCode } from '../errors/errors.ts'
+import { isS3Url } from '../storage/s3/s3-access.ts'
 import type {
   CheckResult,
   Collection,
@@ -25,8 +26,9 @@ import { type CollectionHost, OpenCollection } from './collection.ts'
 import { storeStatus } from './doctor/status.ts'
 import { collectGarbage, withReserve } from './gc/gc.ts'
 import { logSource } from './log-view.ts'
-import { folderOf, type OpenEnvironment, openEnvironment } from './open/open-environment.ts'
+import { type OpenEnvironment, openEnvironment } from './open/open-environment.ts'
 import { checkPlace } from './open/place.ts'
+import { folderOf } from './open/store-place.ts'
 import { foreignIndexes } from './segment/hnswlib-cache.ts'
 import { listReplays, parseReplayName, removeReplay, replayFolder } from './states/replays.ts'
 import { upgradeStore } from './upgrade.ts'
@@ -54,7 +56,8 @@ const openStores = new Map<string, { store: Promise<OpenedStore>; users: number 
  *   copied, AUDIT_BROKEN
  */
 export async function openStore(options: OpenOptions): Promise<OpenedStore> {
-  const key = `${options.mode}:${placeOf(options.url)}:${options.state ?? ''}`
+  const { mode, url, state = '', stateHome = '' } = options
+  const key = [mode, placeOf(url), state, stateHome].join(':')
   const known = openStores.get(key)
   const entry = known ?? { store: OpenedStore.open(options), users: 0 }
   entry.users++
@@ -74,6 +77,7 @@ export async function openStore(options: OpenOptions): Promise<OpenedStore> {
 }
 
 function placeOf(url: string): string {
+  if (isS3Url(url)) return url
   const folder = folderOf(url)
   try {
     return realpathSync(folder)

@@ -1,7 +1,8 @@
-import type { BundleHead } from '../bundle/head.ts'
+import { type BundleHead, encodeHead } from '../bundle/head.ts'
 import { problemsError } from '../bundle/problems.ts'
 import { createStoreSink } from '../bundle/unpack.ts'
 import { type BundleReport, verifyBundle } from '../bundle/verify.ts'
+import { sha256Hex } from '../core/digest.ts'
 import type { OnProgress } from '../db/api/api.ts'
 import { countOf } from '../db/collection/history.ts'
 import { runAct } from '../db/states/acts.ts'
@@ -18,6 +19,7 @@ import {
   checkPlans,
   type ImportedCollection,
   type ImportPlan,
+  type Incoming,
   planImport,
   publish,
 } from './publish.ts'
@@ -68,7 +70,7 @@ export async function importBundle(
     const pin = createWriterPin(store.environment)
     try {
       const received = await receiveBundle(store, options, pin)
-      const plans = await planImport(store, received.head, received.states, options)
+      const plans = await planImport(store, incomingOf(received.head), received.states, options)
       await checkPlans(store, plans)
       const collections: ImportedCollection[] = []
       for (const plan of plans) collections.push(await publish(store, act, plan))
@@ -83,7 +85,7 @@ export async function importBundle(
 }
 
 /** For the audit log: which bytes each collection's new head has. */
-async function headsOf(
+export async function headsOf(
   store: OpenedStore,
   collections: readonly ImportedCollection[],
 ): Promise<{ collection: string; version: number; manifest: string }[]> {
@@ -170,6 +172,14 @@ function checkedHead(report: BundleReport, name: string): BundleHead {
   throw problemsError(report.problems, name)
 }
 
+const incomingOf = (head: BundleHead): Incoming => ({
+  kind: 'bundle',
+  origin: head.origin,
+  sequence: head.sequence,
+  digest: sha256Hex(encodeHead(head)),
+  collections: head.collections,
+})
+
 /** What an import would do: everything is checked, nothing is written. */
 async function tryImport(store: OpenedStore, options: ImportOptions): Promise<Taken> {
   const states = new Map<string, Uint8Array>()
@@ -186,9 +196,9 @@ async function tryImport(store: OpenedStore, options: ImportOptions): Promise<Ta
     abort: async () => undefined,
   })
   const head = checkedHead(report, options.name)
-  const plans: readonly ImportPlan[] = await planImport(store, head, states, options)
+  const plans: readonly ImportPlan[] = await planImport(store, incomingOf(head), states, options)
   const collections: ImportedCollection[] = []
-  for (const plan of plans) collections.push(await expected(store, plan))
+  for (const plan of plans) collections.push(await expectedChange(store, plan))
   return { report, ...counts, collections }
 }
 
@@ -196,7 +206,7 @@ async function tryImport(store: OpenedStore, options: ImportOptions): Promise<Ta
  * Rows that an import of this collection adds or takes at least: the new state's blobs are not
  * here to compare with.
  */
-async function expected(
+export async function expectedChange(
   store: OpenedStore,
   { entry, name, before, done }: ImportPlan,
 ): Promise<ImportedCollection> {

@@ -1,6 +1,4 @@
-import type { BundleHead, HeadCollection } from '../bundle/head.ts'
-import { encodeHead } from '../bundle/head.ts'
-import { sha256Hex } from '../core/digest.ts'
+import type { HeadCollection } from '../bundle/head.ts'
 import { limits } from '../core/limits.ts'
 import { object, ShapeError, text, whole } from '../core/shape.ts'
 import { headMoved } from '../db/collection/append.ts'
@@ -27,7 +25,19 @@ export interface ImportedCollection {
   readonly deleted: number
 }
 
-/** What importing one collection of a bundle means here. */
+/** Collections that come from another site, in a bundle or out of a bucket. */
+export interface Incoming {
+  /** 'bundle' or 'seal', for messages. */
+  readonly kind: 'bundle' | 'seal'
+  readonly origin: { readonly logId: string; readonly epoch: number }
+  /** Number of the entry in the origin's log that tells of it: a lower one is older. */
+  readonly sequence: number
+  /** Digest of what was signed: the bundle's head, or the seal record. */
+  readonly digest: string
+  readonly collections: readonly HeadCollection[]
+}
+
+/** What importing one collection means here. */
 export interface ImportPlan {
   readonly entry: HeadCollection
   /** Its name here. */
@@ -47,24 +57,25 @@ export interface ImportPlan {
  */
 export async function planImport(
   store: OpenedStore,
-  head: BundleHead,
+  incoming: Incoming,
   states: ReadonlyMap<string, Uint8Array>,
   options: { readonly as?: string; readonly diverge?: boolean },
 ): Promise<ImportPlan[]> {
-  if (options.as !== undefined && head.collections.length !== 1) {
-    throw severalCollections(head.collections.length)
+  const { collections, kind } = incoming
+  if (options.as !== undefined && collections.length !== 1) {
+    throw severalCollections(collections.length)
   }
-  if (new Set(head.collections.map(({ id }) => id)).size !== head.collections.length) {
-    throw new AkidbError('INTEGRITY', 'the bundle holds one collection under two names', {
+  if (new Set(collections.map(({ id }) => id)).size !== collections.length) {
+    throw new AkidbError('INTEGRITY', `the ${kind} holds one collection under two names`, {
       hint: 'Nothing was published. Ask its origin.',
     })
   }
   const plans: ImportPlan[] = []
-  for (const entry of head.collections) {
+  for (const entry of collections) {
     const stateBytes = states.get(entry.stateRoot)
     if (stateBytes === undefined) throw new Error('a verified bundle holds its states')
-    const origin = originOf(head, entry, options.diverge === true)
-    await checkSequence(store.environment.state, head, entry)
+    const origin = originOf(incoming, entry, options.diverge === true)
+    await checkSequence(store.environment.state, incoming, entry)
     plans.push({ entry, stateBytes, origin, ...(await placeOf(store, entry, origin, options.as)) })
   }
   return plans
@@ -72,18 +83,19 @@ export async function planImport(
 
 /** `--as` gives one name. */
 export const severalCollections = (count: number): AkidbError =>
-  new AkidbError('USAGE', `the bundle holds ${count} collections, and --as gives one name`, {
+  new AkidbError('USAGE', `${count} collections come, and --as gives one name`, {
     hint: 'Leave --as out.',
   })
 
-function originOf(head: BundleHead, entry: HeadCollection, diverge: boolean): OriginEntry {
+function originOf(incoming: Incoming, entry: HeadCollection, diverge: boolean): OriginEntry {
+  const { origin, sequence, digest } = incoming
   return {
-    headDigest: sha256Hex(encodeHead(head)),
-    logId: head.origin.logId,
-    epoch: head.origin.epoch,
-    sequence: head.sequence,
+    headDigest: digest,
+    logId: origin.logId,
+    epoch: origin.epoch,
+    sequence,
     committedAt: entry.committedAt,
-    keyId: head.origin.logId,
+    keyId: origin.logId,
     ...(diverge ? { diverged: true as const } : {}),
   }
 }
@@ -97,6 +109,7 @@ async function placeOf(
 ): Promise<Pick<ImportPlan, 'name' | 'before' | 'done'>> {
   const wanted = as ?? entry.name
   checkName(wanted)
+  let isTaken = false
   for (const name of await collectionNames(store.environment)) {
     const head = await store.core(name).manifests.newest()
     if (head === undefined || head.state.dropped === true) continue
@@ -104,8 +117,10 @@ async function placeOf(
       if (as !== undefined && as !== name) throw alreadyHere(entry, name)
       return { name, before: head, done: advance(name, head, entry, origin) }
     }
-    if (name.toLowerCase() === wanted.toLowerCase()) throw otherCollection(wanted)
+    isTaken ||= name.toLowerCase() === wanted.toLowerCase()
   }
+  // Only now: it may be here under a name that comes later.
+  if (isTaken) throw otherCollection(wanted)
   return { name: wanted, before: undefined, done: false }
 }
 
@@ -122,7 +137,7 @@ function advance(
   const follows = followed !== undefined && followed.diverged !== true
   if (!follows || followed.logId !== origin.logId) {
     throw new AkidbError('CONFLICT', `"${name}" has gone its own way here`, {
-      hint: 'Import the bundle under another name into another store, or drop this one first.',
+      hint: 'Take it under another name into another store, or drop this one first.',
       details: { collection: name, here: head.commit.stateRoot, bundle: entry.stateRoot },
     })
   }
@@ -130,7 +145,7 @@ function advance(
 }
 
 const alreadyHere = (entry: HeadCollection, name: string): AkidbError =>
-  new AkidbError('EXISTS', `"${entry.name}" of this bundle is here already, as "${name}"`, {
+  new AkidbError('EXISTS', `"${entry.name}" is here already, as "${name}"`, {
     hint: 'Leave --as out to bring it up to date.',
   })
 
@@ -147,8 +162,8 @@ interface Seen {
 }
 
 const seenShape = object({ sequence: whole(), headDigest: text(/^[0-9a-f]{64}$/) })
-const seenKey = (head: BundleHead, entry: HeadCollection): string =>
-  `origins/${head.origin.logId}/${entry.id}.json`
+const seenKey = (logId: string, collectionId: string): string =>
+  `origins/${logId}/${collectionId}.json`
 
 async function readSeen(state: ObjectStore, key: string): Promise<Seen | undefined> {
   try {
@@ -167,21 +182,21 @@ async function readSeen(state: ObjectStore, key: string): Promise<Seen | undefin
 
 async function checkSequence(
   state: ObjectStore,
-  head: BundleHead,
+  { origin, sequence, digest, kind }: Incoming,
   entry: HeadCollection,
 ): Promise<void> {
-  const seen = await readSeen(state, seenKey(head, entry))
-  if (seen === undefined || head.sequence > seen.sequence) return
-  if (head.sequence === seen.sequence) {
-    if (sha256Hex(encodeHead(head)) === seen.headDigest) return
-    throw new AkidbError('CONFLICT', `two different bundles carry sequence ${head.sequence}`, {
+  const seen = await readSeen(state, seenKey(origin.logId, entry.id))
+  if (seen === undefined || sequence > seen.sequence) return
+  if (sequence === seen.sequence) {
+    if (digest === seen.headDigest) return
+    throw new AkidbError('CONFLICT', `two different ${kind}s carry sequence ${sequence}`, {
       hint: 'One of them is forged, or its origin was restored from a backup. Ask there.',
     })
   }
   throw new AkidbError(
     'ROLLBACK',
-    `the bundle (sequence ${head.sequence}) is older than what was imported (${seen.sequence})`,
-    { hint: 'akidb replay opens any older state beside the current one.' },
+    `the ${kind} (sequence ${sequence}) is older than what was taken before (${seen.sequence})`,
+    { hint: 'akidb replay opens any older state of a bundle beside the current one.' },
   )
 }
 
@@ -213,11 +228,11 @@ export async function publish(
   const core = store.core(name)
   const state = decodeState(plan.stateBytes, `state ${entry.stateRoot}`)
   const result = { name, before: before?.commit.stateRoot ?? null, after: entry.stateRoot }
-  const head = { origin: { logId: plan.origin.logId } } as BundleHead
   const seen = { sequence: plan.origin.sequence, headDigest: plan.origin.headDigest }
   const remember = async (): Promise<void> => {
     const body = Buffer.from(JSON.stringify(seen))
-    await environment.state.put(seenKey(head, entry), body, { mode: 'replace' })
+    const key = seenKey(plan.origin.logId, entry.id)
+    await environment.state.put(key, body, { mode: 'replace' })
   }
   if (plan.done) {
     await remember()

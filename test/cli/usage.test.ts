@@ -47,7 +47,6 @@ describe('called wrongly', () => {
     ['delete', 'docs', 'a', '--source', 'ab'],
     ['delete', 'docs', '--source', 'ab'],
     ['export', 'docs'],
-    ['list', '--store', 's3://bucket/prefix'],
     ['gc', '--keep', '7'],
     ['list', '--threads', '0'],
     ['list', '--progress', 'dots'],
@@ -120,8 +119,7 @@ describe('called wrongly', () => {
       ['search', 'docs', '--text', 'a', '--receipt', 'r'],
       ['export', 'docs', '-o', 'x', '--volume-size', '1MiB'],
       ['status', '--watch'],
-      ['list', '--s3-endpoint', 'http://localhost'],
-      ['push', 's3://bucket'],
+      ['audit', 'cosign', 'c'],
       ['worm', 'status'],
       ['keys', 'rotate'],
     ]) {

@@ -1,4 +1,6 @@
+import type { AkidbError } from '../../errors/errors.ts'
 import type { App } from '../app.ts'
+import { defineAnchor } from '../audit-anchor.ts'
 import { entryText } from '../audit-entry-text.ts'
 import { defineCheckpoint, defineProve } from '../audit-proofs.ts'
 import type { Command } from '../commander.ts'
@@ -9,8 +11,9 @@ import { plural } from '../human.ts'
 import { repeated } from '../option-kinds.ts'
 import { problemFailure } from '../problems.ts'
 import { parseTimeMs } from '../values.ts'
+import { wormRead } from '../worm-reads.ts'
 
-/** `akidb audit log|verify|checkpoint|prove`. */
+/** `akidb audit log|verify|checkpoint|prove|anchor`. */
 export const defineAudit = (command: Command, app: App): void => {
   describe(command, {
     summary: 'read, verify and prove the audit log',
@@ -25,6 +28,7 @@ export const defineAudit = (command: Command, app: App): void => {
   defineVerify(command.command('verify'), app)
   defineCheckpoint(command.command('checkpoint'), app)
   defineProve(command.command('prove'), app)
+  defineAnchor(command.command('anchor'), app)
 }
 
 interface LogFlags {
@@ -82,17 +86,22 @@ const defineVerify = (command: Command, app: App): void => {
     examples: [
       ['akidb audit verify', 'the log of the store'],
       ['akidb audit verify /media/store/audit --key log.pem', 'a folder; needs no store'],
+      ['akidb audit verify s3://evidence/site-a', 'the log in a bucket, and ours against it'],
       ['akidb audit verify --proof entry-17.proof --key log.pem', 'one entry'],
     ],
     details: 'Cuts and changes nothing. A torn entry beyond every checkpoint is a warning.',
-    exits: [21, 24],
+    exits: [21, 23, 24, 25],
   })
-  command.argument('[folder|bundle]', 'a log elsewhere')
+  command.argument('[folder|bundle|s3 url]', 'a log elsewhere')
   command.option('--proof <file>', 'a proof of one entry')
   command.addOption(repeated('--key <file>', 'trust the public key in this PEM file; repeats'))
   command.action((target: string | undefined, flags: VerifyFlags) =>
     app.run(command, async (context) => {
       const engine = await context.engine()
+      if (target !== undefined && /^s3:\/\//i.test(target)) {
+        const result = await engine.wormVerifyAudit(wormRead(context, target, flags.key))
+        return { result, text: verifyText(result), failure: failureOf(result) }
+      }
       const { url, state } = context.storeRequest()
       const result = await context.progress('audit verify', (onProgress) =>
         engine.verifyAudit({
@@ -104,13 +113,13 @@ const defineVerify = (command: Command, app: App): void => {
           ...(flags.proof === undefined ? {} : { proofFile: flags.proof }),
         }),
       )
-      const failure = result.ok
-        ? undefined
-        : problemFailure('the audit log', result.problems, 'AUDIT_BROKEN')
-      return { result, text: verifyText(result), failure }
+      return { result, text: verifyText(result), failure: failureOf(result) }
     }),
   )
 }
+
+const failureOf = ({ ok, problems }: LogVerification): AkidbError | undefined =>
+  ok ? undefined : problemFailure('the audit log', problems, 'AUDIT_BROKEN')
 
 const verifyText = (result: LogVerification): string => {
   const lines = result.problems.map(

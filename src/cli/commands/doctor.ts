@@ -10,15 +10,22 @@ export const defineDoctor = (command: Command, app: App): void => {
     summary: 'look for trouble, changing nothing',
     examples: [
       ['akidb doctor', 'check runtime, folders, disk, keys, locks and audit log'],
+      ['akidb doctor --target s3://evidence/site-a', 'whether a bucket can seal'],
       ['akidb doctor --json', 'the same for a monitoring system'],
     ],
     exits: [20],
   })
-  command.action(() =>
+  command.option('--target <s3 url>', 'look at this bucket, not at the store')
+  command.action((flags: { readonly target?: string }) =>
     app.run(command, async (context) => {
       const { session } = context
       const engine = await context.engine()
-      const result = await engine.doctor(context.storeRequest())
+      const { url } = context.storeRequest()
+      const target = flags.target ?? (/^s3:\/\//i.test(url) ? url : undefined)
+      const result =
+        target === undefined
+          ? await engine.doctor(context.storeRequest())
+          : await engine.doctorTarget({ target, s3: context.s3Access(), signal: context.signal })
       const lines = result.checks.map(({ name, status, message, fix }) => {
         const colour = { ok: 'green', warn: 'yellow', fail: 'red' } as const
         const mark = session.paint(colour[status], status.padEnd(4))

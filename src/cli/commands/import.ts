@@ -1,10 +1,9 @@
-import type { ImportResult } from '../../index.ts'
 import type { App } from '../app.ts'
 import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import { humanBytes, humanCount, humanDuration, plural, shortDigest } from '../human.ts'
 import { dryRun } from '../option-kinds.ts'
+import { takenText } from '../taken-text.ts'
 
 interface ImportFlags {
   readonly as?: string
@@ -48,28 +47,9 @@ export const defineImport = (command: Command, app: App): void => {
       const dry = flags.dryRun ? { dryRun: true } : {}
       return {
         result: { ...result, ...dry },
-        text: importText(result, flags.dryRun === true),
+        text: takenText(result, flags.dryRun === true),
         work: true,
       }
     }),
   )
-}
-
-const importText = (result: ImportResult, dry: boolean): string => {
-  const lines = result.collections.map(({ name, before, after, inserted, deleted }) => {
-    const from = before === null ? 'new' : shortDigest(before)
-    const least = dry && before !== null ? 'at least ' : ''
-    const change =
-      before === after
-        ? 'no change'
-        : `${least}${humanCount(inserted)} inserted, ${least}${humanCount(deleted)} deleted`
-    return `${name}: ${from} to ${shortDigest(after)}, ${change}`
-  })
-  const { present, copied } = result.blobs
-  const verb = dry ? 'would copy' : 'copied'
-  lines.push(
-    `${verb} ${plural(copied, 'blob')} of ${humanCount(present + copied)}, ` +
-      `read ${humanBytes(result.bytes)} in ${humanDuration(result.elapsedMs)}`,
-  )
-  return lines.join('\n')
 }

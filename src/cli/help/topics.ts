@@ -53,6 +53,11 @@ export const TOPICS: readonly Topic[] = [
     load: async () => (await import('./bundles.ts')).bundlesText,
   },
   {
+    name: 'worm',
+    summary: 'seal data in a bucket, and prove that it is unchanged',
+    load: async () => (await import('./worm.ts')).wormText,
+  },
+  {
     name: 'keys',
     summary: 'keys, passphrases and trust',
     load: async () => (await import('./keys.ts')).keysText,

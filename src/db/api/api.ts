@@ -7,6 +7,7 @@ import type {
   Schema,
   VectorStorage,
 } from '../../core/schema.ts'
+import type { BucketOptions } from './bucket-options.ts'
 import type { Queries, SparseVectorInput } from './query-api.ts'
 import type {
   BatchOptions,
@@ -37,8 +38,8 @@ export interface Warning {
   readonly message: string
 }
 
-export interface OpenOptions {
-  /** Folder (or s3://… later). */
+export interface OpenOptions extends BucketOptions {
+  /** Folder, or `s3://bucket/prefix` of sealed collections, to be read where they lie. */
   readonly url: string
   /** 'read' changes nothing and works on a read-only medium. */
   readonly mode: 'read' | 'write'

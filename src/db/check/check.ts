@@ -1,3 +1,4 @@
+import { AkidbError } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
 import { blobRefsOf } from '../../format/closure.ts'
 import type { BlobRef } from '../../format/manifest.ts'
@@ -31,11 +32,14 @@ const SMALL_BYTES = 1024 * 1024
  * logs. Changes nothing and needs no lock: what a garbage collection takes meanwhile is no problem.
  *
  * @returns `blobs` and `bytes` that are named, whether read or only looked at
+ * @throws USAGE for a sealed store, which has a check of its own
  */
 export async function checkStore(
   environment: CheckEnvironment,
   options: CheckOptions = {},
 ): Promise<CheckResult> {
+  const file = await readStoreFile(environment.store).catch(() => undefined)
+  if (file?.kind === 'sealed') throw otherCheck(environment.store.url)
   const problems = new CheckProblems()
   const { signal } = options
   await problems.look(STORE_FILE, () => checkStoreFile(environment, problems))
@@ -52,6 +56,11 @@ export async function checkStore(
     bytes: refs.reduce((sum, { bytes }) => sum + bytes, 0),
   }
 }
+
+const otherCheck = (url: string): AkidbError =>
+  new AkidbError('USAGE', `${url} is sealed; its own check looks at locks and versions too`, {
+    hint: `Run: akidb worm verify ${url}`,
+  })
 
 async function checkStoreFile(
   environment: CheckEnvironment,

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import { certificateKey } from '../../audit/layout.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { AuditPosition } from '../../format/manifest.ts'
@@ -20,7 +21,9 @@ import {
   type StoreFile,
   writePlace,
 } from '../states/store-file.ts'
-import { folderOf, openEnvironment, openKeys, stateFolderOf } from './open-environment.ts'
+import { openEnvironment } from './open-environment.ts'
+import { openKeys } from './state-keys.ts'
+import { folderOf, stateFolderOf } from './store-place.ts'
 import type { StoreRequest } from './store-request.ts'
 
 /** Key of the reserve that gc and drop give up so that they can run on a full disk. */
@@ -170,8 +173,6 @@ export async function certify(
   const signer = await keys.load(DEFAULT_KEY, passphrase === undefined ? {} : { passphrase })
   await store.put(certificateKey(logKey.keyId), certifyLogKey(logKey, [signer]))
 }
-
-export const certificateKey = (logId: string): string => `audit/${logId}/key.dsse`
 
 /**
  * Inode of `akidb.json`: what tells a store that was copied or restored from one that was only

@@ -41,7 +41,8 @@ async function withKeys<T>(
   event: string | undefined,
   work: (keys: KeyStore, environment: OpenEnvironment) => Promise<T>,
 ): Promise<T> {
-  const environment = await openEnvironment({ ...request, mode: event ? 'write' : 'read' })
+  const mode = event ? 'write' : 'read'
+  const environment = await openEnvironment({ ...request, mode, keysOnly: true })
   try {
     const result = await work(environment.keys, environment)
     if (event !== undefined) {

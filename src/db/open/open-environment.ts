@@ -1,6 +1,6 @@
-import { accessSync, constants, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { availableParallelism, hostname, totalmem } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { createWorkerPool, type WorkerPool } from '../../ann/worker-pool.ts'
 import { type AuditLog, openAuditLog } from '../../audit/log.ts'
 import { limits } from '../../core/limits.ts'
@@ -10,11 +10,10 @@ import type { LockManager } from '../../storage/locks.ts'
 import { createMemoryLocks } from '../../storage/memory-locks.ts'
 import { createMemoryStore } from '../../storage/memory-store.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
-import { openPrivateFiles } from '../../storage/private-files.ts'
 import { openSqliteLocks } from '../../storage/sqlite-locks.ts'
 import { systemClock } from '../../storage/system-clock.ts'
 import { systemRandom } from '../../storage/system-random.ts'
-import { type KeyStore, LOG_KEY, openKeyStore } from '../../trust/key-store.ts'
+import { type KeyStore, LOG_KEY } from '../../trust/key-store.ts'
 import type { Signer } from '../../trust/signer.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
@@ -22,10 +21,10 @@ import { currentActor } from '../states/actor.ts'
 import type { Environment } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
 import { defaultMemoryBytes, MemoryBudget } from '../states/memory-budget.ts'
-import { readStoreFile, type StoreFile } from '../states/store-file.ts'
+import type { StoreFile } from '../states/store-file.ts'
+import { openPlace } from './open-place.ts'
+import { openKeys } from './state-keys.ts'
 
-/** Folder of a local store's state. */
-export const STATE_FOLDER = 'local'
 export const AUDIT_LOCK = 'audit'
 
 /** A store's folders, opened, and everything that belongs to this process. */
@@ -38,36 +37,15 @@ export interface OpenEnvironment extends Environment {
   close(): Promise<void>
 }
 
-export const folderOf = (url: string): string => {
-  if (/^[a-z][a-z0-9+]+:\/\//i.test(url)) {
-    throw new AkidbError('USAGE', `a store at ${url} is beyond this version`, {
-      hint: 'This version works on local folders.',
-    })
-  }
-  return resolve(url)
-}
-
-export const stateFolderOf = (url: string, state?: string): string =>
-  state === undefined ? join(folderOf(url), STATE_FOLDER) : resolve(state)
-
-/** The keys in a state folder. */
-export const openKeys = (stateFolder: string): KeyStore =>
-  openKeyStore(openPrivateFiles(join(stateFolder, 'keys')), {
-    random: systemRandom,
-    clock: systemClock,
-  })
-
 /**
- * Opens a local store's folders for one process.
+ * Opens a store and its state folder for one process.
  *
  * @throws NOT_FOUND, FORMAT_VERSION, INTEGRITY (store file); later uses throw what their operations
  *   throw
  */
 export async function openEnvironment(options: OpenOptions): Promise<OpenEnvironment> {
-  const folder = folderOf(options.url)
-  const store = openFsStore(folder, { mode: options.mode })
-  const file = await readStoreFile(store)
-  const stateFolder = stateFolderOf(options.url, options.state)
+  const place = await openPlace(options)
+  const { store, file, stateFolder } = place
   const state = openState(stateFolder, options.mode)
   const holder = lockHolder(options.command ?? 'akidb')
   const locks = openLocks(stateFolder, state, holder)
@@ -98,7 +76,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     lockWaitMs,
     headAgeMaxMs: HEAD_AGE_MAX_MS,
     pinStore: () => {
-      pins ??= options.mode === 'write' ? store : writableStore(folder)
+      pins ??= place.pins()
       return pins
     },
     warn,
@@ -106,7 +84,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     stateFolder,
     keys,
     audit: () => {
-      audit ??= openLog(environment).catch((error: unknown) => {
+      audit ??= openLog(environment, place.log() ?? state).catch((error: unknown) => {
         // On a full disk it is tried again, when gc has given up its reserve.
         audit = undefined
         throw error
@@ -174,11 +152,11 @@ const exists = (path: string): boolean =>
   statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
 /** Opens this state folder's log; the heads that name it say how long it must be. */
-async function openLog(environment: OpenEnvironment): Promise<AuditLog> {
+async function openLog(environment: OpenEnvironment, store: ObjectStore): Promise<AuditLog> {
   const signer = await loadLogKey(environment)
   const logId = signer.key.keyId
   const log = await openAuditLog({
-    store: auditStore(environment),
+    store,
     prefix: `audit/${logId}`,
     origin: `akidb/${environment.file.id}`,
     signer,
@@ -200,29 +178,6 @@ async function loadLogKey({ keys, stateFolder }: OpenEnvironment): Promise<Signe
       hint: 'akidb keys import <backup> brings it back; akidb init begins a new log that says so.',
       cause: error,
     })
-  }
-}
-
-/**
- * Where entries go. A reader of a store logs its searches too: beside the store where it may write
- * there, else in the state folder.
- */
-function auditStore(environment: OpenEnvironment): ObjectStore {
-  if (environment.mode === 'write') return environment.store
-  const folder = environment.store.url
-  return writableStore(folder) ?? environment.state
-}
-
-/** A reader's way to write its pins and audit entries beside a store, where it may. */
-const writableStore = (folder: string): ObjectStore | undefined =>
-  isWritable(folder) ? openFsStore(folder, { mode: 'write' }) : undefined
-
-function isWritable(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK)
-    return true
-  } catch {
-    return false
   }
 }
 

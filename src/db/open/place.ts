@@ -2,7 +2,8 @@ import { AkidbError } from '../../errors/errors.ts'
 import { DEFAULT_KEY, LOG_KEY } from '../../trust/key-store.ts'
 import { readPlace, writePlace } from '../states/store-file.ts'
 import { certify, inodeOf } from './init.ts'
-import { folderOf, type OpenEnvironment, openEnvironment } from './open-environment.ts'
+import { type OpenEnvironment, openEnvironment } from './open-environment.ts'
+import { folderOf } from './store-place.ts'
 import type { StoreRequest } from './store-request.ts'
 
 /**

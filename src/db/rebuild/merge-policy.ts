@@ -68,3 +68,20 @@ export function nextCompaction(
   }
   return undefined
 }
+
+/**
+ * What `push` does before it seals: the small segments at the end become one, so that what is
+ * locked for years is not a heap of crumbs. Larger segments stay as they are.
+ */
+export function nextTail(
+  segments: readonly SegmentEntry[],
+  rowsMax: number,
+): MergePlan | undefined {
+  let from = segments.length
+  while (from > 0 && isSmall(segments[from - 1]) && fits(segments.slice(from - 1), rowsMax)) from--
+  return segments.length - from > 1 ? { from, to: segments.length } : undefined
+}
+
+const isSmall = (segment: SegmentEntry | undefined): boolean =>
+  segment !== undefined &&
+  segment.blobs.reduce((sum, blob) => sum + blob.bytes, 0) < limits.packBytesMax

@@ -13,14 +13,19 @@ import { deadRows, payloadObject, vectorSpecOf } from '../segment/view.ts'
 import { runAct } from '../states/acts.ts'
 import { commitManifest, type NextState } from '../states/commit.ts'
 import { createWriterPin, holdState, type WriterPin } from '../states/pins.ts'
-import { type MergePlan, nextCompaction, nextMerge } from './merge-policy.ts'
+import { type MergePlan, nextCompaction, nextMerge, nextTail } from './merge-policy.ts'
+
+const RULES = { policy: nextMerge, compact: nextCompaction, tail: nextTail } as const
 
 /** Merges of one call: far more than 4,096 segments can need. */
 const MERGES_MAX = 10_000
 
 export interface MergeOptions {
-  /** 'policy': what the pure rule calls for; 'compact': as few segments as fit. */
-  readonly kind: 'policy' | 'compact'
+  /**
+   * 'policy': what the pure rule calls for; 'compact': as few segments as fit; 'tail': the small
+   * ones at the end become one.
+   */
+  readonly kind: 'policy' | 'compact' | 'tail'
   /** Merges to do at most. */
   readonly mergesMax?: number
   /** A merge of more input is left for another time. */
@@ -36,7 +41,7 @@ export interface MergeOptions {
  * @throws LIMIT where 'compact' needs more memory than the budget
  */
 export async function mergeSegments(core: CollectionCore, options: MergeOptions): Promise<number> {
-  const rule = options.kind === 'policy' ? nextMerge : nextCompaction
+  const rule = RULES[options.kind]
   const mergesMax = options.mergesMax ?? MERGES_MAX
   for (let done = 0; done < mergesMax; done++) {
     options.signal?.throwIfAborted()
@@ -50,12 +55,12 @@ export async function mergeSegments(core: CollectionCore, options: MergeOptions)
     const rows = inputs.reduce((sum, entry) => sum + liveRows(entry), 0)
     const build = { ...head.state, rows }
     // What the rule calls for can wait for a process that has the memory.
-    if (options.kind === 'policy' && !fitsBuild(core.environment, build)) return done
+    if (options.kind !== 'compact' && !fitsBuild(core.environment, build)) return done
     reserveBuild(core.environment, build)
     try {
       await mergeOnce(core, head, plan, options)
     } catch (error) {
-      if (hasCode(error, 'CONFLICT') && options.kind === 'policy') return done
+      if (hasCode(error, 'CONFLICT') && options.kind !== 'compact') return done
       throw error
     }
   }

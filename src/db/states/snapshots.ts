@@ -10,7 +10,8 @@ import { LABEL } from './label.ts'
 import { pinManifest, type StatePin } from './pins.ts'
 
 const snapshotPrefix = (name: string): string => `collections/${name}/snapshots/`
-const snapshotKey = (name: string, label: string): string => `${snapshotPrefix(name)}${label}.json`
+export const snapshotKey = (name: string, label: string): string =>
+  `${snapshotPrefix(name)}${label}.json`
 
 const shape = object({
   label: text(LABEL),

@@ -46,9 +46,17 @@ export async function readStoreFile(store: ObjectStore): Promise<StoreFile> {
       details: { store: store.url },
     })
   }
-  const format = (value as { format?: unknown }).format
+  return checkedFile(value, store.url)
+}
+
+/** The same, of bytes that were read elsewhere. @throws FORMAT_VERSION, INTEGRITY */
+export const parseStoreFile = (bytes: Uint8Array, url: string): StoreFile =>
+  checkedFile(parseJson(bytes, STORE_FILE), url)
+
+function checkedFile(value: unknown, url: string): StoreFile {
+  const format = (value as { format?: unknown } | null)?.format
   if (typeof format === 'string' && format !== 'akidb-store/1') {
-    throw new AkidbError('FORMAT_VERSION', `store ${store.url} has format ${format}`, {
+    throw new AkidbError('FORMAT_VERSION', `store ${url} has format ${format}`, {
       hint: 'Open it with a newer akidb.',
     })
   }
@@ -65,10 +73,17 @@ export const writePlace = async (state: ObjectStore, place: PlaceFile): Promise<
 
 async function readJson(store: ObjectStore, key: string): Promise<unknown> {
   try {
-    const bytes = await getBounded(store, key, limits.smallFileBytesMax)
-    return JSON.parse(Buffer.from(bytes).toString('utf8'))
+    return parseJson(await getBounded(store, key, limits.smallFileBytesMax), key)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND')) return undefined
+    throw error
+  }
+}
+
+function parseJson(bytes: Uint8Array, key: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'))
+  } catch (error) {
     if (error instanceof SyntaxError) throw damaged(key, error.message)
     throw error
   }

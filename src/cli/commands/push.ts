@@ -1,0 +1,96 @@
+import type { PushResult } from '../../index.ts'
+import type { App } from '../app.ts'
+import type { Command } from '../commander.ts'
+import { describe } from '../describe.ts'
+import { humanBytes, humanCount, humanDuration, plural } from '../human.ts'
+import { dryRun } from '../option-kinds.ts'
+import { addRetention, type RetentionFlags, retentionOf } from '../retention-flags.ts'
+
+interface PushFlags extends RetentionFlags {
+  readonly legalHold?: true
+  readonly kmsKey?: string
+  readonly dryRun?: true
+}
+
+/** `akidb push`: collections, sealed in a bucket. */
+export const definePush = (command: Command, app: App): void => {
+  describe(command, {
+    summary: 'seal collections in a bucket',
+    examples: [
+      [
+        'akidb push s3://evidence/site-a --retain 7y --mode COMPLIANCE --kms-key site-a',
+        'all collections: locked and encrypted',
+      ],
+      [
+        'akidb push s3://evidence/site-a docs -n --retain 7y --mode COMPLIANCE',
+        'what it would cost',
+      ],
+      ['akidb push s3://evidence/site-a', 'again: sends what is new, and locks nothing'],
+    ],
+    details: [
+      'Each object is born with its lock, its key and its checksum, in one request. Snapshots go',
+      'along. What is there is not sent again; retention is extended, never shortened. A push that',
+      'was stopped goes on when it is run again. See akidb help worm.',
+    ].join('\n'),
+    exits: [21, 22, 23, 24, 25, 27],
+  })
+  command.argument('<s3 url>', 's3://bucket/prefix')
+  command.argument('[collections...]', 'names (default: all)')
+  addRetention(command)
+  command.option('--legal-hold', 'hold it until it is released, whatever its retention')
+  command.option('--kms-key <id>', 'have the server encrypt it under this key of its KMS')
+  command.option('--retry-for <duration>', 'how long to try again what fails (default: 2m)')
+  command.addOption(dryRun('uploaded'))
+  command.action((url: string, collections: string[], flags: PushFlags) =>
+    app.run(command, async (context) => {
+      const retain = retentionOf(flags)
+      const engine = await context.engine()
+      const result = await context.progress(`push ${url}`, (onProgress) =>
+        engine.push({
+          ...context.storeRequest(),
+          target: url,
+          s3: context.s3Access(),
+          legalHold: flags.legalHold === true,
+          dryRun: flags.dryRun === true,
+          onProgress,
+          ...(collections.length === 0 ? {} : { collections }),
+          ...(retain === undefined ? {} : { retain }),
+          ...(flags.kmsKey === undefined ? {} : { kmsKey: flags.kmsKey }),
+        }),
+      )
+      const dry = flags.dryRun === true ? { dryRun: true } : {}
+      return {
+        result: { ...result, ...dry },
+        text: pushText(result, flags.dryRun === true),
+        work: true,
+      }
+    }),
+  )
+}
+
+const pushText = (result: PushResult, dry: boolean): string => {
+  const { blobs, bytes, retention, kmsKey, manifests, gibYears } = result
+  const would = dry ? 'would send' : 'sent'
+  const all = blobs.present + blobs.uploaded
+  const lines = [
+    `${would} ${plural(blobs.uploaded, 'blob')} of ${humanCount(all)}, ${humanBytes(bytes)}, ` +
+      `in ${humanDuration(result.elapsedMs)}`,
+  ]
+  if (retention.until !== null) {
+    const { set, extended, kept } = retention
+    lines.push(
+      `locked ${retention.mode} until ${retention.until.slice(0, 10)}: ` +
+        `${set} new, ${extended} extended, ${kept} as they were`,
+    )
+    if (bytes > 0) lines.push(`costs ${gibYears} GiB × years`)
+  } else {
+    lines.push('nothing is locked')
+  }
+  if (result.legalHold) lines.push('under legal hold')
+  lines.push(kmsKey === null ? 'not encrypted by the server' : `encrypted under ${kmsKey}`)
+  for (const { collection, version, versionId } of manifests) {
+    const where = versionId === '' ? '' : `, object version ${versionId}`
+    lines.push(`${collection}: version ${version}${where}`)
+  }
+  return lines.join('\n')
+}

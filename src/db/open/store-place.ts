@@ -1,0 +1,31 @@
+import { join, resolve } from 'node:path'
+import { AkidbError } from '../../errors/errors.ts'
+import type { ObjectStore } from '../../storage/object-store.ts'
+import type { StoreFile } from '../states/store-file.ts'
+
+/** Folder of a local store's state. */
+export const STATE_FOLDER = 'local'
+
+/** Where a store lies, and what beside it may be written. */
+export interface StorePlace {
+  readonly store: ObjectStore
+  readonly file: StoreFile
+  readonly stateFolder: string
+  /** Where who reads keeps his pins; undefined where he needs none, or can write nowhere. */
+  pins(): ObjectStore | undefined
+  /** Where audit entries go; undefined: into the state folder. */
+  log(): ObjectStore | undefined
+}
+
+/** @throws USAGE for an address that is no folder */
+export const folderOf = (url: string): string => {
+  if (/^[a-z][a-z0-9+]+:\/\//i.test(url)) {
+    throw new AkidbError('USAGE', `${url} is no folder`, {
+      hint: 'This needs a store in a local folder.',
+    })
+  }
+  return resolve(url)
+}
+
+export const stateFolderOf = (url: string, state?: string): string =>
+  state === undefined ? join(folderOf(url), STATE_FOLDER) : resolve(state)

@@ -1,0 +1,124 @@
+import { sha256Hex } from '../../core/digest.ts'
+import { limits } from '../../core/limits.ts'
+import { AkidbError } from '../../errors/errors.ts'
+import { isKeySegment } from '../../storage/keys.ts'
+import type { ObjectVersion, SealedStore } from '../../storage/object-store.ts'
+import { isoTime } from '../states/environment.ts'
+import { parseStoreFile, STORE_FILE, type StoreFile } from '../states/store-file.ts'
+
+/** Versions of one key, the oldest first. */
+export interface KeyVersions {
+  readonly key: string
+  readonly versions: readonly ObjectVersion[]
+}
+
+/** Whether akidb could have written under it: others put anything into a bucket. */
+export const isOurKey = (key: string): boolean => key.split('/').every(isKeySegment)
+
+/** A listing of versions, key by key. @throws LIMIT for a key with more than any has */
+export async function* byKey(versions: AsyncIterable<ObjectVersion>): AsyncGenerator<KeyVersions> {
+  let group: ObjectVersion[] = []
+  for await (const version of versions) {
+    const [first] = group
+    if (first !== undefined && first.key !== version.key) {
+      yield { key: first.key, versions: oldestFirst(group) }
+      group = []
+    }
+    // Of a key with a flood of versions the oldest count, and they come last.
+    if (group.length >= limits.sealVersionsMax) group.splice(1, 1)
+    group.push(version)
+  }
+  const [first] = group
+  if (first !== undefined) yield { key: first.key, versions: oldestFirst(group) }
+}
+
+/** Listings give the newest of a key first; two of one second are told apart by that order. */
+const oldestFirst = (group: readonly ObjectVersion[]): ObjectVersion[] =>
+  group.toReversed().sort((a, b) => a.modifiedMs - b.modifiedMs)
+
+/**
+ * The oldest version of a small object that `accept` takes. Whoever can write to the bucket can put
+ * newer ones above it; none of them hides it.
+ */
+export async function readSealed<T>(
+  target: SealedStore,
+  { key, versions }: KeyVersions,
+  bytesMax: number,
+  accept: (bytes: Uint8Array, version: ObjectVersion) => T | undefined | Promise<T | undefined>,
+): Promise<T | undefined> {
+  for (const version of versions) {
+    const { versionId, bytes, isDeleteMarker } = version
+    if (isDeleteMarker || bytes > bytesMax) continue
+    const body = await target.getVersion(key, versionId, { offset: 0, bytes })
+    const taken = await accept(body, version)
+    if (taken !== undefined) return taken
+  }
+  return undefined
+}
+
+/** The store file of a target; undefined where there is none. */
+export async function targetFile(target: SealedStore): Promise<StoreFile | undefined> {
+  for await (const found of byKey(target.versions(STORE_FILE))) {
+    if (found.key === STORE_FILE) return (await storeFilesOf(target, found))[0]
+  }
+  return undefined
+}
+
+const STORE_FILE_BYTES_MAX = 4096
+
+/**
+ * The store files under a key, the oldest first. Nothing vouches for one but the seals that name
+ * it, and root of a server may plant others that look older.
+ */
+async function storeFilesOf(target: SealedStore, found: KeyVersions): Promise<StoreFile[]> {
+  const files: StoreFile[] = []
+  let failure: unknown
+  await readSealed(target, found, STORE_FILE_BYTES_MAX, (bytes) => {
+    try {
+      files.push(checkKind(target, parseStoreFile(bytes, target.url)))
+    } catch (error) {
+      failure ??= error
+    }
+    return undefined
+  })
+  if (files.length === 0 && failure !== undefined) throw failure
+  return files
+}
+
+/** The store files among keys that were listed. @throws NOT_FOUND where nothing was pushed there */
+export async function listedFiles(
+  target: SealedStore,
+  listed: ReadonlyMap<string, KeyVersions>,
+): Promise<readonly [StoreFile, ...StoreFile[]]> {
+  const found = listed.get(STORE_FILE)
+  const [first, ...others] = found === undefined ? [] : await storeFilesOf(target, found)
+  if (first !== undefined) return [first, ...others]
+  throw new AkidbError('NOT_FOUND', `nothing was sealed in ${target.url}`, {
+    hint: 'Is the address right? akidb push writes there.',
+  })
+}
+
+function checkKind(target: SealedStore, file: StoreFile): StoreFile {
+  if (file.kind === 'sealed') return file
+  throw new AkidbError('CONFLICT', `${target.url} holds a working store, not sealed collections`, {
+    hint: 'Give another prefix.',
+  })
+}
+
+/** The store file of a new target. */
+export const newTargetFile = (id: string, nowMs: number): Uint8Array =>
+  Buffer.from(
+    `${JSON.stringify({
+      format: 'akidb-store/1',
+      id,
+      kind: 'sealed',
+      createdAt: isoTime(nowMs),
+    } satisfies StoreFile)}\n`,
+  )
+
+/** Nothing is shared between keys of the KMS: each has a domain of its own for its blobs. */
+export const domainOf = (keyId: string | undefined): string => {
+  if (keyId === undefined) return '0'
+  if (/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(keyId)) return keyId
+  return `k-${sha256Hex(Buffer.from(keyId)).slice(0, 32)}`
+}

@@ -1,0 +1,198 @@
+import { timingSafeEqual } from 'node:crypto'
+import { limits } from '../core/limits.ts'
+import { eachAtOnce } from '../core/slots.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
+import type { ErrorCode } from '../errors/exit-codes.ts'
+import type { KesAccess } from '../storage/kes/kes-access.ts'
+import type { KesStatus } from '../storage/kes/kes-answers.ts'
+import { type KesClient, openKesClient } from '../storage/kes/kes-client.ts'
+import { systemClock } from '../storage/system-clock.ts'
+import { systemRandom } from '../storage/system-random.ts'
+
+/** A key server, and who asks it. */
+export interface KmsRequest extends KesAccess {
+  readonly signal?: AbortSignal
+}
+
+export interface KmsStatusRequest extends KmsRequest {
+  /** Keys to try; absent or none: all, up to limits.kesStatusKeysMax. */
+  readonly keys?: readonly string[]
+}
+
+/** Whether a key can be used. */
+export interface KmsKeyStatus {
+  readonly id: string
+  /** ISO 8601 in UTC; absent where the server does not tell us. */
+  readonly createdAt?: string
+  /** Whether a data key was sealed by it and came back the same. */
+  readonly works: boolean
+  /** Why it does not work. */
+  readonly problem?: { readonly code: ErrorCode; readonly message: string; readonly hint?: string }
+}
+
+export interface KmsStatusResult {
+  readonly endpoint: string
+  /** What the server's policies call us: SHA-256 of our public key, hex. */
+  readonly identity: string
+  readonly serverVersion: string
+  /** Of one small request, over a connection that is open already. */
+  readonly latencyMs: number
+  /** Absent, as all about the key store, where the policy of our identity hides the status. */
+  readonly uptimeMs?: number
+  readonly keyStoreReachable?: boolean
+  readonly keyStoreLatencyMs?: number
+  readonly keys: readonly KmsKeyStatus[]
+  /** There are more keys than were tried: name those that matter. */
+  readonly more?: true
+}
+
+export interface KmsCreateKeyRequest extends KmsRequest {
+  /** Name of the key: at most 80 letters, digits, - and _. */
+  readonly id: string
+}
+
+export interface KmsCreateKeyResult {
+  readonly id: string
+  readonly endpoint: string
+}
+
+/**
+ * State of a key server (MinIO KES), and of each key whether it works: a data key is sealed by it,
+ * opened again, and thrown away. Changes nothing there.
+ *
+ * A key that does not work is no failure of the call: see `works` and `problem`.
+ *
+ * @throws USAGE, NOT_FOUND, AUTH, BAD_INPUT for the files and the address; AUTH where the server
+ *   does not know us; UNREACHABLE, TIMEOUT; LIMIT for more keys than limits.kesStatusKeysMax
+ */
+export function kmsStatus(request: KmsStatusRequest): Promise<KmsStatusResult> {
+  return withClient(request, async (client) => {
+    const { signal } = request
+    const version = await client.version(signal)
+    const startMs = performance.now()
+    const state = await visibleState(client, signal)
+    const latencyMs = Math.round((performance.now() - startMs) * 10) / 10
+    const { ids, more } = await keysToTry(client, request)
+    const keys: KmsKeyStatus[] = []
+    await eachAtOnce(ids.entries(), limits.kesRequestsMax, async ([i, id]) => {
+      keys[i] = await tryKey(client, id, signal)
+    })
+    return {
+      endpoint: client.url,
+      identity: client.identity,
+      serverVersion: state?.version ?? version,
+      latencyMs,
+      ...(state === undefined ? {} : withoutVersion(state)),
+      keys,
+      ...(more ? { more } : {}),
+    }
+  })
+}
+
+/**
+ * Makes a key at a key server.
+ *
+ * @throws EXISTS where there is one of that name; else as kmsStatus. After UNREACHABLE and TIMEOUT
+ *   the key may have been made: kmsStatus tells
+ */
+export function kmsCreateKey(request: KmsCreateKeyRequest): Promise<KmsCreateKeyResult> {
+  return withClient(request, async (client) => {
+    await client.createKey(request.id, request.signal)
+    return { id: request.id, endpoint: client.url }
+  })
+}
+
+async function withClient<T>(
+  access: KesAccess,
+  work: (client: KesClient) => Promise<T>,
+): Promise<T> {
+  const client = await openKesClient({ ...access, clock: systemClock, random: systemRandom })
+  try {
+    return await work(client)
+  } finally {
+    client.close()
+  }
+}
+
+/** Policies of clients that only use keys seldom allow it. */
+async function visibleState(
+  client: KesClient,
+  signal: AbortSignal | undefined,
+): Promise<KesStatus | undefined> {
+  try {
+    return await client.status(signal)
+  } catch (error) {
+    if (hasCode(error, 'AUTH')) return undefined
+    throw error
+  }
+}
+
+const withoutVersion = ({ version: _, ...rest }: KesStatus): Omit<KesStatus, 'version'> => rest
+
+async function keysToTry(
+  client: KesClient,
+  { keys = [], signal }: KmsStatusRequest,
+): Promise<{ readonly ids: readonly string[]; readonly more: boolean }> {
+  const max = limits.kesStatusKeysMax
+  if (keys.length > max) {
+    throw new AkidbError('LIMIT', `${keys.length} keys are over the limit of ${max}`, {
+      hint: 'See docs/limits.md.',
+      details: { limit: 'kesStatusKeysMax', max },
+    })
+  }
+  if (keys.length > 0) return { ids: [...new Set(keys)], more: false }
+  // One page holds more than may be tried.
+  const { ids, continueAt } = await client.listKeys(undefined, signal)
+  return { ids: ids.slice(0, max), more: ids.length > max || continueAt !== undefined }
+}
+
+async function tryKey(
+  client: KesClient,
+  id: string,
+  signal: AbortSignal | undefined,
+): Promise<KmsKeyStatus> {
+  let createdAt: string | undefined
+  try {
+    createdAt = await creationOf(client, id, signal)
+    await roundTrip(client, id, signal)
+    return { id, ...(createdAt === undefined ? {} : { createdAt }), works: true }
+  } catch (error) {
+    // Where the server itself is lost, all others would only wait for it too.
+    if (!(error instanceof AkidbError) || error.details.status === 0) throw error
+    const { code, message, hint } = error
+    const problem = { code, message, ...(hint === undefined ? {} : { hint }) }
+    return { id, ...(createdAt === undefined ? {} : { createdAt }), works: false, problem }
+  }
+}
+
+/** A policy may allow the use of a key and not its description. */
+async function creationOf(
+  client: KesClient,
+  id: string,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  try {
+    return (await client.describeKey(id, signal)).createdAt
+  } catch (error) {
+    if (hasCode(error, 'AUTH')) return undefined
+    throw error
+  }
+}
+
+const CONTEXT = new TextEncoder().encode('akidb kms status')
+
+async function roundTrip(
+  client: KesClient,
+  id: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { plaintext, ciphertext } = await client.generateDataKey(id, CONTEXT, signal)
+  const opened = await client.decryptDataKey(id, { ciphertext, context: CONTEXT }, signal)
+  const isSame = timingSafeEqual(plaintext, opened)
+  plaintext.fill(0)
+  opened.fill(0)
+  if (isSame) return
+  throw new AkidbError('INTEGRITY', `the key "${id}" opens a data key to other bytes`, {
+    hint: 'Do not use it: what it seals would be lost.',
+  })
+}

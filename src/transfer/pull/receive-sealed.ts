@@ -1,0 +1,151 @@
+import { runningSha256, sha256Hex } from '../../core/digest.ts'
+import { limits } from '../../core/limits.ts'
+import { eachAtOnce } from '../../core/slots.ts'
+import type { OnProgress } from '../../db/api/api.ts'
+import type { Expected, Ledger, SealedState } from '../../db/sealed/ledger.ts'
+import { isIntact } from '../../db/states/blob-store.ts'
+import { manifestKey } from '../../db/states/manifest-store.ts'
+import type { WriterPin } from '../../db/states/pins.ts'
+import { AkidbError } from '../../errors/errors.ts'
+import { blobKey } from '../../format/blob.ts'
+import { closureOf } from '../../format/closure.ts'
+import type { BlobRef, Manifest } from '../../format/manifest.ts'
+import { decodeManifest } from '../../format/manifest-codec.ts'
+import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
+
+/** The version that was sealed under a key. @throws INTEGRITY where no seal speaks of it */
+export function sealedObject(ledger: Ledger, key: string): Expected['object'] {
+  const found = ledger.expected.get(key)
+  if (found !== undefined) return found.object
+  throw new AkidbError('INTEGRITY', `no seal speaks of ${key}, which a sealed state names`, {
+    hint: 'The push was not ended; run it again at its origin.',
+    details: { key },
+  })
+}
+
+/**
+ * The manifest of a sealed state, by its version id: whatever lies above it now.
+ * @throws INTEGRITY where its bytes are not those that were sealed
+ */
+export async function sealedManifest(
+  target: SealedStore,
+  ledger: Ledger,
+  { name, version, manifest: digest, stateRoot }: SealedState,
+): Promise<Manifest> {
+  const key = manifestKey(name, version)
+  const object = sealedObject(ledger, key)
+  if (object.bytes > limits.manifestBytesMax || object.sha256 !== digest) throw altered(key)
+  const pieces: Uint8Array[] = []
+  for await (const piece of target.readVersion(key, object.versionId)) pieces.push(piece)
+  const bytes = Buffer.concat(pieces)
+  if (sha256Hex(bytes) !== digest) throw altered(key)
+  const manifest = decodeManifest(bytes, key)
+  if (manifest.commit.stateRoot !== stateRoot) throw altered(key)
+  return manifest
+}
+
+const altered = (key: string): AkidbError =>
+  new AkidbError('INTEGRITY', `${key} is not what was sealed`, {
+    hint: 'See: akidb worm verify',
+    details: { key },
+  })
+
+export interface ReceiveOptions {
+  readonly ledger: Ledger
+  readonly pin: WriterPin
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
+}
+
+/** Counts of what was there, and what came. */
+export interface ReceivedBlobs {
+  readonly present: number
+  readonly copied: number
+  readonly bytes: number
+}
+
+/** A state that is to come, and where its blobs lie. */
+export interface ComingState {
+  readonly manifest: Manifest
+  readonly domain: string
+}
+
+/**
+ * Brings the blobs of some states into a store. Each gets its name when all its bytes have been
+ * checked; one that is there and intact is not read again. Nothing names them yet.
+ *
+ * @throws INTEGRITY where a version is not what was sealed; NO_SPACE, UNREACHABLE
+ */
+export async function receiveSealed(
+  target: SealedStore,
+  store: ObjectStore,
+  states: readonly ComingState[],
+  options: ReceiveOptions,
+): Promise<ReceivedBlobs> {
+  const wanted = new Map<string, { readonly ref: BlobRef; readonly key: string }>()
+  for (const { manifest, domain } of states) {
+    for (const ref of closureOf(manifest).values()) {
+      wanted.set(ref.digest, { ref, key: blobKey(ref.digest, domain) })
+    }
+  }
+  // Pinned before the presence of any of them is tested (design §5).
+  await options.pin.add([...wanted.keys()])
+  const total = [...wanted.values()].reduce((sum, { ref }) => sum + ref.bytes, 0)
+  const counts = { present: 0, copied: 0, bytes: 0 }
+  let done = 0
+  await eachAtOnce(wanted.values(), limits.s3TransfersMax, async ({ ref, key }) => {
+    options.signal?.throwIfAborted()
+    if (await isPresent(store, ref)) {
+      counts.present++
+    } else {
+      await copyBlob(target, store, { ref, key, object: sealedObject(options.ledger, key) })
+      counts.copied++
+      counts.bytes += ref.bytes
+    }
+    done += ref.bytes
+    options.onProgress?.({ stage: 'pull', done, total, unit: 'bytes', item: key })
+  })
+  return counts
+}
+
+/** One that is there but damaged goes: the right bytes come. */
+async function isPresent(store: ObjectStore, ref: BlobRef): Promise<boolean> {
+  const key = blobKey(ref.digest)
+  if ((await store.head(key)) === undefined) return false
+  if (await isIntact(store, ref.digest)) return true
+  await store.delete(key)
+  return false
+}
+
+async function copyBlob(
+  target: SealedStore,
+  store: ObjectStore,
+  { ref, key, object }: { ref: BlobRef; key: string; object: Expected['object'] },
+): Promise<void> {
+  if (object.bytes !== ref.bytes || object.sha256 !== ref.digest) throw altered(key)
+  const staged = await store.stage()
+  try {
+    const digest = runningSha256()
+    for await (const piece of target.readVersion(key, object.versionId)) {
+      digest.update(piece)
+      await staged.write(piece)
+    }
+    if (staged.bytesWritten !== ref.bytes || digest.hex() !== ref.digest) throw altered(key)
+    await staged.commit(blobKey(ref.digest))
+  } catch (error) {
+    await staged.abort().catch(() => undefined)
+    throw error
+  }
+}
+
+/** What a pull would copy. */
+export async function countMissing(store: ObjectStore, manifest: Manifest): Promise<ReceivedBlobs> {
+  const counts = { present: 0, copied: 0, bytes: 0 }
+  for (const ref of closureOf(manifest).values()) {
+    const isThere = (await store.head(blobKey(ref.digest))) !== undefined
+    counts.present += isThere ? 1 : 0
+    counts.copied += isThere ? 0 : 1
+    counts.bytes += isThere ? 0 : ref.bytes
+  }
+  return counts
+}

@@ -1,0 +1,209 @@
+import { auditKeys, certificateKey, parsePieceKey } from '../../audit/layout.ts'
+import { limits } from '../../core/limits.ts'
+import { eachAtOnce } from '../../core/slots.ts'
+import type { OnProgress } from '../../db/api/api.ts'
+import { type Ledger, readLedger, witnessRetention } from '../../db/sealed/ledger.ts'
+import { sealKeyOf, sealProofKey } from '../../db/sealed/seal-record.ts'
+import { byKey, type KeyVersions } from '../../db/sealed/target.ts'
+import { STORE_FILE } from '../../db/states/store-file.ts'
+import type { SealedStore } from '../../storage/object-store.ts'
+import type { PublicKey } from '../../trust/signer.ts'
+import { type BucketLog, bucketLogIds, verifyBucketLog } from '../sealed/bucket-log.ts'
+import { type SealedProblem, SealedProblems } from '../sealed/sealed-problems.ts'
+import { type CheckContext, checkAbsent, checkObject, retentionFault } from './check-object.ts'
+
+export interface WormVerifyOptions {
+  /** Read every byte, and not only what the store says of them. */
+  readonly readData?: boolean
+  readonly onProgress?: OnProgress
+  readonly signal?: AbortSignal
+}
+
+export interface WormVerification {
+  readonly ok: boolean
+  readonly url: string
+  readonly seals: number
+  /** Sealed objects that are there. */
+  readonly objects: number
+  readonly bytes: number
+  /** Gone after their retention had ended. */
+  readonly expired: number
+  /** What no seal speaks of: leftovers of a push that was killed, or somebody else's. */
+  readonly orphans: { readonly objects: number; readonly bytes: number }
+  /** Entries and checkpoints of the audit logs. */
+  readonly entries: number
+  readonly checkpoints: number
+  /** At most limits.sealedProblemsMax. */
+  readonly problems: readonly SealedProblem[]
+  readonly problemsLeft: number
+  readonly elapsedMs: number
+}
+
+/**
+ * Proves that all that was sealed is there as it was sealed: every object under its version id,
+ * with its bytes, lock, hold and key, nothing above it; the seals under a log that a trusted key
+ * vouches for, the log whole. Changes nothing. Objects stream by; what was sealed is in memory.
+ *
+ * @param trusted keys of the caller
+ * @throws NOT_FOUND where nothing was sealed there; UNREACHABLE, AUTH
+ */
+export async function verifySealed(
+  target: SealedStore,
+  trusted: readonly PublicKey[],
+  options: WormVerifyOptions = {},
+): Promise<WormVerification> {
+  const startedMs = performance.now()
+  const ledger = await readLedger(target, trusted)
+  const problems = new SealedProblems()
+  const readData = options.readData === true
+  const context = { target, nowMs: await target.nowMs(), readData, problems }
+  for (const [key, why] of ledger.unproven) problems.add('UNTRUSTED', key, why)
+  if (ledger.seals.length === 0 && problems.ok) {
+    problems.add('UNTRUSTED', STORE_FILE, 'no trusted key vouches for anything here')
+  }
+  const logs = await verifyLogs(target, ledger)
+  const log = checkLogs(context, logs)
+  await checkWitness(context, ledger, witnesses(ledger, logs))
+  const counts = await checkObjects(context, ledger, options)
+  return {
+    ok: problems.ok,
+    url: target.url,
+    seals: ledger.seals.length,
+    ...counts,
+    ...log,
+    problems: problems.list,
+    problemsLeft: problems.left,
+    elapsedMs: Math.round(performance.now() - startedMs),
+  }
+}
+
+type Logs = ReadonlyMap<string, BucketLog>
+
+async function verifyLogs(target: SealedStore, ledger: Ledger): Promise<Logs> {
+  const logs = new Map()
+  for (const logId of bucketLogIds(ledger)) {
+    logs.set(logId, await verifyBucketLog(target, ledger, logId))
+  }
+  return logs
+}
+
+function checkLogs(
+  { problems }: CheckContext,
+  logs: Logs,
+): { entries: number; checkpoints: number } {
+  const counts = { entries: 0, checkpoints: 0 }
+  for (const [logId, found] of logs) {
+    counts.entries += found.entries
+    counts.checkpoints += found.checkpoints
+    for (const { code, message } of found.problems) {
+      // Those are told of every small object, below; clocks are for `audit verify`.
+      if (code !== 'SHADOWED' && code !== 'CLOCK') {
+        problems.add('AUDIT', `audit/${logId}/`, `${code}: ${message}`)
+      }
+    }
+  }
+  return counts
+}
+
+/** The small objects that speak for all others: there, alone under their keys, locked as long. */
+async function checkWitness(
+  context: CheckContext,
+  ledger: Ledger,
+  vouched: Witnesses,
+): Promise<void> {
+  const { target, problems, nowMs } = context
+  const sealed = witnessRetention(ledger.seals)
+  for (const [key, isThere] of vouched) {
+    const mayBeGone = isThere || (sealed !== undefined && sealed.untilMs <= nowMs)
+    if (!mayBeGone) problems.add('MISSING', key, 'what other objects and the log name is gone')
+  }
+  await eachAtOnce(ledger.small.values(), limits.s3RequestsMax, async ({ key, versions }) => {
+    const objects = versions.filter(({ isDeleteMarker }) => !isDeleteMarker)
+    const faults = await Promise.all(
+      (vouched.has(key) ? objects : []).map(async ({ versionId }) => {
+        const info = await target.headVersion(key, versionId)
+        return retentionFault(nowMs, info?.retention, sealed)
+      }),
+    )
+    // The oldest that is locked as it was sealed: what was planted may look older than it.
+    const own = Math.max(0, faults.indexOf(undefined))
+    const fault = faults[own]
+    if (fault !== undefined) problems.add(fault.code, key, fault.message)
+    for (const version of versions) {
+      const { isDeleteMarker, modifiedMs, versionId } = version
+      const time = new Date(modifiedMs).toISOString()
+      if (isDeleteMarker) problems.add('DELETED', key, `a delete marker of ${time} hides it`)
+      else if (version !== objects[own]) {
+        problems.add('SHADOWED', key, `version ${versionId} of ${time} lies beside it`)
+      }
+    }
+  })
+}
+
+/** Keys, and whether they are there. */
+type Witnesses = ReadonlyMap<string, boolean>
+
+/** What proven seals, signed checkpoints and the entries below them need. */
+function witnesses({ seals, small }: Ledger, logs: Logs): Witnesses {
+  const keys = new Map<string, boolean>()
+  const needs = (key: string): unknown => keys.set(key, small.has(key))
+  needs(STORE_FILE)
+  for (const { digest, anchor } of seals) {
+    for (const key of [sealKeyOf(digest), sealProofKey(digest), anchor]) needs(key)
+  }
+  for (const [logId, { anchors, told }] of logs) {
+    const size = anchors.at(-1)?.size ?? 0
+    const log = auditKeys(`audit/${logId}`)
+    for (const { key } of anchors) needs(key)
+    if (size > 0) needs(log.publicKey)
+    if (size > 0 && small.has(certificateKey(logId))) needs(certificateKey(logId))
+    for (const key of small.keys()) {
+      const piece = parsePieceKey(log, key)
+      if (piece !== undefined && piece.to <= size) needs(key)
+    }
+    for (const [digest, isDone] of told) {
+      needs(sealKeyOf(digest))
+      // An act that was killed left no proof.
+      if (isDone) needs(sealProofKey(digest))
+    }
+  }
+  return keys
+}
+
+async function checkObjects(
+  context: CheckContext,
+  { expected }: Ledger,
+  { onProgress, signal }: WormVerifyOptions,
+): Promise<Pick<WormVerification, 'objects' | 'bytes' | 'expired' | 'orphans'>> {
+  const counts = { objects: 0, bytes: 0, expired: 0, orphans: { objects: 0, bytes: 0 } }
+  const unseen = new Set(expected.keys())
+  await eachAtOnce(allKeys(context.target), limits.s3RequestsMax, async (found) => {
+    signal?.throwIfAborted()
+    const sealed = expected.get(found.key)
+    if (sealed === undefined) {
+      counts.orphans.objects++
+      counts.orphans.bytes += found.versions.reduce((sum, { bytes }) => sum + bytes, 0)
+      return
+    }
+    unseen.delete(found.key)
+    const verdict = await checkObject(context, found, sealed)
+    if (verdict === 'there') {
+      counts.objects++
+      counts.bytes += sealed.object.bytes
+    } else if (verdict === 'expired') {
+      counts.expired++
+    }
+    onProgress?.({ stage: 'verify', done: counts.objects, total: expected.size, unit: 'blobs' })
+  })
+  for (const key of unseen) {
+    const sealed = expected.get(key)
+    if (sealed !== undefined && checkAbsent(context, key, sealed) === 'expired') counts.expired++
+  }
+  return counts
+}
+
+/** Everything that can be large in number. */
+export async function* allKeys(target: SealedStore): AsyncGenerator<KeyVersions> {
+  yield* byKey(target.versions('blobs/'))
+  yield* byKey(target.versions('collections/'))
+}

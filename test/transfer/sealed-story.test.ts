@@ -1,0 +1,549 @@
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { initStore } from '../../src/db/open/init.ts'
+import { exportKey, trustKey } from '../../src/index.ts'
+import { retainUntilMs } from '../../src/transfer/sealed/retention.ts'
+import { changeLocks } from '../../src/transfer/worm/change-locks.ts'
+import { sealedStatus } from '../../src/transfer/worm/status.ts'
+import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { inputFile, lines, opened, tempFolder, tempStore } from '../support/temp-store.ts'
+import {
+  addRows,
+  COMPLIANCE,
+  filesBelow,
+  GOVERNANCE,
+  inventory,
+  newPlace,
+  originStore,
+  placeAt,
+  problemsOf,
+  pull,
+  push,
+  readerOf,
+  rootOf,
+  verify,
+  versionsOf,
+  YEAR_MS,
+} from './sealed-sites.ts'
+import { answers, take } from './sites.ts'
+
+describeMinio('push and pull', () => {
+  let server: MinioServer
+  beforeAll(async () => {
+    server = await startMinio()
+    await createBucket(server, 'evidence', { objectLock: true })
+  })
+  afterAll(() => server.stop())
+
+  describe('a first push', () => {
+    it('seals every object from its birth: locked, encrypted, once', async () => {
+      const store = await originStore()
+      await (await store.collection('docs')).snapshots.create('friday')
+      const target = await placeAt(server)
+      const result = await push(store, target, { retain: COMPLIANCE, kmsKey: 'site-a' })
+      const untilMs = retainUntilMs(await target.nowMs(), YEAR_MS)
+      expect(result).toMatchObject({
+        blobs: { present: 0, uploaded: 1 },
+        retention: { set: 3, extended: 0, kept: 0, until: new Date(untilMs).toISOString() },
+        kmsKey: 'site-a',
+        manifests: [{ collection: 'docs' }],
+      })
+      expect(new Date(untilMs).toISOString()).toMatch(/-01T00:00:00.000Z$/)
+      const all = await versionsOf(target)
+      expect(new Set(all.map(({ key }) => key)).size).toBe(all.length)
+      for (const { key, versionId } of all) {
+        const info = await target.headVersion(key, versionId)
+        expect(info?.retention, key).toEqual({ mode: 'COMPLIANCE', untilMs })
+        expect(info?.keyId, key).toBe('site-a')
+      }
+      expect(await verify(store, target)).toMatchObject({
+        ok: true,
+        seals: 1,
+        objects: 3,
+        orphans: { objects: 0 },
+      })
+      const status = await sealedStatus(target, await store.environment.keys.trusted())
+      const retention = { mode: 'COMPLIANCE', until: new Date(untilMs).toISOString() }
+      expect(status).toMatchObject({ unproven: 0, orphans: { objects: 0, lockedUntil: null } })
+      expect(status.states).toMatchObject([
+        { collection: 'docs', labels: ['friday'], rows: 12, retention, kmsKey: 'site-a' },
+      ])
+    })
+
+    it('merges the small segments at the end first', async () => {
+      const store = await originStore(4)
+      await addRows(store, 's', 4)
+      await addRows(store, 't', 4)
+      const target = await placeAt(server)
+      expect((await push(store, target)).blobs).toEqual({ present: 0, uploaded: 1 })
+      expect((await store.core('docs').head()).state.segments.length).toBe(1)
+      expect(await problemsOf(store, target)).toEqual([])
+    })
+
+    it('without a lock says so, and verifies all the same', async () => {
+      const store = await originStore()
+      const warned: string[] = []
+      Object.assign(store.environment, {
+        warn: ({ code }: { readonly code: string }) => void warned.push(code),
+      })
+      const target = await placeAt(server)
+      expect((await push(store, target)).retention).toMatchObject({ until: null, mode: null })
+      expect(warned).toEqual(['NOT_LOCKED'])
+      const reader = await readerOf(store)
+      expect(await problemsOf(reader, target)).toEqual([])
+    })
+
+    it('seals several collections, or those that are named', async () => {
+      const store = await originStore()
+      await addRows(store, 'n', 5, 'notes')
+      const target = await placeAt(server)
+      await push(store, target, { collections: ['notes'] })
+      const reader = await readerOf(store)
+      await expect(pull(reader, target, { collections: ['docs'] })).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+      })
+      expect((await push(store, target)).blobs).toEqual({ present: 1, uploaded: 1 })
+      await expect(pull(reader, target, { as: 'one' })).rejects.toMatchObject({ code: 'USAGE' })
+      const { collections } = await pull(reader, target)
+      expect(collections.map(({ name, inserted }) => [name, inserted])).toEqual([
+        ['docs', 12],
+        ['notes', 5],
+      ])
+    })
+
+    it('has nothing to seal in an empty store', async () => {
+      const [store, target] = [await tempStore(), await placeAt(server)]
+      await expect(push(store, target)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+      await expect(push(store, target, { collections: ['none'] })).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+      })
+      expect(await versionsOf(target)).toEqual([])
+      await expect(pull(store, target)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+      await expect(verify(store, target)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    })
+  })
+
+  describe('a dry run', () => {
+    it('of a push writes nothing in bucket and store', async () => {
+      const store = await originStore()
+      const docs = await store.collection('docs')
+      const target = await placeAt(server)
+      const files = await filesBelow(store.url)
+      const first = await push(store, target, { dryRun: true, retain: COMPLIANCE })
+      expect(first).toMatchObject({ blobs: { present: 0, uploaded: 1 }, seals: [] })
+      expect(await versionsOf(target)).toEqual([])
+      expect(await filesBelow(store.url)).toEqual(files)
+      await push(store, target)
+      await docs.upsert([{ id: 'x', vector: Float32Array.of(1, 2, 3, 4), payload: { tag: 'odd' } }])
+      const [before, things] = [await filesBelow(store.url), await inventory(target)]
+      const again = await push(store, target, { dryRun: true, retain: COMPLIANCE })
+      expect(again.retention).toMatchObject({ set: 2, extended: 0, kept: 0 })
+      expect(await inventory(target)).toEqual(things)
+      expect(await filesBelow(store.url)).toEqual(before)
+    })
+
+    it('of a pull changes nothing', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target)
+      const reader = await readerOf(store)
+      const files = await filesBelow(reader.url)
+      expect(await pull(reader, target, { dryRun: true })).toMatchObject({
+        blobs: { present: 0, copied: 1 },
+        collections: [{ name: 'docs', before: null, inserted: 12 }],
+      })
+      expect(await filesBelow(reader.url)).toEqual(files)
+    })
+
+    it('of an extension or hold changes nothing', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target, { retain: COMPLIANCE })
+      const things = await inventory(target)
+      const retain = { mode: 'COMPLIANCE', forMs: 2 * YEAR_MS } as const
+      const wishes = [{ act: 'extend', retain } as const, { act: 'hold' } as const]
+      for (const wish of wishes) {
+        const { objects } = await changeLocks(store, target, { ...wish, dryRun: true })
+        expect(objects).toEqual({ changed: 2, kept: 0 })
+      }
+      expect(await inventory(target)).toEqual(things)
+    })
+  })
+
+  describe('a later push', () => {
+    it('moves nothing and writes nothing where nothing is new', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      const options = { retain: COMPLIANCE, kmsKey: 'site-a' }
+      await push(store, target, options)
+      const before = await inventory(target)
+      const second = await push(store, target, options)
+      expect(second).toMatchObject({ blobs: { present: 1, uploaded: 0 }, bytes: 0, seals: [] })
+      expect(second.retention).toMatchObject({ set: 0, extended: 0, kept: 2 })
+      expect(await inventory(target)).toEqual(before)
+    })
+
+    it('sends only what is new', async () => {
+      const store = await originStore()
+      await addRows(store, 'n', 5, 'notes')
+      const target = await placeAt(server)
+      await push(store, target)
+      await addRows(store, 'new', 3, 'notes')
+      const before = await versionsOf(target, 'blobs/')
+      expect((await push(store, target)).blobs).toEqual({ present: 1, uploaded: 1 })
+      expect((await versionsOf(target, 'blobs/')).length).toBe(before.length + 1)
+      const reader = await readerOf(store)
+      await pull(reader, target)
+      expect(await rootOf(reader, 'notes')).toBe(await rootOf(store, 'notes'))
+      expect(await problemsOf(reader, target)).toEqual([])
+    })
+
+    it('seals a snapshot that was made of a state which lies there', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target)
+      await (await store.collection('docs')).snapshots.create('later')
+      const { blobs, seals } = await push(store, target)
+      expect(blobs).toEqual({ present: 1, uploaded: 0 })
+      expect(seals.length).toBe(1)
+      const { states } = await sealedStatus(target, await store.environment.keys.trusted())
+      expect(states).toMatchObject([{ labels: ['later'] }])
+      expect(await problemsOf(store, target)).toEqual([])
+    })
+
+    it('refuses a label that names another state by now, and loses nothing', async () => {
+      const store = await originStore()
+      const docs = await store.collection('docs')
+      const target = await placeAt(server)
+      await docs.snapshots.create('friday')
+      await push(store, target)
+      await docs.snapshots.drop('friday')
+      await addRows(store, 'new', 3)
+      await docs.snapshots.create('friday')
+      await expect(push(store, target)).rejects.toMatchObject({ code: 'CONFLICT' })
+      expect(await problemsOf(store, target)).toEqual([])
+      const reader = await readerOf(store)
+      expect((await pull(reader, target)).collections).toMatchObject([{ inserted: 12 }])
+    })
+
+    it('sends all blobs again under a key of the KMS, and pull reads those', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target)
+      expect((await push(store, target, { kmsKey: 'site-a' })).blobs).toEqual({
+        present: 0,
+        uploaded: 1,
+      })
+      const keys = (await versionsOf(target, 'blobs/')).map(({ key }) => key.split('/')[1])
+      expect(keys).toEqual(['0', 'site-a'])
+      const reader = await readerOf(store)
+      await pull(reader, target)
+      expect(await problemsOf(reader, target)).toEqual([])
+    })
+
+    it('runs beside another of the same store', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target)
+      await addRows(store, 'new', 3)
+      await Promise.all([push(store, target), push(store, target), push(store, target)])
+      expect(await problemsOf(store, target)).toEqual([])
+      const reader = await readerOf(store)
+      await pull(reader, target)
+      expect(await rootOf(reader)).toBe(await rootOf(store))
+    })
+  })
+
+  describe('retention', () => {
+    const longer = { mode: 'COMPLIANCE', forMs: 2 * YEAR_MS } as const
+
+    it('is extended by a longer wish, and kept under a shorter one', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target, { retain: COMPLIANCE })
+      const extended = await push(store, target, { retain: longer })
+      expect(extended.retention).toMatchObject({ set: 0, extended: 2, kept: 0 })
+      expect(extended.bytes).toBe(0)
+      const untilMs = retainUntilMs(await target.nowMs(), 2 * YEAR_MS)
+      for (const { key, versionId } of await versionsOf(target)) {
+        const info = await target.headVersion(key, versionId)
+        expect(info?.retention, key).toEqual({ mode: 'COMPLIANCE', untilMs })
+      }
+      const before = await inventory(target)
+      expect((await push(store, target, { retain: COMPLIANCE })).retention).toMatchObject({
+        kept: 2,
+      })
+      expect(await inventory(target)).toEqual(before)
+      expect(await problemsOf(store, target)).toEqual([])
+    })
+
+    it('under COMPLIANCE is never extended by GOVERNANCE', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target, { retain: COMPLIANCE })
+      await push(store, target, { retain: { mode: 'GOVERNANCE', forMs: YEAR_MS / 2 } })
+      await expect(
+        push(store, target, { retain: { mode: 'GOVERNANCE', forMs: 2 * YEAR_MS } }),
+      ).rejects.toMatchObject({ code: 'RETENTION' })
+      expect(await problemsOf(store, target)).toEqual([])
+    })
+
+    it('under GOVERNANCE hardens; the witness is under COMPLIANCE from the start', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target, { retain: GOVERNANCE })
+      const modes = async (prefix: string): Promise<unknown[]> => {
+        const found = []
+        for (const { key, versionId } of await versionsOf(target, prefix)) {
+          found.push((await target.headVersion(key, versionId))?.retention?.mode)
+        }
+        return [...new Set(found)]
+      }
+      expect(await modes('blobs/')).toEqual(['GOVERNANCE'])
+      expect(await modes('seals/')).toEqual(['COMPLIANCE'])
+      expect(await modes('audit/')).toEqual(['COMPLIANCE'])
+      expect((await push(store, target, { retain: COMPLIANCE })).retention.extended).toBe(2)
+      expect(await modes('')).toEqual(['COMPLIANCE'])
+      expect(await problemsOf(store, target)).toEqual([])
+    })
+
+    it('is extended without a push, and what is longer stays', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target, { retain: COMPLIANCE })
+      const extend = { act: 'extend', retain: longer } as const
+      expect((await changeLocks(store, target, extend)).objects).toEqual({ changed: 2, kept: 0 })
+      expect((await changeLocks(store, target, extend)).objects).toEqual({ changed: 0, kept: 2 })
+      expect(await problemsOf(store, target)).toEqual([])
+    })
+  })
+
+  describe('a legal hold', () => {
+    it('is put on states and released, and what two states share stays held', async () => {
+      const store = await originStore()
+      const docs = await store.collection('docs')
+      const target = await placeAt(server)
+      await docs.snapshots.create('friday')
+      await docs.delete({ ids: ['r0'] })
+      await docs.snapshots.create('monday')
+      await push(store, target)
+      const heldKeys = async (): Promise<string[]> => {
+        const found = []
+        for (const { key, versionId } of await versionsOf(target)) {
+          const info = await target.headVersion(key, versionId)
+          if (info?.legalHold === true) found.push(key.replace(/\/.*\//, '/'))
+        }
+        return found
+      }
+      const hold = (act: 'hold' | 'release', snapshot?: string) =>
+        changeLocks(store, target, { act, ...(snapshot === undefined ? {} : { snapshot }) })
+      await hold('hold', 'friday')
+      const pack = (await versionsOf(target, 'blobs/')).length
+      expect(pack).toBe(2)
+      expect((await heldKeys()).length).toBe(3)
+      await hold('hold')
+      expect((await heldKeys()).length).toBe(6)
+      expect(await problemsOf(store, target)).toEqual([])
+      await hold('release', 'friday')
+      expect((await heldKeys()).length).toBe(4)
+      expect(await problemsOf(store, target)).toEqual([])
+      const status = await sealedStatus(target, await store.environment.keys.trusted())
+      expect(status.states.map(({ labels, legalHold }) => [labels, legalHold])).toEqual([
+        [['monday'], true],
+        [['friday'], false],
+      ])
+      await hold('release')
+      expect(await heldKeys()).toEqual([])
+      expect(await problemsOf(store, target)).toEqual([])
+      await expect(hold('hold', 'sunday')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    })
+
+    it('comes with a push that says so', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target)
+      await push(store, target, { legalHold: true })
+      await addRows(store, 'new', 3)
+      await push(store, target)
+      const { states } = await sealedStatus(target, await store.environment.keys.trusted())
+      expect(states.map(({ legalHold }) => legalHold)).toEqual([false, true])
+      expect(await problemsOf(store, target)).toEqual([])
+      await changeLocks(store, target, { act: 'release' })
+      expect(await problemsOf(store, target)).toEqual([])
+    })
+  })
+
+  describe('a pull', () => {
+    it('takes nothing without a trusted key, then the same state and answers', async () => {
+      const store = await tempStore()
+      await take(store, dirname(store.url), 'words', lines('r', 12))
+      const target = await placeAt(server)
+      await push(store, target, { retain: GOVERNANCE, kmsKey: 'site-a' })
+      const stranger = await tempStore()
+      await expect(pull(stranger, target)).rejects.toMatchObject({ code: 'UNTRUSTED' })
+      expect(await stranger.list()).toEqual([])
+      expect((await verify(stranger, target)).problems[0]).toMatchObject({ code: 'UNTRUSTED' })
+      const reader = await readerOf(store)
+      expect(await pull(reader, target)).toMatchObject({
+        blobs: { present: 0, copied: 1 },
+        collections: [{ name: 'docs', before: null, after: await rootOf(store), inserted: 12 }],
+      })
+      expect(await answers(reader)).toEqual(await answers(store))
+      const head = await reader.core('docs').head()
+      expect(await pull(reader, target)).toMatchObject({
+        blobs: { present: 1, copied: 0 },
+        collections: [{ inserted: 0, deleted: 0 }],
+      })
+      expect((await reader.core('docs').head()).digest).toBe(head.digest)
+      await expect((await reader.collection('docs')).delete({ ids: ['r1'] })).rejects.toMatchObject(
+        { code: 'CONFLICT' },
+      )
+    })
+
+    it('goes on to newer states, and never back to older ones', async () => {
+      const store = await originStore()
+      const [older, newer] = [await placeAt(server), await placeAt(server)]
+      await push(store, older)
+      const reader = await readerOf(store)
+      await pull(reader, older)
+      await addRows(store, 'new', 3)
+      await push(store, newer)
+      expect((await pull(reader, newer)).collections).toMatchObject([{ inserted: 3, deleted: 0 }])
+      await expect(pull(reader, older)).rejects.toMatchObject({ code: 'ROLLBACK' })
+      expect(await rootOf(reader)).toBe(await rootOf(store))
+    })
+
+    it('brings a state that was reverted to', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      const docs = await store.collection('docs')
+      await docs.snapshots.create('friday')
+      const root = await rootOf(store)
+      await push(store, target)
+      await docs.delete({ ids: ['r0', 'r1'] })
+      await push(store, target)
+      const reader = await readerOf(store)
+      expect((await pull(reader, target)).collections).toMatchObject([{ inserted: 10 }])
+      await docs.revert('friday')
+      await push(store, target)
+      expect((await pull(reader, target)).collections).toMatchObject([{ after: root }])
+      expect(await rootOf(reader)).toBe(root)
+      expect(await problemsOf(reader, target)).toEqual([])
+    })
+
+    it('does not run over a collection that has gone its own way', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target)
+      // At the origin itself: it is there already.
+      expect((await pull(store, target)).collections).toMatchObject([{ inserted: 0 }])
+      await (await store.collection('docs')).delete({ ids: ['r1'] })
+      await expect(pull(store, target)).rejects.toMatchObject({ code: 'CONFLICT' })
+      const reader = await readerOf(store)
+      await pull(reader, target, { diverge: true })
+      await (await reader.collection('docs')).delete({ ids: ['r2'] })
+      const root = await rootOf(reader)
+      await push(store, target)
+      await expect(pull(reader, target)).rejects.toMatchObject({ code: 'CONFLICT' })
+      expect(await rootOf(reader)).toBe(root)
+    })
+
+    it('takes another name, and does not mix two collections of one name', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target)
+      const reader = await readerOf(store)
+      await addRows(reader, 'own', 2)
+      await expect(pull(reader, target)).rejects.toMatchObject({ code: 'EXISTS' })
+      expect((await pull(reader, target, { as: 'theirs' })).collections).toMatchObject([
+        { name: 'theirs', inserted: 12 },
+      ])
+      await addRows(store, 'new', 3)
+      await push(store, target)
+      expect((await pull(reader, target)).collections).toMatchObject([
+        { name: 'theirs', inserted: 3 },
+      ])
+    })
+
+    it('of a store without the key "default" needs the key of its log', async () => {
+      const url = join(await tempFolder(), 'store')
+      await initStore({ url, noKey: true })
+      const store = await opened(url)
+      await addRows(store, 'r', 3)
+      const target = await placeAt(server)
+      await push(store, target, { retain: COMPLIANCE })
+      expect(await problemsOf(store, target)).toEqual([])
+      const reader = await tempStore()
+      await expect(pull(reader, target)).rejects.toMatchObject({ code: 'UNTRUSTED' })
+      const { pem } = await exportKey({ url, name: 'log' })
+      const input = await inputFile(dirname(reader.url), 'log.pem', pem)
+      await trustKey({ url: reader.url, input })
+      expect((await pull(reader, target)).collections).toMatchObject([{ inserted: 3 }])
+      expect(await problemsOf(reader, target)).toEqual([])
+    })
+  })
+
+  describe('two stores at one prefix', () => {
+    it('that do not know each other: the second is refused before it sends anything', async () => {
+      const [first, second] = [await originStore(), await originStore(5)]
+      const target = await placeAt(server)
+      await push(first, target)
+      const before = await inventory(target)
+      await expect(push(second, target)).rejects.toMatchObject({ code: 'CONFLICT' })
+      expect(await inventory(target)).toEqual(before)
+      expect(await problemsOf(first, target)).toEqual([])
+    })
+
+    it('that trust each other share it, but no name', async () => {
+      const first = await originStore()
+      const second = await readerOf(first)
+      await addRows(second, 'x', 5)
+      await addRows(second, 'y', 5, 'notes')
+      const target = await placeAt(server)
+      await push(first, target)
+      await expect(push(second, target)).rejects.toMatchObject({ code: 'EXISTS' })
+      await push(second, target, { collections: ['notes'] })
+      const reader = await readerOf(second)
+      expect((await pull(reader, target)).collections).toMatchObject([{ name: 'notes' }])
+      expect(await problemsOf(second, target)).toEqual([])
+      // Who trusts the first alone is told of what it cannot judge.
+      const other = await readerOf(first)
+      expect((await pull(other, target)).collections).toMatchObject([{ name: 'docs' }])
+      expect((await verify(other, target)).problems.map(({ code }) => code)).toContain('UNTRUSTED')
+    })
+
+    it('that begin at the same moment: nothing is lost, and one holds it', async () => {
+      const stores = [await originStore(), await originStore(5)] as const
+      const url = newPlace()
+      const outcomes = await Promise.allSettled(
+        stores.map(async (store) => push(store, await placeAt(server, url))),
+      )
+      const failed = outcomes.filter(({ status }) => status === 'rejected')
+      for (const { reason } of failed as PromiseRejectedResult[]) {
+        expect(['CONFLICT', 'EXISTS']).toContain(reason.code)
+      }
+      expect(failed.length).toBe(1)
+      const winner = stores[outcomes.findIndex(({ status }) => status === 'fulfilled')]
+      if (winner === undefined) throw new Error('no push succeeded')
+      const target = await placeAt(server, url)
+      const { objects } = await verify(winner, target)
+      expect(objects).toBe(2)
+      const reader = await readerOf(winner)
+      await pull(reader, target)
+      expect(await rootOf(reader)).toBe(await rootOf(winner))
+    })
+  })
+
+  it('leaves a working store alone', async () => {
+    const store = await originStore()
+    const target = await placeAt(server)
+    const file = { format: 'akidb-store/1', id: 'ab'.repeat(16), kind: 'working' }
+    const body = Buffer.from(JSON.stringify({ ...file, createdAt: '2026-01-01T00:00:00.000Z' }))
+    await target.put('akidb.json', body)
+    const before = await inventory(target)
+    await expect(push(store, target)).rejects.toMatchObject({ code: 'CONFLICT' })
+    await expect(pull(store, target)).rejects.toMatchObject({ code: 'CONFLICT' })
+    await expect(verify(store, target)).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect(await inventory(target)).toEqual(before)
+  })
+})
