@@ -40,16 +40,21 @@ export async function eachAtOnce<T>(
   const slots = new Slots(count)
   const running = new Set<Promise<void>>()
   const failures: unknown[] = []
-  for await (const item of items) {
-    const release = await slots.acquire()
-    if (failures.length > 0) break
-    const one = work(item)
-      .catch((error: unknown) => void failures.push(error))
-      .finally(() => {
-        running.delete(one)
-        release()
-      })
-    running.add(one)
+  try {
+    for await (const item of items) {
+      const release = await slots.acquire()
+      if (failures.length > 0) break
+      const one = work(item)
+        .catch((error: unknown) => void failures.push(error))
+        .finally(() => {
+          running.delete(one)
+          release()
+        })
+      running.add(one)
+    }
+  } catch (error) {
+    // The items themselves, or a work that failed before it began: what is under way ends first.
+    failures.push(error)
   }
   await Promise.all(running)
   if (failures.length > 0) throw failures[0]

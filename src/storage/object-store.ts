@@ -142,6 +142,7 @@ export interface SealedBody {
   readonly bytes: number
   /** SHA-256 of the whole, hex. */
   readonly sha256: string
+  /** Pieces in memory of their own: each is still needed when the next is asked for. */
   open(offset: number): AsyncIterable<Uint8Array>
 }
 
@@ -181,7 +182,10 @@ export interface SealedStore extends ObjectStore {
    * @throws RETENTION where the store cannot lock, INTEGRITY where `body` is not what it says
    */
   seal(key: string, body: SealedBody, options: SealOptions): Promise<string | undefined>
-  /** All versions and delete markers of keys that start with `prefix`, by key. */
+  /**
+   * All versions and delete markers of keys that start with `prefix`, by key, of each the newest
+   * first.
+   */
   versions(prefix: string): AsyncIterable<ObjectVersion>
   headVersion(key: string, versionId: string): Promise<SealedInfo | undefined>
   /** @throws NOT_FOUND; INTEGRITY where it ends before the range does */
@@ -191,7 +195,7 @@ export interface SealedStore extends ObjectStore {
     versionId: string,
     options?: { readonly offset?: number; readonly pieceBytes?: number },
   ): AsyncIterable<Uint8Array>
-  /** @throws RETENTION where that would shorten it */
+  /** @throws RETENTION where that would shorten it, or soften COMPLIANCE to GOVERNANCE */
   setRetention(key: string, versionId: string, retention: Retention): Promise<void>
   setLegalHold(key: string, versionId: string, on: boolean): Promise<void>
   /** @throws RETENTION for a version that is locked */

@@ -10,6 +10,9 @@ you, can change or delete them before their time.
   akidb worm verify s3://evidence/site-a                               on any later day
   akidb pull s3://evidence/site-a                                      back, or at another site
 
+  akidb --store s3://evidence/site-a keys trust site-a.pub             once, to read it in place
+  akidb --store s3://evidence/site-a search docs --text …
+
 The bucket is made with object lock (mc mb --with-lock); it cannot be switched on later. COMPLIANCE
 holds against everybody; GOVERNANCE can be lifted by those whom the server's policy lets. The end
 is rounded up to the first of a month. Try it with GOVERNANCE and a short time first: what is

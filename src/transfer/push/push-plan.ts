@@ -1,4 +1,3 @@
-import { openStoreBlob } from '../../bundle/store-blob.ts'
 import { limits } from '../../core/limits.ts'
 import type { CollectionCore } from '../../db/collection/collection-core.ts'
 import { countOf } from '../../db/collection/history.ts'
@@ -112,11 +111,11 @@ function wantedBlob(
   ref: BlobRef,
   { domain, pin }: { readonly domain: string; readonly pin: WriterPin },
 ): Wanted {
-  const open = openStoreBlob(store.environment.store, blobKey(ref.digest))
+  const { store: objects } = store.environment
   const held = async function* (offset: number): AsyncIterable<Uint8Array> {
     await pin.renew()
     try {
-      yield* open(offset)
+      yield* objects.read(blobKey(ref.digest), { offset })
     } catch (error) {
       throw hasCode(error, 'NOT_FOUND') ? missingBlob(ref, error) : error
     }

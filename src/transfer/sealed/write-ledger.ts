@@ -245,12 +245,12 @@ export async function extendWitness(
   retention: Retention,
 ): Promise<void> {
   await eachAtOnce(ledger.small.values(), limits.s3RequestsMax, async ({ key, versions }) => {
-    const [first] = versions.filter(({ isDeleteMarker }) => !isDeleteMarker)
-    if (first === undefined) return
-    const info = await target.headVersion(key, first.versionId)
-    const { retention: wanted } = retentionChange(key, info?.retention, retention)
-    if (info !== undefined && wanted !== undefined) {
-      await target.setRetention(key, first.versionId, wanted)
+    // All of them: which is the sealed one is not asked here, and age does not tell.
+    for (const { versionId, isDeleteMarker } of versions) {
+      const info = isDeleteMarker ? undefined : await target.headVersion(key, versionId)
+      if (info === undefined) continue
+      const { retention: wanted } = retentionChange(key, info.retention, retention)
+      if (wanted !== undefined) await target.setRetention(key, versionId, wanted)
     }
   })
 }
