@@ -122,7 +122,7 @@ describeMinio('a sealed store that is read in its bucket', () => {
     await again.close()
   })
 
-  it('takes four rounds of requests to a first answer, and none for blobs that it has', async () => {
+  it('takes four rounds of requests to a first answer, and none for what it has', async () => {
     await trust()
     const counted = countRounds(proxy)
     const store = await openStore({ ...request(), mode: 'read' })

@@ -61,8 +61,8 @@ export interface Ledger {
 export type Trusted = (file: StoreFile) => Promise<readonly PublicKey[]>
 
 /**
- * Reads the ledger of a target: proofs, and the seal records that they prove. One round of listings,
- * then all small objects at once.
+ * Reads the ledger of a target: proofs, and the seal records that they prove. One round of
+ * listings, then all small objects at once.
  *
  * @throws NOT_FOUND where nothing was pushed there; LIMIT
  */
