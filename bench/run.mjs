@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { buildEngine } from './engine.mjs'
 import { FIELD, INSTALL, installed } from './field.mjs'
 import { data, labse as labseFolder, root } from './measure.mjs'
+import { bucket } from './parts/bucket.mjs'
 import { bundles } from './parts/bundles.mjs'
 import { labse } from './parts/labse.mjs'
 import { memory } from './parts/memory.mjs'
@@ -17,7 +18,7 @@ import { startup } from './parts/startup.mjs'
 import { text } from './parts/text.mjs'
 import { writes } from './parts/writes.mjs'
 
-const PARTS = { labse, mnist, planted, path, text, writes, bundles, memory, startup }
+const PARTS = { labse, mnist, planted, path, text, writes, bundles, bucket, memory, startup }
 const PAGE = join(root, 'docs', 'benchmarks.md')
 const CHARTS = join(root, 'docs', 'assets')
 const MARKS = ['<!-- figures -->', '<!-- end of figures -->']
