@@ -147,8 +147,8 @@ async function search(server, proxy, env) {
       },
     ],
     facts: [
-      `LaBSE in a bucket at ${LATENCY_MS} ms a request: open to first answer ${ms(cold.openMs)} from ` +
-        `nothing, ${ms(cached.openMs)} with its blobs in the disk cache`,
+      `LaBSE in a bucket, ${LATENCY_MS} ms a request: open to first answer ${ms(cold.openMs)} ` +
+        `from nothing, ${ms(cached.openMs)} with its blobs in the disk cache`,
     ],
   }
 }

@@ -225,7 +225,9 @@ export const limits = {
   /** Body of one request to a bucket; a larger object goes in parts. */
   s3PutBytesMax: 64 * MIB,
   /** One part of a larger object. */
-  s3PartBytes: 16 * MIB,
+  s3PartBytes: 8 * MIB,
+  /** Part of an object that one request of a stream reads. */
+  s3ReadBytes: 4 * MIB,
   /** Parts of one object (the protocol's limit). */
   s3PartsMax: 10_000,
   /** Uploads or downloads of bodies to or from a bucket at once. */

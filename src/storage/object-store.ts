@@ -190,6 +190,7 @@ export interface SealedStore extends ObjectStore {
   headVersion(key: string, versionId: string): Promise<SealedInfo | undefined>
   /** @throws NOT_FOUND; INTEGRITY where it ends before the range does */
   getVersion(key: string, versionId: string, range: ByteRange): Promise<Uint8Array>
+  /** A piece is valid until the next is asked for. */
   readVersion(
     key: string,
     versionId: string,

@@ -33,7 +33,7 @@ export function createVersionView(
   ): AsyncGenerator<Uint8Array> {
     const { key: below, versionId } = find(key)
     const pieces = pieceBytes === undefined ? { offset } : { offset, pieceBytes }
-    yield* target.readVersion(below, versionId, pieces)
+    for await (const piece of target.readVersion(below, versionId, pieces)) yield piece.slice()
   }
   return {
     url: target.url,

@@ -13,7 +13,13 @@ import type { ObjectStore, SealedStore, SealOptions } from '../storage/object-st
 import type { PublicKey } from '../trust/signer.ts'
 import { type Anchor, bucketLogIds, verifyBucketLog } from './sealed/bucket-log.ts'
 import { type RetentionWish, retainUntilMs } from './sealed/retention.ts'
-import { anchorLog, extendWitness, smallBody } from './sealed/write-ledger.ts'
+import {
+  anchorLog,
+  checkOwnLog,
+  encryptionOf,
+  extendWitness,
+  smallBody,
+} from './sealed/write-ledger.ts'
 
 /** What was found of one log, in the bucket and here. */
 export interface BucketLogResult {
@@ -140,7 +146,9 @@ export async function anchorAudit(
     await ensureTarget(environment, target, wish === undefined ? {} : { retention: wish })
     const ledger = await readLedger(target, await environment.keys.trusted())
     const witness = witnessRetention(ledger.seals, wish)
-    const seal: SealOptions = witness === undefined ? {} : { retention: witness }
+    const retention = witness === undefined ? {} : { retention: witness }
+    const seal: SealOptions = { ...retention, ...encryptionOf(ledger) }
+    await checkOwnLog(store, target, ledger)
     if (witness !== undefined) await extendWitness(target, ledger, witness)
     const anchor = await anchorLog({ environment, target, ledger, seal })
     const { logId } = await environment.audit()

@@ -79,6 +79,15 @@ export const rootOf = async (store: OpenedStore, name = 'docs'): Promise<string>
 export const versionsOf = (target: SealedStore, prefix = ''): Promise<ObjectVersion[]> =>
   Array.fromAsync(target.versions(prefix))
 
+/** Keys that are under a legal hold. */
+export async function heldIn(target: SealedStore): Promise<string[]> {
+  const found: string[] = []
+  for (const { key, versionId } of await versionsOf(target)) {
+    if ((await target.headVersion(key, versionId))?.legalHold === true) found.push(key)
+  }
+  return found
+}
+
 /** All versions with their locks, as text: what a look may not change. */
 export async function inventory(target: SealedStore): Promise<string[]> {
   const found: string[] = []

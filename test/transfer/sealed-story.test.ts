@@ -9,6 +9,7 @@ import {
   COMPLIANCE,
   filesBelow,
   GOVERNANCE,
+  heldIn,
   inventory,
   originStore,
   placeAt,
@@ -215,7 +216,9 @@ describeMinio('sealing collections', () => {
       await docs.snapshots.drop('friday')
       await addRows(store, 'new', 3)
       await docs.snapshots.create('friday')
+      const before = await inventory(target)
       await expect(push(store, target)).rejects.toMatchObject({ code: 'CONFLICT' })
+      expect(await inventory(target)).toEqual(before)
       expect(await problemsOf(store, target)).toEqual([])
       const reader = await readerOf(store)
       expect((await pull(reader, target)).collections).toMatchObject([{ inserted: 12 }])
@@ -234,6 +237,18 @@ describeMinio('sealing collections', () => {
       const reader = await readerOf(store)
       await pull(reader, target)
       expect(await problemsOf(reader, target)).toEqual([])
+    })
+
+    it('warns where the key of the KMS was forgotten', async () => {
+      const store = await originStore()
+      const target = await placeAt(server)
+      await push(store, target, { kmsKey: 'site-a' })
+      const warned: string[] = []
+      Object.assign(store.environment, {
+        warn: ({ code }: { readonly code: string }) => void warned.push(code),
+      })
+      await push(store, target, { dryRun: true })
+      expect(warned).toEqual(['NOT_LOCKED', 'NOT_ENCRYPTED'])
     })
 
     it('runs beside another of the same store', async () => {
@@ -277,9 +292,15 @@ describeMinio('sealing collections', () => {
       const target = await placeAt(server)
       await push(store, target, { retain: COMPLIANCE })
       await push(store, target, { retain: { mode: 'GOVERNANCE', forMs: YEAR_MS / 2 } })
+      await addRows(store, 'new', 3)
+      await (await store.collection('docs')).snapshots.create('friday')
+      await push(store, target, { retain: COMPLIANCE })
+      await addRows(store, 'newer', 3)
+      const before = await inventory(target)
       await expect(
         push(store, target, { retain: { mode: 'GOVERNANCE', forMs: 2 * YEAR_MS } }),
       ).rejects.toMatchObject({ code: 'RETENTION' })
+      expect(await inventory(target)).toEqual(before)
       expect(await problemsOf(store, target)).toEqual([])
     })
 
@@ -323,12 +344,8 @@ describeMinio('sealing collections', () => {
       await docs.snapshots.create('monday')
       await push(store, target)
       const heldKeys = async (): Promise<string[]> => {
-        const found = []
-        for (const { key, versionId } of await versionsOf(target)) {
-          const info = await target.headVersion(key, versionId)
-          if (info?.legalHold === true) found.push(key.replace(/\/.*\//, '/'))
-        }
-        return found
+        const found = await heldIn(target)
+        return found.filter((key) => /^(blobs|collections)/.test(key))
       }
       const hold = (act: 'hold' | 'release', snapshot?: string) =>
         changeLocks(store, target, { act, ...(snapshot === undefined ? {} : { snapshot }) })
@@ -336,6 +353,10 @@ describeMinio('sealing collections', () => {
       const pack = (await versionsOf(target, 'blobs/')).length
       expect(pack).toBe(2)
       expect((await heldKeys()).length).toBe(3)
+      // Nobody can delete what proves it, either.
+      const isWitness = (key: string) => !/^(blobs|collections)/.test(key)
+      const witness = (await versionsOf(target)).map(({ key }) => key).filter(isWitness)
+      expect((await heldIn(target)).filter(isWitness)).toEqual(witness)
       await hold('hold')
       expect((await heldKeys()).length).toBe(6)
       expect(await problemsOf(store, target)).toEqual([])
@@ -348,7 +369,7 @@ describeMinio('sealing collections', () => {
         [['friday'], false],
       ])
       await hold('release')
-      expect(await heldKeys()).toEqual([])
+      expect(await heldIn(target)).toEqual([])
       expect(await problemsOf(store, target)).toEqual([])
       await expect(hold('hold', 'sunday')).rejects.toMatchObject({ code: 'NOT_FOUND' })
     })
@@ -362,8 +383,10 @@ describeMinio('sealing collections', () => {
       await push(store, target)
       const { states } = await sealedStatus(target, await store.environment.keys.trusted())
       expect(states.map(({ legalHold }) => legalHold)).toEqual([false, true])
+      expect((await heldIn(target)).length).toBeGreaterThan(10)
       expect(await problemsOf(store, target)).toEqual([])
       await changeLocks(store, target, { act: 'release' })
+      expect(await heldIn(target)).toEqual([])
       expect(await problemsOf(store, target)).toEqual([])
     })
   })

@@ -18,7 +18,7 @@ import {
   sealOfProofKey,
   sealProofKey,
 } from './seal-record.ts'
-import { byKey, isOurKey, type KeyVersions, listedFiles, readSealed } from './target.ts'
+import { byKey, type KeyVersions, listedFiles, readSealed } from './target.ts'
 
 /** A seal record that a trusted log vouches for. */
 export interface ProvenSeal {
@@ -72,9 +72,7 @@ export async function readLedger(
 ): Promise<Ledger> {
   const small = new Map<string, KeyVersions>()
   await eachAtOnce([STORE_FILE, 'audit/', 'seals/'], limits.s3RequestsMax, async (prefix) => {
-    for await (const found of byKey(target.versions(prefix))) {
-      if (isOurKey(found.key)) small.set(found.key, found)
-    }
+    for await (const found of byKey(target.versions(prefix))) small.set(found.key, found)
   })
   const files = listedFiles(target, small)
   const own = files.then(async (known) =>
@@ -144,7 +142,7 @@ async function provenSeal(
     readRecord(parts, digest),
   ])
   if (bytes === undefined) {
-    throw new AkidbError('NOT_FOUND', `${sealKeyOf(digest)} is not there, though its proof is`)
+    throw new AkidbError('NOT_FOUND', `${sealKeyOf(digest)} cannot be read, though its proof can`)
   }
   // Only now: what nobody vouches for may be of any format.
   const record = decodeSeal(bytes, sealKeyOf(digest))

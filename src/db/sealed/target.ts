@@ -1,7 +1,6 @@
 import { sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
-import { AkidbError } from '../../errors/errors.ts'
-import { isKeySegment } from '../../storage/keys.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { ObjectVersion, SealedStore } from '../../storage/object-store.ts'
 import { isoTime } from '../states/environment.ts'
 import { parseStoreFile, STORE_FILE, type StoreFile } from '../states/store-file.ts'
@@ -11,9 +10,6 @@ export interface KeyVersions {
   readonly key: string
   readonly versions: readonly ObjectVersion[]
 }
-
-/** Whether akidb could have written under it: others put anything into a bucket. */
-export const isOurKey = (key: string): boolean => key.split('/').every(isKeySegment)
 
 /** A listing of versions, key by key. @throws LIMIT for a key with more than any has */
 export async function* byKey(versions: AsyncIterable<ObjectVersion>): AsyncGenerator<KeyVersions> {
@@ -49,11 +45,24 @@ export async function readSealed<T>(
   for (const version of versions) {
     const { versionId, bytes, isDeleteMarker } = version
     if (isDeleteMarker || bytes > bytesMax) continue
-    const body = await target.getVersion(key, versionId, { offset: 0, bytes })
-    const taken = await accept(body, version)
+    const body = await readable(() => target.getVersion(key, versionId, { offset: 0, bytes }))
+    const taken = body === undefined ? undefined : await accept(body, version)
     if (taken !== undefined) return taken
   }
   return undefined
+}
+
+/**
+ * What cannot be read tells nothing: it is encrypted under a key that is not ours to use, or was
+ * lost. A server that does not answer, or refuses us, is another matter.
+ */
+async function readable<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read()
+  } catch (error) {
+    if (hasCode(error, 'BAD_INPUT', 'NOT_FOUND', 'INTEGRITY')) return undefined
+    throw error
+  }
 }
 
 /** The store file of a target; undefined where there is none. */
@@ -82,8 +91,16 @@ async function storeFilesOf(target: SealedStore, found: KeyVersions): Promise<St
     return undefined
   })
   if (files.length === 0 && failure !== undefined) throw failure
+  const isThere = found.versions.some(({ isDeleteMarker }) => !isDeleteMarker)
+  if (files.length === 0 && isThere) throw unreadable(target)
   return files
 }
+
+const unreadable = (target: SealedStore): AkidbError =>
+  new AkidbError('INTEGRITY', `${target.url}/${STORE_FILE} cannot be read`, {
+    hint: 'If the store is encrypted: does the server still have the key in its KMS?',
+    details: { key: STORE_FILE },
+  })
 
 /** The store files among keys that were listed. @throws NOT_FOUND where nothing was pushed there */
 export async function listedFiles(

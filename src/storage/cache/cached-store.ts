@@ -131,8 +131,8 @@ class CachedBlobs {
 
   /**
    * Fetches now what will be asked for next: of a blob that is touched first, all where it is
-   * small, else its header, its end (the list of its chunks) and what begins it; of one that is read from
-   * front to back, what comes next.
+   * small, else its header, its end (the list of its chunks) and what begins it; of one that is
+   * read from front to back, what comes next.
    */
   #ahead(blob: Blob, first: number, last: number): void {
     const former = this.#next.get(blob.digest)

@@ -34,10 +34,19 @@ export function headersOf(response: IncomingMessage): Headers {
   return found
 }
 
-/** A body that must have exactly so many bytes. @throws S3Failure where it is shorter or longer */
-export async function readExactly(response: IncomingMessage, bytes: number): Promise<Uint8Array> {
+/**
+ * A body that must have exactly so many bytes.
+ *
+ * @param room memory to fill, of at least so many bytes; absent: memory of its own
+ * @throws S3Failure where it is shorter or longer
+ */
+export async function readExactly(
+  response: IncomingMessage,
+  bytes: number,
+  room?: Uint8Array,
+): Promise<Uint8Array> {
   // Nobody sees what lay there: it is given away full, or not at all.
-  const body = Buffer.allocUnsafeSlow(bytes)
+  const body = room ?? Buffer.allocUnsafeSlow(bytes)
   let at = 0
   response.on('data', (piece: Buffer) => {
     if (at + piece.length > bytes) response.destroy(notS3(`more than ${bytes} bytes came`))
@@ -46,7 +55,7 @@ export async function readExactly(response: IncomingMessage, bytes: number): Pro
   })
   await finished(response)
   if (at < bytes) throw cut(`${at} of ${bytes} bytes came`)
-  return new Uint8Array(body.buffer)
+  return new Uint8Array(body.buffer, body.byteOffset, bytes)
 }
 
 /** Length of what is told of. @throws S3Failure where nothing plausible is said */

@@ -140,8 +140,9 @@ export async function deleteObject({ bucket, key, versionId, what }: Readable): 
   })
 }
 
-/** Without its id a request would be about the newest. */
+/** Without its id a request would be about the newest. @throws BAD_INPUT for what is no id */
 export function checkVersionId(versionId: string): string {
   if (versionId === '') throw new AkidbError('INTERNAL', 'a version has an id')
-  return versionId
+  if (/^\w[\w.+=~-]{0,1023}$/.test(versionId)) return versionId
+  throw new AkidbError('BAD_INPUT', `"${versionId.slice(0, 100)}" is no id of a version`)
 }

@@ -109,7 +109,12 @@ export async function readRange(at: Readable, range: ByteRange): Promise<Uint8Ar
   return new Uint8Array(0)
 }
 
-async function readPart(at: Readable, range: ByteRange, headers: Headers = {}) {
+async function readPart(
+  at: Readable,
+  range: ByteRange,
+  headers: Headers = {},
+  room?: Uint8Array,
+): Promise<Uint8Array> {
   const { offset, bytes } = range
   return await at.bucket.call({
     ...callOf(at),
@@ -118,7 +123,7 @@ async function readPart(at: Readable, range: ByteRange, headers: Headers = {}) {
     read: async (response) => {
       ofVersion(at, headersOf(response))
       checkRange(at, response, range)
-      return await readExactly(response, bytes)
+      return await readExactly(response, bytes, room)
     },
     expected: (failure) =>
       failure.status === 416 ? Promise.reject(rangeError(at, offset + bytes)) : undefined,
@@ -141,6 +146,9 @@ function checkRange(at: Readable, response: IncomingMessage, { offset, bytes }: 
  * and no more; the next is on its way while one is given out. All are of the same object, even
  * where it is replaced meanwhile.
  *
+ * Memory is used again: a piece is valid until the next is asked for. What is left to the garbage
+ * collector comes back late, and a large object would take as much as it is long.
+ *
  * @throws CONFLICT where it was replaced
  */
 export async function* readPieces(
@@ -155,12 +163,15 @@ export async function* readPieces(
   if (offset > head.bytes) throw rangeError(at, offset, head.bytes)
   const stop = new AbortController()
   const step = Math.max(1, pieceBytes)
+  const partBytes = Math.min(limits.s3ReadBytes, head.bytes - offset)
+  const rooms = [0, 1].map(() => Buffer.allocUnsafeSlow(partBytes)) as [Buffer, Buffer]
   try {
-    let next = beginPart({ ...at, signal: stop.signal }, head, offset)
-    for (let end = offset; next !== undefined; ) {
+    let next = beginPart({ ...at, signal: stop.signal }, head, offset, rooms[0])
+    for (let end = offset, number = 1; next !== undefined; number++) {
       const part = await next
       end += part.length
-      next = beginPart({ ...at, signal: stop.signal }, head, end)
+      // Of the part before nothing is needed any more: its reader asked for this one.
+      next = beginPart({ ...at, signal: stop.signal }, head, end, rooms[number % 2] as Buffer)
       for (let i = 0; i < part.length; i += step) yield part.subarray(i, i + step)
     }
   } finally {
@@ -170,12 +181,17 @@ export async function* readPieces(
 }
 
 /** @returns undefined at the end */
-function beginPart(at: Readable, head: Head, offset: number): Promise<Uint8Array> | undefined {
+function beginPart(
+  at: Readable,
+  head: Head,
+  offset: number,
+  room: Uint8Array,
+): Promise<Uint8Array> | undefined {
   if (offset >= head.bytes) return undefined
-  const bytes = Math.min(limits.s3PartBytes, head.bytes - offset)
+  const bytes = Math.min(limits.s3ReadBytes, head.bytes - offset)
   const { etag } = head.headers
   const headers: Headers = etag === undefined ? {} : { 'if-match': etag }
-  const part = at.bucket.downloads.run(() => readPart(at, { offset, bytes }, headers))
+  const part = at.bucket.downloads.run(() => readPart(at, { offset, bytes }, headers, room))
   // Its failure is that of the stream, when it comes to it.
   part.catch(() => undefined)
   return part

@@ -90,7 +90,7 @@ class S3Store implements store.SealedStore {
     key: string,
     options: { offset?: number; pieceBytes?: number } = {},
   ): AsyncGenerator<Uint8Array> {
-    yield* readPieces(this.#object(key, 'read'), options)
+    for await (const piece of readPieces(this.#object(key, 'read'), options)) yield piece.slice()
   }
 
   async getVersion(key: string, versionId: string, range: store.ByteRange): Promise<Uint8Array> {

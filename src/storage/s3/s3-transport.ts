@@ -178,8 +178,22 @@ class SentSource {
 
   async *#pieces(body: BodySource): AsyncGenerator<Uint8Array> {
     if (!(await this.#begun.promise)) return
+    const pieces = body.open()[Symbol.asyncIterator]()
     try {
-      yield* body.open()
+      // Step by step: what the stream throws in here, as the connection ends, is no failure of it.
+      for (;;) {
+        const { done, value } = await this.#next(pieces)
+        if (done === true) return
+        yield value
+      }
+    } finally {
+      await pieces.return?.()
+    }
+  }
+
+  async #next(pieces: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+    try {
+      return await pieces.next()
     } catch (error) {
       this.failure = error
       throw error
@@ -246,9 +260,12 @@ async function readFailure(response: IncomingMessage, isHead: boolean): Promise<
     const error = parseXml(text, 'Error')
     const message = textOf(error, 'Message')
     return new S3Failure(status, textOf(error, 'Code'), message === '' ? fallback.message : message)
-  } catch {
+  } catch (error) {
     response.destroy()
-    return fallback
+    const failure = failureOf(error)
+    // What was cut may say another thing when it comes whole; what is no S3 error stays so.
+    const isCut = code === '' && failure instanceof S3Failure && failure.code !== 'NOT_S3'
+    return isCut ? failure : fallback
   }
 }
 

@@ -58,6 +58,7 @@ export async function pullCollections(
   const startedMs = performance.now()
   const ledger = await readLedger(target, await store.environment.keys.trusted())
   const states = newestStates(ledger, target, options.collections)
+  warnOfUnproven(store, target, ledger)
   const coming: Coming[] = []
   for (const state of states) {
     coming.push({ state, manifest: await sealedManifest(target, ledger, state) })
@@ -126,6 +127,17 @@ const untrusted = (target: SealedStore, { unproven }: Ledger): AkidbError => {
     hint: 'Trust the key of the site that sealed it: akidb keys trust <its public key>.',
     details: { seals: unproven.size, ...(first === undefined ? {} : { first }) },
   })
+}
+
+/** One of them may have told of a newer state. */
+function warnOfUnproven(
+  { environment }: OpenedStore,
+  target: SealedStore,
+  { unproven }: Ledger,
+): void {
+  if (unproven.size === 0) return
+  const message = `no trusted key vouches for ${unproven.size} of the seals in ${target.url}`
+  environment.warn({ code: 'UNTRUSTED_SEALS', message: `${message}: see akidb worm verify` })
 }
 
 /** Each collection comes with the seal that speaks of it. */

@@ -2,11 +2,12 @@ import { runningSha256, sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { eachAtOnce } from '../../core/slots.ts'
 import type { OnProgress } from '../../db/api/api.ts'
-import type { Expected, Ledger, SealedState } from '../../db/sealed/ledger.ts'
+import type { Ledger, SealedState } from '../../db/sealed/ledger.ts'
+import type { SealedObject } from '../../db/sealed/seal-record.ts'
 import { isIntact } from '../../db/states/blob-store.ts'
 import { manifestKey } from '../../db/states/manifest-store.ts'
 import type { WriterPin } from '../../db/states/pins.ts'
-import { AkidbError } from '../../errors/errors.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
 import { closureOf } from '../../format/closure.ts'
 import type { BlobRef, Manifest } from '../../format/manifest.ts'
@@ -14,7 +15,7 @@ import { decodeManifest } from '../../format/manifest-codec.ts'
 import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
 
 /** The version that was sealed under a key. @throws INTEGRITY where no seal speaks of it */
-export function sealedObject(ledger: Ledger, key: string): Expected['object'] {
+export function sealedObject(ledger: Ledger, key: string): SealedObject {
   const found = ledger.expected.get(key)
   if (found !== undefined) return found.object
   throw new AkidbError('INTEGRITY', `no seal speaks of ${key}, which a sealed state names`, {
@@ -36,12 +37,29 @@ export async function sealedManifest(
   const object = sealedObject(ledger, key)
   if (object.bytes > limits.manifestBytesMax || object.sha256 !== digest) throw altered(key)
   const pieces: Uint8Array[] = []
-  for await (const piece of target.readVersion(key, object.versionId)) pieces.push(piece)
+  for await (const piece of sealedBytes(target, object)) pieces.push(piece.slice())
   const bytes = Buffer.concat(pieces)
   if (sha256Hex(bytes) !== digest) throw altered(key)
   const manifest = decodeManifest(bytes, key)
   if (manifest.commit.stateRoot !== stateRoot) throw altered(key)
   return manifest
+}
+
+async function* sealedBytes(
+  target: SealedStore,
+  { key, versionId }: SealedObject,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* target.readVersion(key, versionId)
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+    // It was there: that it is not is no question of names.
+    throw new AkidbError('INTEGRITY', `the sealed version is gone: ${error.message}`, {
+      hint: 'See: akidb worm verify',
+      details: { key, versionId },
+      cause: error,
+    })
+  }
 }
 
 const altered = (key: string): AkidbError =>
@@ -120,13 +138,13 @@ async function isPresent(store: ObjectStore, ref: BlobRef): Promise<boolean> {
 async function copyBlob(
   target: SealedStore,
   store: ObjectStore,
-  { ref, key, object }: { ref: BlobRef; key: string; object: Expected['object'] },
+  { ref, key, object }: { ref: BlobRef; key: string; object: SealedObject },
 ): Promise<void> {
   if (object.bytes !== ref.bytes || object.sha256 !== ref.digest) throw altered(key)
   const staged = await store.stage()
   try {
     const digest = runningSha256()
-    for await (const piece of target.readVersion(key, object.versionId)) {
+    for await (const piece of sealedBytes(target, object)) {
       digest.update(piece)
       await staged.write(piece)
     }

@@ -28,6 +28,23 @@ export interface PlaceOptions extends SealOptions {
   readonly dryRun?: boolean
 }
 
+/**
+ * What is known to be refused is refused before anything is sent.
+ *
+ * @throws CONFLICT where other bytes were sealed under its key; RETENTION where it is held under
+ *   COMPLIANCE, and GOVERNANCE would have to extend that
+ */
+export function checkPlaceable(
+  target: SealedStore,
+  { key, body }: Wanted,
+  { expected, retention }: Pick<PlaceOptions, 'expected' | 'retention'>,
+): void {
+  const known = expected.get(key)
+  if (known === undefined) return
+  if (known.object.sha256 !== body.sha256) throw otherBytes(target, key)
+  retentionChange(key, known.retention, retention)
+}
+
 /** A smaller body is sent before anybody looks whether it is there. */
 const LOOK_BYTES_MIN = 64 * 1024
 
@@ -44,8 +61,8 @@ export async function placeObject(
   options: PlaceOptions,
 ): Promise<Placed> {
   const { key, body } = wanted
+  checkPlaceable(target, wanted, options)
   const known = options.expected.get(key)
-  if (known !== undefined && known.object.sha256 !== body.sha256) throw otherBytes(target, key)
   if (known !== undefined) {
     const info = await target.headVersion(key, known.object.versionId)
     if (info !== undefined) {

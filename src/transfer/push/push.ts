@@ -16,12 +16,14 @@ import { requireConditionalPut } from '../sealed/probe.ts'
 import { type RetentionWish, retainUntilMs } from '../sealed/retention.ts'
 import {
   checkOwnLog,
+  encryptionOf,
   extendWitness,
+  holdWitness,
   type LedgerMark,
   smallBody,
   writeLedger,
 } from '../sealed/write-ledger.ts'
-import { type Placed, placeObject } from './place-object.ts'
+import { checkPlaceable, type Placed, placeObject } from './place-object.ts'
 import { type PushPlan, planPush, type Wanted } from './push-plan.ts'
 
 export interface PushOptions {
@@ -117,6 +119,7 @@ async function beginPush(
   const ledger = file === undefined ? undefined : await readLedger(target, trusted)
   if (ledger !== undefined) {
     checkOwner(ledger, target)
+    warnOfPlain(store, ledger, options)
     await checkOwnLog(store, target, ledger)
   }
   const names = options.collections ?? (await store.list()).map(({ collection }) => collection)
@@ -144,6 +147,10 @@ async function beginPush(
       : { encryption: { keyId: kmsKey, context: { 'akidb-store': id } } }),
     ...(signal === undefined ? {} : { signal }),
   }
+  const expected = ledger?.expected ?? new Map()
+  for (const wanted of [...plan.blobs, ...plan.names]) {
+    checkPlaceable(target, wanted, { ...seal, expected })
+  }
   return { store, target, options, plan, ledger, id, seal, nowMs }
 }
 
@@ -169,6 +176,14 @@ function checkLock(
     const message = 'the bucket keeps no versions: whoever can write there can replace anything'
     environment.warn({ code: 'NOT_VERSIONED', message })
   }
+}
+
+/** Keys of a KMS are easily forgotten, and what was sealed without stays so. */
+function warnOfPlain({ environment }: OpenedStore, ledger: Ledger, options: PushOptions): void {
+  const keyId = encryptionOf(ledger).encryption?.keyId
+  if (options.kmsKey !== undefined || keyId === undefined) return
+  const message = `what was sealed there before is encrypted under ${keyId}; this push is not`
+  environment.warn({ code: 'NOT_ENCRYPTED', message })
 }
 
 /** @throws CONFLICT where others have sealed, and none of them is trusted here */
@@ -282,6 +297,7 @@ async function tell(
   const writer = { environment: store.environment, target, ledger, seal: witnessed }
   // Before: killed in between, a witness is held longer than it must be, and never shorter.
   if (witness !== undefined) await extendWitness(target, ledger, witness)
+  if (options.legalHold === true) await holdWitness(target, ledger, true)
   return await writeLedger(writer, { head, objects, details })
 }
 

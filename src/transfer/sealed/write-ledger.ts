@@ -226,6 +226,34 @@ async function sealSmall(
   })
 }
 
+/**
+ * Puts a legal hold on what the target holds outside `blobs/` and `collections/`, or releases it:
+ * what is held after its retention has ended needs its witness.
+ */
+export async function holdWitness(
+  target: SealedStore,
+  { small }: Ledger,
+  on: boolean,
+): Promise<void> {
+  await eachAtOnce(small.values(), limits.s3RequestsMax, async ({ key, versions }) => {
+    for (const { versionId, isDeleteMarker } of versions) {
+      const info = isDeleteMarker ? undefined : await target.headVersion(key, versionId)
+      if (info !== undefined && info.legalHold !== on) {
+        await target.setLegalHold(key, versionId, on)
+      }
+    }
+  })
+}
+
+/** The ledger of a store that is encrypted is encrypted under its key. */
+export function encryptionOf({ file, expected }: Ledger): Pick<SealOptions, 'encryption'> {
+  for (const { object } of expected.values()) {
+    const { keyId } = object
+    if (keyId !== undefined) return { encryption: { keyId, context: { 'akidb-store': file.id } } }
+  }
+  return {}
+}
+
 /** Bytes in memory as a body. */
 export const smallBody = (bytes: Uint8Array): SealedBody => ({
   bytes: bytes.length,

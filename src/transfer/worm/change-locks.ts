@@ -13,7 +13,13 @@ import type { OpenedStore } from '../../db/store.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Retention, SealedStore } from '../../storage/object-store.ts'
 import { type RetentionWish, retainUntilMs, retentionChange } from '../sealed/retention.ts'
-import { checkOwnLog, extendWitness, writeLedger } from '../sealed/write-ledger.ts'
+import {
+  checkOwnLog,
+  encryptionOf,
+  extendWitness,
+  holdWitness,
+  writeLedger,
+} from '../sealed/write-ledger.ts'
 import { chosenStates, closureKeys, heldManifests, type StateChoice } from './sealed-closure.ts'
 
 export interface LockOptions extends StateChoice {
@@ -126,9 +132,12 @@ async function lockAct(run: LockRun): Promise<Changed> {
     if (objects.length === 0) return { result: { objects, seals: [] }, outcome: facts }
     const witness = witnessRetention(ledger.seals, retention)
     if (witness !== undefined) await extendWitness(target, ledger, witness)
+    const legalHold = isAnyHeld(run)
+    if (options.act !== 'extend') await holdWitness(target, ledger, legalHold)
     const seal = {
       ...(witness === undefined ? {} : { retention: witness }),
-      ...encryptionOf(ledger, objects),
+      ...(legalHold ? { legalHold } : {}),
+      ...encryptionOf(ledger),
     }
     const writer = { environment: store.environment, target, ledger, seal }
     const head = { act: options.act, collections: states.map(asCollection), ...changeOf(run) }
@@ -136,6 +145,13 @@ async function lockAct(run: LockRun): Promise<Changed> {
     const outcome = { ...facts, target: ledger.file.id, ...mark }
     return { result: { objects, seals: mark.seals }, outcome }
   })
+}
+
+/** Whether any state is held after this act. */
+function isAnyHeld({ ledger, states, options }: LockRun): boolean {
+  if (options.act === 'hold') return true
+  const released = options.act === 'release' ? states.map(({ manifest }) => manifest) : []
+  return [...heldManifests(ledger)].some((manifest) => !released.includes(manifest))
 }
 
 const asText = ({ mode, untilMs }: Retention) => ({ mode, until: new Date(untilMs).toISOString() })
@@ -146,12 +162,6 @@ const changeOf = ({ retention, options }: LockRun): Pick<SealHead, 'retention' |
 }
 
 const asCollection = ({ seal: _, ...collection }: SealedState): SealedCollection => collection
-
-/** The ledger speaks of encrypted objects under their key. */
-const encryptionOf = ({ file }: Ledger, objects: readonly SealedObject[]) => {
-  const keyId = objects.find((object) => object.keyId !== undefined)?.keyId
-  return keyId === undefined ? {} : { encryption: { keyId, context: { 'akidb-store': file.id } } }
-}
 
 async function changeAll(run: LockRun): Promise<Changed> {
   const objects: SealedObject[] = []

@@ -2,6 +2,7 @@ import { runningSha256 } from '../../core/digest.ts'
 import type { Expected } from '../../db/sealed/ledger.ts'
 import type { SealedObject } from '../../db/sealed/seal-record.ts'
 import type { KeyVersions } from '../../db/sealed/target.ts'
+import { hasCode } from '../../errors/errors.ts'
 import type { Retention, SealedInfo, SealedStore } from '../../storage/object-store.ts'
 import type { SealedProblem, SealedProblems } from '../sealed/sealed-problems.ts'
 
@@ -100,8 +101,14 @@ async function checkContent(
   { target, problems }: CheckContext,
   object: SealedObject,
 ): Promise<void> {
-  const digest = runningSha256()
-  for await (const piece of target.readVersion(object.key, object.versionId)) digest.update(piece)
-  if (digest.hex() === object.sha256) return
-  problems.add('ALTERED', object.key, 'its bytes are not those that were sealed')
+  const { key, versionId, sha256 } = object
+  try {
+    const digest = runningSha256()
+    for await (const piece of target.readVersion(key, versionId)) digest.update(piece)
+    if (digest.hex() === sha256) return
+    problems.add('ALTERED', key, 'its bytes are not those that were sealed')
+  } catch (error) {
+    if (!hasCode(error, 'BAD_INPUT', 'NOT_FOUND', 'INTEGRITY')) throw error
+    problems.add('ALTERED', key, error.message)
+  }
 }

@@ -1,5 +1,4 @@
 import { readLedger, sealedStates } from '../../db/sealed/ledger.ts'
-import { isOurKey } from '../../db/sealed/target.ts'
 import { manifestKey } from '../../db/states/manifest-store.ts'
 import type { Retention, SealedStore } from '../../storage/object-store.ts'
 import type { PublicKey } from '../../trust/signer.ts'
@@ -60,8 +59,7 @@ export async function sealedStatus(
     for (const { bytes, versionId, isDeleteMarker } of versions) {
       orphans.objects++
       orphans.bytes += bytes
-      const isObject = !isDeleteMarker && isOurKey(key)
-      const info = isObject ? await target.headVersion(key, versionId) : undefined
+      const info = isDeleteMarker ? undefined : await target.headVersion(key, versionId)
       lockedMs = Math.max(lockedMs, info?.retention?.untilMs ?? 0)
     }
   }
