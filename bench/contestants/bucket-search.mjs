@@ -1,6 +1,6 @@
 // Searches LaBSE one query at a time in a store that lies in a bucket or in a folder:
-// bucket-search.mjs <job.json> with {url, s3, stateHome, queries}; prints {openMs, p50Ms}, the latter
-// of the last of several rounds.
+// bucket-search.mjs <job.json> with {url, s3, stateHome, queries}; prints {openMs, p50Ms}, the
+// latter of the last of several rounds.
 
 import { readFileSync } from 'node:fs'
 import { library } from '../library.mjs'

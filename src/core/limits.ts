@@ -224,7 +224,7 @@ export const limits = {
   serverStopTimeoutMs: 10_000,
   /** Body of one request to a bucket; a larger object goes in parts. */
   s3PutBytesMax: 64 * MIB,
-  /** One part of a larger object. */
+  /** One part of a larger object; the checksums of what is sealed depend on it. */
   s3PartBytes: 8 * MIB,
   /** Part of an object that one request of a stream reads. */
   s3ReadBytes: 4 * MIB,

@@ -73,6 +73,13 @@ export async function gather<T>(items: AsyncIterable<T>): Promise<T[]> {
   return found
 }
 
+/** All of a stream whose pieces are valid until the next is asked for. */
+export async function bytesOf(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const copies: Uint8Array[] = []
+  for await (const piece of pieces) copies.push(piece.slice())
+  return Buffer.concat(copies)
+}
+
 /** What a server of a test answers; undefined: nothing, and the connection ends. */
 export interface FakeAnswer {
   readonly status?: number
