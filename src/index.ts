@@ -84,10 +84,10 @@ export { type RepairFromOptions, repairFrom } from './transfer/repair.ts'
 export type { RetentionWish } from './transfer/sealed/retention.ts'
 export type { SealedProblem } from './transfer/sealed/sealed-problems.ts'
 export type { AnchorResult, BucketAuditResult } from './transfer/sealed-audit.ts'
-export { doctorTarget } from './transfer/sealed-doctor.ts'
 export {
   type AuditAnchorRequest,
   auditAnchor,
+  doctorTarget,
   type PullRequest,
   type PushRequest,
   pull,

@@ -5,7 +5,7 @@ import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { ErrorCode } from '../errors/exit-codes.ts'
 import type { KesAccess } from '../storage/kes/kes-access.ts'
 import type { KesStatus } from '../storage/kes/kes-answers.ts'
-import { type KesClient, openKesClient } from '../storage/kes/kes-client.ts'
+import type { KesClient } from '../storage/kes/kes-client.ts'
 import { systemClock } from '../storage/system-clock.ts'
 import { systemRandom } from '../storage/system-random.ts'
 
@@ -106,6 +106,8 @@ async function withClient<T>(
   access: KesAccess,
   work: (client: KesClient) => Promise<T>,
 ): Promise<T> {
+  // Loaded when it is asked for: no other command waits for it.
+  const { openKesClient } = await import('../storage/kes/kes-client.ts')
   const client = await openKesClient({ ...access, clock: systemClock, random: systemRandom })
   try {
     return await work(client)

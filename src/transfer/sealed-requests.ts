@@ -1,3 +1,4 @@
+import type { DoctorResult } from '../db/doctor/doctor.ts'
 import { readKeyFiles } from '../db/open/key-ops.ts'
 import { openKeys } from '../db/open/state-keys.ts'
 import { stateFolderOf } from '../db/open/store-place.ts'
@@ -7,19 +8,16 @@ import { hasCode } from '../errors/errors.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { SealedStore } from '../storage/object-store.ts'
 import type { PublicKey } from '../trust/signer.ts'
-import { type PullOptions, type PullResult, pullCollections } from './pull/pull.ts'
-import { type PushOptions, type PushResult, pushCollections } from './push/push.ts'
+import type { PullOptions, PullResult } from './pull/pull.ts'
+import type { PushOptions, PushResult } from './push/push.ts'
 import { type TargetRequest, withTarget } from './sealed/open-target.ts'
 import type { RetentionWish } from './sealed/retention.ts'
-import {
-  type AnchorResult,
-  anchorAudit,
-  type BucketAuditResult,
-  verifyBucketLogs,
-} from './sealed-audit.ts'
-import { changeLocks, type LockOptions, type LockResult } from './worm/change-locks.ts'
-import { sealedStatus, type WormStatus } from './worm/status.ts'
-import { verifySealed, type WormVerification, type WormVerifyOptions } from './worm/verify.ts'
+import type { AnchorResult, BucketAuditResult } from './sealed-audit.ts'
+import type { LockOptions, LockResult } from './worm/change-locks.ts'
+import type { WormStatus } from './worm/status.ts'
+import type { WormVerification, WormVerifyOptions } from './worm/verify.ts'
+
+// What buckets need is loaded when one is named: every command of the others would wait for it.
 
 /** A store of ours, a sealed one, and what is to be done between them. */
 type Between<T> = StoreRequest & TargetRequest & Omit<T, 'signal'>
@@ -42,26 +40,39 @@ async function withBoth<T>(
 export type PushRequest = Between<PushOptions>
 
 /** Opens store and bucket, pushes (see pushCollections). */
-export const push = (request: PushRequest): Promise<PushResult> =>
-  withBoth(request, (store, target) => pushCollections(store, target, request))
+export async function push(request: PushRequest): Promise<PushResult> {
+  const { pushCollections } = await import('./push/push.ts')
+  return await withBoth(request, (store, target) => pushCollections(store, target, request))
+}
 
 export type PullRequest = Between<PullOptions>
 
 /** Opens store and bucket, pulls (see pullCollections). */
-export const pull = (request: PullRequest): Promise<PullResult> =>
-  withBoth(request, (store, target) => pullCollections(store, target, request))
+export async function pull(request: PullRequest): Promise<PullResult> {
+  const { pullCollections } = await import('./pull/pull.ts')
+  return await withBoth(request, (store, target) => pullCollections(store, target, request))
+}
 
 export type WormLockRequest = Between<LockOptions>
 
 /** Extends, holds or releases what was sealed (see changeLocks). */
-export const wormLock = (request: WormLockRequest): Promise<LockResult> =>
-  withBoth(request, (store, target) => changeLocks(store, target, request))
+export async function wormLock(request: WormLockRequest): Promise<LockResult> {
+  const { changeLocks } = await import('./worm/change-locks.ts')
+  return await withBoth(request, (store, target) => changeLocks(store, target, request))
+}
 
 export type AuditAnchorRequest = Between<{ readonly retain?: RetentionWish }>
 
 /** Seals the audit log alone (see anchorAudit). */
-export const auditAnchor = (request: AuditAnchorRequest): Promise<AnchorResult> =>
-  withBoth(request, (store, target) => anchorAudit(store, target, request))
+export async function auditAnchor(request: AuditAnchorRequest): Promise<AnchorResult> {
+  const { anchorAudit } = await import('./sealed-audit.ts')
+  return await withBoth(request, (store, target) => anchorAudit(store, target, request))
+}
+
+/** Looks whether a bucket can seal (see sealed-doctor.ts). */
+export async function doctorTarget(request: TargetRequest): Promise<DoctorResult> {
+  return await (await import('./sealed-doctor.ts')).doctorTarget(request)
+}
 
 /** Whose keys are trusted where nothing changes: those of a store, if there is one, and files. */
 export interface WormReadRequest extends TargetRequest {
@@ -72,18 +83,27 @@ export interface WormReadRequest extends TargetRequest {
 }
 
 /** What lies sealed there (see sealedStatus). */
-export const wormStatus = (request: WormReadRequest): Promise<WormStatus> =>
-  withTarget(request, async (target) => sealedStatus(target, await trustedKeys(request)))
+export async function wormStatus(request: WormReadRequest): Promise<WormStatus> {
+  const { sealedStatus } = await import('./worm/status.ts')
+  return await withTarget(request, async (target) =>
+    sealedStatus(target, await trustedKeys(request)),
+  )
+}
 
 /** Whether all of it is as it was sealed (see verifySealed). */
-export const wormVerify = (
+export async function wormVerify(
   request: WormReadRequest & WormVerifyOptions,
-): Promise<WormVerification> =>
-  withTarget(request, async (target) => verifySealed(target, await trustedKeys(request), request))
+): Promise<WormVerification> {
+  const { verifySealed } = await import('./worm/verify.ts')
+  return await withTarget(request, async (target) =>
+    verifySealed(target, await trustedKeys(request), request),
+  )
+}
 
 /** Compares the logs of a bucket with themselves, and with those of a store (verifyBucketLogs). */
-export const wormVerifyAudit = (request: WormReadRequest): Promise<BucketAuditResult> =>
-  withTarget(request, async (target) => {
+export async function wormVerifyAudit(request: WormReadRequest): Promise<BucketAuditResult> {
+  const { verifyBucketLogs } = await import('./sealed-audit.ts')
+  return await withTarget(request, async (target) => {
     const { store, signal } = request
     const local = store === undefined ? undefined : openFsStore(store.url, { mode: 'read' })
     return await verifyBucketLogs(target, await trustedKeys(request), {
@@ -91,6 +111,7 @@ export const wormVerifyAudit = (request: WormReadRequest): Promise<BucketAuditRe
       ...(signal === undefined ? {} : { signal }),
     })
   })
+}
 
 async function trustedKeys({ store, keyFiles }: WormReadRequest): Promise<PublicKey[]> {
   const keys = await readKeyFiles(keyFiles)

@@ -1,7 +1,6 @@
 import { createMemoryStore } from '../../storage/memory-store.ts'
 import type { SealedStore } from '../../storage/object-store.ts'
 import type { S3Access } from '../../storage/s3/s3-access.ts'
-import { openS3Store } from '../../storage/s3/s3-store.ts'
 import { systemClock } from '../../storage/system-clock.ts'
 import { systemRandom } from '../../storage/system-random.ts'
 
@@ -18,6 +17,7 @@ export async function withTarget<T>(
   { target, s3 }: TargetRequest,
   work: (target: SealedStore) => Promise<T>,
 ): Promise<T> {
+  const { openS3Store } = await import('../../storage/s3/s3-store.ts')
   const store = await openS3Store(target, {
     ...s3,
     clock: systemClock,
