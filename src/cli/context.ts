@@ -128,7 +128,7 @@ const stateHomeOf = ({ io }: Session): string => {
 }
 
 /** Credentials come from the environment alone: nobody writes them on a command line. */
-const s3AccessOf = ({ io }: Session, settings: Settings): S3Access => {
+const s3AccessOf = ({ io, signal }: Session, settings: Settings): S3Access => {
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = io.env
   const addressing = settings.text('s3.addressing')
   const found = {
@@ -143,6 +143,7 @@ const s3AccessOf = ({ io }: Session, settings: Settings): S3Access => {
     sessionToken: AWS_SESSION_TOKEN,
     offline: settings.flag('offline'),
     retryForMs: settings.number('retryFor'),
+    signal,
   }
   const given = Object.entries(found).filter(([, value]) => value !== undefined && value !== '')
   return Object.fromEntries(given) as S3Access

@@ -9,6 +9,7 @@ export interface RetentionFlags {
   readonly mode?: 'COMPLIANCE' | 'GOVERNANCE'
 }
 
+const RETAIN_MIN_MS = 1_000
 /** A retention ends after a century at the latest: a slip of the hand cannot be taken back. */
 const RETAIN_MAX_MS = 100 * 365 * 86_400_000
 
@@ -37,7 +38,7 @@ export function retentionOf({ retain, mode }: RetentionFlags): RetentionWish | u
 /** `--retain` alone, for what is always under COMPLIANCE. */
 export function durationOf(retain: string): number {
   const forMs = parseDurationMs(retain, '--retain')
-  if (forMs > 0 && forMs <= RETAIN_MAX_MS) return forMs
+  if (forMs >= RETAIN_MIN_MS && forMs <= RETAIN_MAX_MS) return forMs
   throw new AkidbError('USAGE', `--retain: cannot use "${retain}"`, {
     hint: 'Write a duration from 1s to 100y.',
   })

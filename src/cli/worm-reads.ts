@@ -20,11 +20,15 @@ export function wormRead(
   target: string,
   keyFiles: readonly string[] = [],
 ): WormReadRequest {
-  const { url, state } = context.storeRequest()
+  const { url, state, stateHome } = context.storeRequest()
   return {
     target,
     s3: context.s3Access(),
-    store: { url, ...(state === undefined ? {} : { state }) },
+    store: {
+      url,
+      ...(state === undefined ? {} : { state }),
+      ...(stateHome === undefined ? {} : { stateHome }),
+    },
     keyFiles,
     signal: context.signal,
   }

@@ -17,7 +17,9 @@ export function parseServerUrl(endpoint: string, offline: boolean): ServerUrl {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   const isPlain = url !== undefined && url.pathname === '/' && url.search === '' && !url.username
   if (!isPlain || !/^https?:$/.test(url.protocol)) {
-    throw new AkidbError('USAGE', `"${endpoint.slice(0, 200)}" is no address of a server`, {
+    // What stands before an @ may be a password.
+    const shown = endpoint.slice(0, 200).replace(/^(.*:\/\/)?.*@/, '$1…@')
+    throw new AkidbError('USAGE', `"${shown}" is no address of a server`, {
       hint: 'Write https://host:port, without a path.',
     })
   }

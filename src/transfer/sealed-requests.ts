@@ -1,12 +1,15 @@
 import type { DoctorResult } from '../db/doctor/doctor.ts'
+import { bucketStateFolder } from '../db/open/bucket-place.ts'
 import { readKeyFiles } from '../db/open/key-ops.ts'
 import { openKeys } from '../db/open/state-keys.ts'
-import { stateFolderOf } from '../db/open/store-place.ts'
+import { folderOf, stateFolderOf } from '../db/open/store-place.ts'
 import type { StoreRequest } from '../db/open/store-request.ts'
+import { targetFile } from '../db/sealed/target.ts'
 import { type OpenedStore, openStore } from '../db/store.ts'
 import { hasCode } from '../errors/errors.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { SealedStore } from '../storage/object-store.ts'
+import { isS3Url } from '../storage/s3/s3-access.ts'
 import type { PublicKey } from '../trust/signer.ts'
 import type { PullOptions, PullResult } from './pull/pull.ts'
 import type { PushOptions, PushResult } from './push/push.ts'
@@ -27,6 +30,8 @@ async function withBoth<T>(
   work: (store: OpenedStore, target: SealedStore) => Promise<T>,
 ): Promise<T> {
   const { signal: _, ...rest } = request
+  // What is sealed is read, and sealed from a store whose log says so: not from a bucket.
+  folderOf(request.url)
   return await withTarget(request, async (target) => {
     const store = await openStore({ ...rest, mode: 'write' })
     try {
@@ -76,8 +81,11 @@ export async function doctorTarget(request: TargetRequest): Promise<DoctorResult
 
 /** Whose keys are trusted where nothing changes: those of a store, if there is one, and files. */
 export interface WormReadRequest extends TargetRequest {
-  /** Store whose trusted keys count; ignored where there is none. */
-  readonly store?: { readonly url: string; readonly state?: string }
+  /**
+   * Store whose trusted keys count; ignored where there is none. Of one in a bucket, those count
+   * that are trusted on this machine for the target.
+   */
+  readonly store?: Pick<StoreRequest, 'url' | 'state' | 'stateHome'>
   /** PEM files of public keys to trust, beside the store's own. */
   readonly keyFiles: readonly string[]
 }
@@ -86,7 +94,7 @@ export interface WormReadRequest extends TargetRequest {
 export async function wormStatus(request: WormReadRequest): Promise<WormStatus> {
   const { sealedStatus } = await import('./worm/status.ts')
   return await withTarget(request, async (target) =>
-    sealedStatus(target, await trustedKeys(request)),
+    sealedStatus(target, await trustedKeys(target, request)),
   )
 }
 
@@ -96,7 +104,7 @@ export async function wormVerify(
 ): Promise<WormVerification> {
   const { verifySealed } = await import('./worm/verify.ts')
   return await withTarget(request, async (target) =>
-    verifySealed(target, await trustedKeys(request), request),
+    verifySealed(target, await trustedKeys(target, request), request),
   )
 }
 
@@ -105,22 +113,38 @@ export async function wormVerifyAudit(request: WormReadRequest): Promise<BucketA
   const { verifyBucketLogs } = await import('./sealed-audit.ts')
   return await withTarget(request, async (target) => {
     const { store, signal } = request
-    const local = store === undefined ? undefined : openFsStore(store.url, { mode: 'read' })
-    return await verifyBucketLogs(target, await trustedKeys(request), {
+    const isLocal = store !== undefined && !isS3Url(store.url)
+    const local = isLocal ? openFsStore(store.url, { mode: 'read' }) : undefined
+    return await verifyBucketLogs(target, await trustedKeys(target, request), {
       ...(local === undefined ? {} : { local }),
       ...(signal === undefined ? {} : { signal }),
     })
   })
 }
 
-async function trustedKeys({ store, keyFiles }: WormReadRequest): Promise<PublicKey[]> {
+async function trustedKeys(
+  target: SealedStore,
+  { store, keyFiles }: WormReadRequest,
+): Promise<PublicKey[]> {
   const keys = await readKeyFiles(keyFiles)
   if (store === undefined) return keys
   try {
-    return [...keys, ...(await openKeys(stateFolderOf(store.url, store.state)).trusted())]
+    const stateFolder = await stateOf(target, store)
+    if (stateFolder === undefined) return keys
+    return [...keys, ...(await openKeys(stateFolder).trusted())]
   } catch (error) {
     // Keys that were given need no store beside them, readable or not.
     if (hasCode(error, 'NOT_FOUND') || (keys.length > 0 && hasCode(error, 'AUTH'))) return keys
     throw error
   }
+}
+
+/** Undefined for a bucket in which nothing was sealed yet. */
+async function stateOf(
+  target: SealedStore,
+  store: NonNullable<WormReadRequest['store']>,
+): Promise<string | undefined> {
+  if (!isS3Url(store.url)) return stateFolderOf(store.url, store.state)
+  const file = await targetFile(target)
+  return file === undefined ? undefined : bucketStateFolder(file, store)
 }

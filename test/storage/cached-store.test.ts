@@ -7,6 +7,7 @@ import { limits } from '../../src/core/limits.ts'
 import { createCachedStore } from '../../src/storage/cache/cached-store.ts'
 import { createMemoryStore } from '../../src/storage/memory-store.ts'
 import type { ByteRange, ObjectStore } from '../../src/storage/object-store.ts'
+import { temporaryName } from '../../src/storage/process-identity.ts'
 
 const CHUNK = limits.cacheChunkBytes
 
@@ -190,7 +191,20 @@ describe('a store behind a disk cache', () => {
       }),
     )
     await Promise.all([a.close(), b.close()])
-    expect((await files()).some((file) => file.includes('.new-'))).toBe(false)
+    expect((await files()).some((file) => file.endsWith('.tmp'))).toBe(false)
+  })
+
+  it('takes away what a killed process left half written, at its first write', async () => {
+    const store = open()
+    const dead = temporaryName().replace(/-\d+-/, '-4194399-')
+    const alive = temporaryName()
+    await mkdir(join(folder, 'cache'))
+    for (const name of [dead, alive]) await writeFile(join(folder, 'cache', name), body(10, 1))
+    await store.get(await put(source.store, body(10, 8)))
+    await store.close()
+    const left = await readdir(join(folder, 'cache'))
+    expect(left).not.toContain(dead)
+    expect(left).toContain(alive)
   })
 
   it('lets everything but blobs through', async () => {

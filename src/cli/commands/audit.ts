@@ -1,4 +1,4 @@
-import type { AkidbError } from '../../errors/errors.ts'
+import { AkidbError } from '../../errors/errors.ts'
 import type { App } from '../app.ts'
 import { defineAnchor } from '../audit-anchor.ts'
 import { entryText } from '../audit-entry-text.ts'
@@ -99,6 +99,11 @@ const defineVerify = (command: Command, app: App): void => {
     app.run(command, async (context) => {
       const engine = await context.engine()
       if (target !== undefined && /^s3:\/\//i.test(target)) {
+        if (flags.proof !== undefined) {
+          throw new AkidbError('USAGE', '--proof proves one entry, of no log in a bucket', {
+            hint: 'Leave the address away.',
+          })
+        }
         const result = await engine.wormVerifyAudit(wormRead(context, target, flags.key))
         return { result, text: verifyText(result), failure: failureOf(result) }
       }

@@ -2,9 +2,14 @@ import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { escapeLine } from '../escape.ts'
+import type { SettingValue } from '../setting-table.ts'
 import { table } from '../table.ts'
 
 const MASK = '********'
+
+/** What stands before the @ of an address may be a password. */
+const withoutLogin = (raw: SettingValue): SettingValue =>
+  typeof raw === 'string' ? raw.replace(/^([a-z0-9]+:\/\/).*@/i, `$1${MASK}@`) : raw
 
 /** `akidb config show`: every value and where it came from. */
 export const defineConfig = (command: Command, app: App): void => {
@@ -27,7 +32,7 @@ export const defineConfig = (command: Command, app: App): void => {
     app.run(show, async (context) => {
       const values = context.settings.all.map(({ name, raw, origin, secret }) => ({
         name,
-        value: secret ? MASK : raw,
+        value: secret ? MASK : withoutLogin(raw),
         origin,
       }))
       const files = context.settings.files.map(({ path, kind, status }) => ({ path, kind, status }))

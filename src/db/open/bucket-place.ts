@@ -9,7 +9,6 @@ import { systemClock } from '../../storage/system-clock.ts'
 import { systemRandom } from '../../storage/system-random.ts'
 import { type ChosenVersion, createVersionView } from '../../storage/version-view.ts'
 import { LOG_KEY } from '../../trust/key-store.ts'
-import type { PublicKey } from '../../trust/signer.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { type Ledger, readLedger } from '../sealed/ledger.ts'
 import { STORE_FILE, type StoreFile } from '../states/store-file.ts'
@@ -45,10 +44,13 @@ export async function openBucketPlace(options: OpenOptions): Promise<StorePlace>
 async function placeOf(target: SealedStore, options: OpenOptions): Promise<StorePlace> {
   const keysOnly = options.keysOnly === true
   if (options.mode === 'write' && !keysOnly) throw sealed(target)
-  const ledger = await readLedger(target, (file) => trustedIn(stateFolderOf(file, options)))
+  const ledger = await readLedger(target, (file) =>
+    openKeys(bucketStateFolder(file, options)).trusted(),
+  )
   if (ledger.seals.length === 0 && !keysOnly) throw untrusted(target)
   const { file } = ledger
-  const stateFolder = stateFolderOf(file, options)
+  const stateFolder = bucketStateFolder(file, options)
+  await makeLogKey(stateFolder)
   const store: ObjectStore = createCachedStore({
     inner: createVersionView(target, chosenVersions(ledger)),
     folder: resolve(stateFolder, CACHE_FOLDER),
@@ -57,20 +59,21 @@ async function placeOf(target: SealedStore, options: OpenOptions): Promise<Store
   return { store, file, stateFolder, pins: () => undefined, log: () => undefined }
 }
 
-const stateFolderOf = (file: StoreFile, options: OpenOptions): string =>
-  options.state ?? join(stateHome(options), 'akidb', file.id)
+/** Where keys and cache of a sealed store lie on this machine. */
+export const bucketStateFolder = (
+  file: StoreFile,
+  options: Pick<OpenOptions, 'state' | 'stateHome'>,
+): string => options.state ?? join(stateHome(options), 'akidb', file.id)
 
 /** Where the folder cannot be written, what is read is read without a log. */
-async function trustedIn(stateFolder: string): Promise<readonly PublicKey[]> {
+async function makeLogKey(stateFolder: string): Promise<void> {
   const keys = openKeys(stateFolder)
   const own = await keys.list()
-  if (own.every(({ name }) => name !== LOG_KEY)) {
-    await keys.generate(LOG_KEY).catch(() => undefined)
-  }
-  return await keys.trusted()
+  if (own.some(({ name }) => name === LOG_KEY)) return
+  await keys.generate(LOG_KEY).catch(() => undefined)
 }
 
-const stateHome = ({ stateHome: given }: OpenOptions): string =>
+const stateHome = ({ stateHome: given }: Pick<OpenOptions, 'stateHome'>): string =>
   given ?? join(homedir(), '.local/state')
 
 /** Everything that was sealed, under the keys that a store of one's own would have. */

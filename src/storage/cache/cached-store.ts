@@ -213,7 +213,9 @@ class CachedBlobs {
       const known = cached[i]
       if (known !== undefined) return known
       const at = number * CHUNK - start
-      const part = body.subarray(at, Math.min(body.byteLength, at + CHUNK))
+      const bytes = body.subarray(at, Math.min(body.byteLength, at + CHUNK))
+      // A copy: one part that is kept does not keep its neighbours.
+      const part = bytes.byteLength === body.byteLength ? bytes : new Uint8Array(bytes)
       this.#keep(digest, number, part)
       return part
     })

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rename, rm, stat, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sha256 } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
+import { isAbandoned, temporaryName } from '../process-identity.ts'
 
 const HASH_BYTES = 32
 /** A file's time is brought up to date where it is older: it says what was used lately. */
@@ -44,7 +44,10 @@ export class DiskCache {
       const body = content.subarray(0, bytes)
       const isWhole = bytesRead === size && sha256(body).equals(content.subarray(bytes))
       if (!isWhole) return await this.#discard(path)
-      if (Date.now() - mtimeMs > TOUCH_MS) await utimes(path, new Date(), new Date())
+      // Who may only read it gets it all the same.
+      if (Date.now() - mtimeMs > TOUCH_MS) {
+        await utimes(path, new Date(), new Date()).catch(() => undefined)
+      }
       return body
     } catch {
       return undefined
@@ -57,9 +60,9 @@ export class DiskCache {
   async write(blob: string, part: number, body: Uint8Array): Promise<void> {
     if (this.#isBroken || body.byteLength + HASH_BYTES > this.#bytesMax) return
     const path = this.#path(blob, part)
-    const temporary = join(this.#folder, `.new-${process.pid}-${randomBytes(6).toString('hex')}`)
+    const temporary = join(this.#folder, temporaryName())
     try {
-      await mkdir(join(path, '..'), { recursive: true })
+      await mkdir(join(path, '..'), { recursive: true, mode: 0o700 })
       const file = await open(temporary, 'wx', 0o600)
       try {
         await file.writeFile(Buffer.concat([body, sha256(body)]))
@@ -93,9 +96,21 @@ export class DiskCache {
   }
 
   async #count(): Promise<number> {
+    await this.#sweep()
     let bytes = 0
     for await (const file of this.#files()) bytes += file.bytes
     return bytes
+  }
+
+  /** Takes away what processes that were killed left half written. */
+  async #sweep(): Promise<void> {
+    for (const name of await names(this.#folder)) {
+      if (!name.endsWith('.tmp')) continue
+      const path = join(this.#folder, name)
+      const found = await stat(path).catch(() => undefined)
+      if (found === undefined || !isAbandoned(name, Date.now() - found.mtimeMs)) continue
+      await unlink(path).catch(() => undefined)
+    }
   }
 
   /** Takes away what was used longest ago. */

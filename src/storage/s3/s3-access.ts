@@ -20,6 +20,8 @@ export interface S3Access extends TlsPaths {
   readonly offline?: boolean
   /** How long a request that fails is tried again; default limits.s3RetryForMs. */
   readonly retryForMs?: number
+  /** Ends every request that is under way, and all that would follow. */
+  readonly signal?: AbortSignal
   /** Silence after which a request counts as lost; default limits.s3IdleTimeoutMs. */
   readonly idleTimeoutMs?: number
 }

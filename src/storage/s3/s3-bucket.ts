@@ -19,6 +19,8 @@ export interface Call<T> extends Omit<S3Request, 'bucket'> {
   readonly expected?: (failure: S3Failure, doubtful: boolean) => Promise<T> | undefined
   /** Where it is not the bucket's. */
   readonly retryForMs?: number
+  /** It tidies up: the bucket's own signal does not end it. */
+  readonly tidies?: boolean
 }
 
 export interface BucketOptions {
@@ -29,6 +31,8 @@ export interface BucketOptions {
   readonly retryForMs: number
   /** From 0 to 1: jitter. */
   readonly random: () => number
+  /** Ends every call. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Upper bound of the first pause. */
@@ -56,8 +60,9 @@ export class Bucket {
    *
    * @throws AkidbError for what is left in the end (see s3-errors.ts); the signal's reason
    */
-  async call<T>(call: Call<T>): Promise<T> {
+  async call<T>(asked: Call<T>): Promise<T> {
     const { clock, random, transport } = this.#options
+    const call = { ...asked, signal: this.#signalOf(asked) }
     const endMs = clock.nowMs() + (call.retryForMs ?? this.#options.retryForMs)
     let doubtful = false
     for (let tries = 1; ; tries++) {
@@ -91,7 +96,14 @@ export class Bucket {
     return await this.call({ ...call, read })
   }
 
-  async #try<T>({ what: _, read, expected: __, retryForMs: ___, ...request }: Call<T>): Promise<T> {
+  #signalOf({ signal, tidies }: Call<unknown>): AbortSignal | undefined {
+    const { signal: own } = this.#options
+    if (own === undefined || tidies === true) return signal
+    return signal === undefined || signal === own ? own : AbortSignal.any([signal, own])
+  }
+
+  async #try<T>(call: Call<T>): Promise<T> {
+    const { what: _, read, expected: __, retryForMs: ___, tidies: ____, ...request } = call
     const response = await this.#options.transport.send({ ...request, bucket: this.name })
     try {
       return await read(response)

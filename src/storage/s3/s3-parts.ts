@@ -185,7 +185,10 @@ async function abortUpload({ request, id }: Begun): Promise<void> {
   const signal = AbortSignal.timeout(ABORT_MS_MAX)
   const query = { uploadId: id }
   await bucket
-    .call({ method: 'DELETE', key, query, what, signal, retryForMs: 0, read: headersOnly })
+    .call({
+      ...{ method: 'DELETE', key, query, what, signal, retryForMs: 0, tidies: true },
+      read: headersOnly,
+    })
     .catch(() => undefined)
 }
 

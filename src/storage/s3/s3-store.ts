@@ -78,6 +78,7 @@ class S3Store implements store.SealedStore {
       clock: options.clock,
       retryForMs: options.retryForMs ?? limits.s3RetryForMs,
       random: () => (options.random(1)[0] ?? 0) / 256,
+      signal: options.signal,
     })
   }
 

@@ -14,12 +14,13 @@ export interface TargetRequest {
 
 /** Opens a target for `work`, and closes it whatever happens. @throws USAGE, AUTH, UNREACHABLE */
 export async function withTarget<T>(
-  { target, s3 }: TargetRequest,
+  { target, s3, signal }: TargetRequest,
   work: (target: SealedStore) => Promise<T>,
 ): Promise<T> {
   const { openS3Store } = await import('../../storage/s3/s3-store.ts')
   const store = await openS3Store(target, {
     ...s3,
+    ...(signal === undefined ? {} : { signal }),
     clock: systemClock,
     random: systemRandom,
     // Nothing is staged: all that is sealed lies in a store already, or is small.

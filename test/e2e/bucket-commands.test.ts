@@ -1,0 +1,124 @@
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { loadEngine } from '../../src/cli/load-engine.ts'
+import { type Ran, run } from '../cli/support/run.ts'
+import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { lines } from '../support/temp-store.ts'
+
+const URL = 's3://evidence/site-a'
+
+describeMinio('commands on a store in a bucket', () => {
+  let server: MinioServer
+  const folder = mkdtempSync(join(tmpdir(), 'akidb-commands-'))
+  const at = (name: string): string => join(folder, name)
+
+  beforeAll(async () => {
+    server = await startMinio()
+    await createBucket(server, 'evidence', { objectLock: true })
+    writeFileSync(at('rows.jsonl'), lines('r', 5))
+    await akidb(at('a'), 'init')
+    await akidb(at('a'), 'ingest', 'docs', at('rows.jsonl'))
+    await akidb(at('a'), 'push', URL)
+    writeFileSync(at('site.pem'), (await akidb(at('a'), 'keys', 'export', 'default')).stdout)
+  })
+  afterAll(async () => {
+    await server.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const akidb = async (store: string, ...argv: string[]): Promise<Ran> =>
+    await run(['--store', store, ...argv], {
+      engine: await loadEngine(),
+      env: {
+        ...{ HOME: folder, PATH: process.env.PATH ?? '', NO_COLOR: '1' },
+        AKIDB_S3_ENDPOINT: server.url,
+        AKIDB_RETRY_FOR: '1s',
+        AWS_ACCESS_KEY_ID: server.accessKey,
+        AWS_SECRET_ACCESS_KEY: server.secretKey,
+      },
+      cwd: folder,
+      home: folder,
+    })
+
+  it('leaves no folder behind where no key is trusted', async () => {
+    const ran = await akidb(URL, 'list')
+    expect(ran.code).toBe(24)
+    expect(ran.stderr).toContain('keys trust')
+    expect(readdirSync(folder)).not.toContain('.local')
+  })
+
+  it('looks at its seals by the keys that are trusted for it', async () => {
+    expect((await akidb(URL, 'worm', 'verify', URL)).code).toBe(24)
+    const byKey = await akidb(URL, 'worm', 'verify', URL, '--key', at('site.pem'))
+    expect(byKey.code, byKey.stderr).toBe(0)
+    expect((await akidb(URL, 'keys', 'trust', at('site.pem'), '--yes')).code).toBe(0)
+    for (const command of [
+      ['worm', 'status'],
+      ['worm', 'verify'],
+      ['audit', 'verify'],
+    ]) {
+      const ran = await akidb(URL, ...command, URL)
+      expect(ran.code, ran.stderr).toBe(0)
+    }
+  })
+
+  it('refuses what needs a store of its own, and what changes one', async () => {
+    const lock = ['--retain', '1d', '--mode', 'GOVERNANCE']
+    for (const command of [
+      ['push', 's3://evidence/b'],
+      ['pull', URL],
+      ['worm', 'hold', URL],
+      ['worm', 'release', URL],
+      ['worm', 'extend', URL, ...lock],
+      ['audit', 'anchor', URL],
+      ['init'],
+    ]) {
+      const ran = await akidb(URL, ...command)
+      expect(ran.code, `${command}: ${ran.stderr}`).toBe(2)
+      expect(ran.stderr).toContain('is no folder')
+    }
+    for (const command of [
+      ['ingest', 'docs', at('rows.jsonl')],
+      ['delete', 'docs', 'r1'],
+      ['snapshot', 'create', 'docs', 'x'],
+      ['gc'],
+      ['compact', 'docs'],
+      ['repair'],
+      ['upgrade'],
+      ['index', 'build', 'docs'],
+      ['export', 'docs', '-o', at('x.akipkg')],
+    ]) {
+      const ran = await akidb(URL, ...command)
+      expect(ran.code, `${command}: ${ran.stderr}`).toBe(23)
+      expect(ran.stderr).toContain('Pull it into a store of your own')
+    }
+    expect(readdirSync(folder)).not.toContain('x.akipkg')
+  })
+
+  it('keeps what it caches from other users', async () => {
+    expect((await akidb(URL, 'dump', 'docs')).code).toBe(0)
+    const home = at('.local/state/akidb')
+    const cache = join(home, readdirSync(home)[0] ?? '', 'cache')
+    const parts = readdirSync(cache, { recursive: true, encoding: 'utf8' })
+    expect(parts.length).toBeGreaterThan(2)
+    for (const part of ['', ...parts]) expect(statSync(join(cache, part)).mode & 0o077).toBe(0)
+  })
+
+  it('refuses odd retentions, addresses and proofs', async () => {
+    const retain = async (text: string) =>
+      (await akidb(at('a'), 'push', URL, '-n', '--mode', 'COMPLIANCE', '--retain', text)).code
+    expect(await retain('1ms')).toBe(2)
+    expect(await retain('101y')).toBe(2)
+    const proof = await akidb(at('a'), 'audit', 'verify', URL, '--proof', at('no.proof'))
+    expect(proof.code).toBe(2)
+    const secret = await akidb(at('a'), 'push', URL, '--s3-endpoint', 'http://me:word@127.0.0.1:9')
+    expect(secret.code).toBe(2)
+    expect(secret.stderr).toContain('http://…@127.0.0.1:9')
+    expect(secret.stderr).not.toContain('word')
+    const shown = await akidb('s3://me:word@evidence/x', 'config', 'show')
+    expect(shown.stdout).toContain('s3://********@evidence/x')
+    expect(shown.stdout).not.toContain('word')
+  })
+})
