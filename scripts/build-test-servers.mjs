@@ -5,6 +5,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -35,14 +36,24 @@ export function buildMinio() {
   return minioPath
 }
 
+/** Where `go` lies besides on the PATH: where its own archive and distributions put it. */
+const GO_PLACES = ['go', '/usr/local/go/bin/go', '/usr/lib/go/bin/go']
+
+/** Modules come over a network, which may fail once. */
+const TRIES = 2
+
 function install(folder) {
-  const env = { ...process.env, GOBIN: folder }
-  if (spawnSync('go', ['version'], { env }).error !== undefined) {
+  const env = { ...process.env, HOME: process.env.HOME ?? homedir(), GOBIN: folder }
+  const go = GO_PLACES.find((place) => spawnSync(place, ['version'], { env }).status === 0)
+  if (go === undefined) {
     throw new Error('MinIO is not built, and its build needs the `go` command on the PATH')
   }
   process.stderr.write(`building MinIO ${MINIO_VERSION} with go: takes 2-3 minutes, once\n`)
   const args = ['install', `github.com/minio/minio@${MINIO_VERSION}`]
-  const run = spawnSync('go', args, { env, encoding: 'utf8', maxBuffer: 64 << 20 })
+  let run
+  for (let tries = 0; tries < TRIES && run?.status !== 0; tries++) {
+    run = spawnSync(go, args, { env, encoding: 'utf8', maxBuffer: 64 << 20 })
+  }
   if (run.status !== 0) {
     throw new Error(`MinIO could not be built: ${run.error?.message ?? run.stderr.slice(-2000)}`)
   }
