@@ -23,6 +23,7 @@ import {
   smallBody,
   writeLedger,
 } from '../sealed/write-ledger.ts'
+import { checkBorn } from './check-born.ts'
 import { checkPlaceable, type Placed, placeObject } from './place-object.ts'
 import { type PushPlan, planPush, type Wanted } from './push-plan.ts'
 
@@ -236,6 +237,7 @@ async function pushAct(run: PushRun): Promise<Done> {
     await target.sweepTemporary()
     await placeStoreFile(run)
     const { placed } = await placeAll(run)
+    await checkNewNames(run, placed)
     const mark = await tell(run, placed, { ...facts, states })
     return { result: { placed, mark }, outcome: { ...facts, target: id, ...mark } }
   })
@@ -246,9 +248,20 @@ async function placeStoreFile({ target, ledger, id, seal, nowMs }: PushRun): Pro
   if (ledger !== undefined) return
   await requireConditionalPut(target, id)
   const versionId = await target.seal(STORE_FILE, smallBody(newTargetFile(id, nowMs)), seal)
-  if (versionId !== undefined) return
+  if (versionId !== undefined) return await checkBorn(target, { key: STORE_FILE, versionId }, seal)
   throw new AkidbError('CONFLICT', `another push made ${target.url} at this moment`, {
     hint: 'Run the command again.',
+  })
+}
+
+/** Of every push some objects are looked at: the server may have been changed since the last. */
+async function checkNewNames(
+  { target, plan, seal }: PushRun,
+  placed: ReadonlyMap<string, Placed>,
+): Promise<void> {
+  await eachAtOnce(plan.names, limits.s3RequestsMax, async ({ key }) => {
+    const { object, uploaded } = placed.get(key) ?? {}
+    if (object !== undefined && uploaded === true) await checkBorn(target, object, seal)
   })
 }
 
