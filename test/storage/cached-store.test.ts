@@ -207,6 +207,19 @@ describe('a store behind a disk cache', () => {
     expect(left).toContain(alive)
   })
 
+  it('gives others their turn while somebody reads what lies in memory', async () => {
+    const key = await put(source.store, body(CHUNK, 8))
+    const store = open()
+    await store.get(key)
+    let turns = 0
+    const timer = setInterval(() => turns++, 1)
+    const endMs = performance.now() + 100
+    while (performance.now() < endMs) await store.get(key, { offset: 7, bytes: 9 })
+    clearInterval(timer)
+    expect(turns).toBeGreaterThan(5)
+    await store.close()
+  })
+
   it('lets everything but blobs through', async () => {
     const store = open()
     await store.put('collections/docs/manifests/1.json', body(10, 7))

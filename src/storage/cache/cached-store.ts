@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { checkKey } from '../keys.ts'
@@ -8,6 +9,12 @@ const CHUNK = limits.cacheChunkBytes
 /** Parts that one request fetches. */
 const RUN_PARTS = 4
 const PIECE_BYTES = 1024 * 1024
+/**
+ * Reads after which others get their turn. What lies in memory is given without the event loop, and
+ * who searches without a pause would keep all that waits for it from going on: rows, for one, that
+ * are on their way into memory.
+ */
+const READS_A_TURN = 64
 
 export interface CachedStoreOptions {
   readonly inner: store.ObjectStore
@@ -65,6 +72,7 @@ class CachedBlobs {
   /** Where somebody reads from front to back: the part after the last that was read. */
   readonly #next = new Map<string, number>()
   readonly #writing = new Set<Promise<void>>()
+  #reads = 0
 
   constructor(inner: store.ObjectStore, disk: DiskCache | undefined) {
     this.#inner = inner
@@ -80,6 +88,7 @@ class CachedBlobs {
     if (offset + bytes > length) throw rangeError(key, offset + bytes, length)
     const target = new Uint8Array(bytes)
     if (bytes === 0) return target
+    if (++this.#reads % READS_A_TURN === 0) await setImmediate()
     const blob = { key, digest, length }
     const first = Math.floor(offset / CHUNK)
     const last = Math.floor((offset + bytes - 1) / CHUNK)
