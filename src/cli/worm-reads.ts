@@ -82,7 +82,10 @@ const statusText = (result: WormStatus): string => {
     const what = plural(orphans.objects, 'object')
     lines.push(`${what} (${humanBytes(orphans.bytes)}) that no seal speaks of${until}`)
   }
-  if (unproven > 0) lines.push(`${plural(unproven, 'seal')} that no trusted key vouches for`)
+  if (unproven > 0) {
+    const what = plural(unproven, 'seal')
+    lines.push(`${what} that no trusted key vouches for: give --key, or akidb keys trust`)
+  }
   return lines.join('\n')
 }
 

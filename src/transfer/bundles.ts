@@ -5,17 +5,16 @@ import { type BundleInspection, inspectBundle } from '../bundle/inspect.ts'
 import type { BundleSigner } from '../bundle/open-head.ts'
 import { type BundleReport, verifyBundle } from '../bundle/verify.ts'
 import type { OnProgress } from '../db/api/api.ts'
-import { readKeyFiles, unlock } from '../db/open/key-ops.ts'
-import { openKeys } from '../db/open/state-keys.ts'
+import { unlock } from '../db/open/key-ops.ts'
 import { stateFolderOf } from '../db/open/store-place.ts'
 import type { AskPassphrase, StoreRequest } from '../db/open/store-request.ts'
 import { openStore } from '../db/store.ts'
-import { hasCode } from '../errors/errors.ts'
 import { akidbVersion } from '../storage/package-version.ts'
 import type { PublicKey } from '../trust/signer.ts'
 import { bundleProgress, type ExportOptions, type ExportResult, exportBundle } from './export.ts'
 import { type ImportOptions, type ImportResult, importBundle } from './import.ts'
 import { type ReplayOptions, type ReplayResult, replayBundle } from './replay.ts'
+import { trustedKeys } from './trusted-keys.ts'
 
 /** Where a bundle comes from: a path, or a stream such as stdin. */
 export type BundleInput =
@@ -103,18 +102,10 @@ export interface BundleCheckRequest {
   readonly signal?: AbortSignal
 }
 
-async function trustedKeys(request: BundleCheckRequest): Promise<PublicKey[]> {
-  const keys = await readKeyFiles(request.keyFiles)
-  if (request.store === undefined) return keys
-  try {
-    const folder = stateFolderOf(request.store.url, request.store.state)
-    return [...keys, ...(await openKeys(folder).trusted())]
-  } catch (error) {
-    // Keys that were given need no store beside them, readable or not.
-    if (hasCode(error, 'NOT_FOUND') || (keys.length > 0 && hasCode(error, 'AUTH'))) return keys
-    throw error
-  }
-}
+const keysFor = ({ keyFiles, store }: BundleCheckRequest): Promise<PublicKey[]> =>
+  trustedKeys(keyFiles, () =>
+    store === undefined ? undefined : stateFolderOf(store.url, store.state),
+  )
 
 /** Who signed, and whether we trust that key; `name` is null where the key has none here. */
 export interface NamedSigner {
@@ -142,7 +133,7 @@ export async function checkBundle(request: BundleCheckRequest): Promise<BundleVe
   const { onProgress, signal } = request
   const report = await verifyBundle({
     read: bytesOf(request.input),
-    keys: await trustedKeys(request),
+    keys: await keysFor(request),
     ...(onProgress === undefined ? {} : { onProgress: bundleProgress('verify', onProgress) }),
     ...(signal === undefined ? {} : { signal }),
   })
@@ -163,7 +154,7 @@ export interface BundleInspectResult
 
 /** What a bundle says of itself; only its first part is read. */
 export async function describeBundle(request: BundleCheckRequest): Promise<BundleInspectResult> {
-  const keys = await trustedKeys(request)
+  const keys = await keysFor(request)
   const found = await inspectBundle({ read: bytesOf(request.input), keys })
   const { head, headDigest, stateRoots, baseStateRoots, trusted, problems } = found
   const signers = found.signers.map(namedSigner)

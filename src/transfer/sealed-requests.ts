@@ -1,12 +1,8 @@
 import type { DoctorResult } from '../db/doctor/doctor.ts'
-import { bucketStateFolder } from '../db/open/bucket-place.ts'
-import { readKeyFiles } from '../db/open/key-ops.ts'
-import { openKeys } from '../db/open/state-keys.ts'
-import { folderOf, stateFolderOf } from '../db/open/store-place.ts'
+import { bucketStateFolder, folderOf, stateFolderOf } from '../db/open/store-place.ts'
 import type { StoreRequest } from '../db/open/store-request.ts'
 import { targetFile } from '../db/sealed/target.ts'
 import { type OpenedStore, openStore } from '../db/store.ts'
-import { hasCode } from '../errors/errors.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { SealedStore } from '../storage/object-store.ts'
 import { isS3Url } from '../storage/s3/s3-access.ts'
@@ -16,6 +12,7 @@ import type { PushOptions, PushResult } from './push/push.ts'
 import { type TargetRequest, withTarget } from './sealed/open-target.ts'
 import type { RetentionWish } from './sealed/retention.ts'
 import type { AnchorResult, BucketAuditResult } from './sealed-audit.ts'
+import { trustedKeys } from './trusted-keys.ts'
 import type { LockOptions, LockResult } from './worm/change-locks.ts'
 import type { WormStatus } from './worm/status.ts'
 import type { WormVerification, WormVerifyOptions } from './worm/verify.ts'
@@ -94,7 +91,7 @@ export interface WormReadRequest extends TargetRequest {
 export async function wormStatus(request: WormReadRequest): Promise<WormStatus> {
   const { sealedStatus } = await import('./worm/status.ts')
   return await withTarget(request, async (target) =>
-    sealedStatus(target, await trustedKeys(target, request)),
+    sealedStatus(target, await keysFor(target, request)),
   )
 }
 
@@ -104,7 +101,7 @@ export async function wormVerify(
 ): Promise<WormVerification> {
   const { verifySealed } = await import('./worm/verify.ts')
   return await withTarget(request, async (target) =>
-    verifySealed(target, await trustedKeys(target, request), request),
+    verifySealed(target, await keysFor(target, request), request),
   )
 }
 
@@ -115,29 +112,15 @@ export async function wormVerifyAudit(request: WormReadRequest): Promise<BucketA
     const { store, signal } = request
     const isLocal = store !== undefined && !isS3Url(store.url)
     const local = isLocal ? openFsStore(store.url, { mode: 'read' }) : undefined
-    return await verifyBucketLogs(target, await trustedKeys(target, request), {
+    return await verifyBucketLogs(target, await keysFor(target, request), {
       ...(local === undefined ? {} : { local }),
       ...(signal === undefined ? {} : { signal }),
     })
   })
 }
 
-async function trustedKeys(
-  target: SealedStore,
-  { store, keyFiles }: WormReadRequest,
-): Promise<PublicKey[]> {
-  const keys = await readKeyFiles(keyFiles)
-  if (store === undefined) return keys
-  try {
-    const stateFolder = await stateOf(target, store)
-    if (stateFolder === undefined) return keys
-    return [...keys, ...(await openKeys(stateFolder).trusted())]
-  } catch (error) {
-    // Keys that were given need no store beside them, readable or not.
-    if (hasCode(error, 'NOT_FOUND') || (keys.length > 0 && hasCode(error, 'AUTH'))) return keys
-    throw error
-  }
-}
+const keysFor = (target: SealedStore, { store, keyFiles }: WormReadRequest): Promise<PublicKey[]> =>
+  trustedKeys(keyFiles, () => (store === undefined ? undefined : stateOf(target, store)))
 
 /** Undefined for a bucket in which nothing was sealed yet. */
 async function stateOf(

@@ -70,24 +70,25 @@ export const definePush = (command: Command, app: App): void => {
 
 const pushText = (result: PushResult, dry: boolean): string => {
   const { blobs, bytes, retention, kmsKey, manifests, gibYears } = result
-  const would = dry ? 'would send' : 'sent'
   const all = blobs.present + blobs.uploaded
   const lines = [
-    `${would} ${plural(blobs.uploaded, 'blob')} of ${humanCount(all)}, ${humanBytes(bytes)}, ` +
-      `in ${humanDuration(result.elapsedMs)}`,
+    `${dry ? 'would send' : 'sent'} ${plural(blobs.uploaded, 'blob')} of ${humanCount(all)}, ` +
+      `${humanBytes(bytes)}, in ${humanDuration(result.elapsedMs)}`,
   ]
+  const would = dry ? 'would be ' : ''
   if (retention.until !== null) {
     const { set, extended, kept } = retention
     lines.push(
-      `locked ${retention.mode} until ${retention.until.slice(0, 10)}: ` +
-        `${set} new, ${extended} extended, ${kept} as they were`,
+      `${would}locked ${retention.mode} until ${retention.until.slice(0, 10)}: ` +
+        `${set} new, ${extended} extended, ${kept} as they ${dry ? 'are' : 'were'}`,
     )
-    if (bytes > 0) lines.push(`costs ${gibYears} GiB × years`)
+    if (bytes > 0) lines.push(`${dry ? 'would cost' : 'costs'} ${gibYears} GiB × years`)
   } else {
-    lines.push('nothing is locked')
+    lines.push(dry ? 'nothing would be locked' : 'nothing is locked')
   }
-  if (result.legalHold) lines.push('under legal hold')
-  lines.push(kmsKey === null ? 'not encrypted by the server' : `encrypted under ${kmsKey}`)
+  if (result.legalHold) lines.push(`${would}under legal hold`)
+  const encrypted = kmsKey === null ? 'not encrypted by the server' : `encrypted under ${kmsKey}`
+  lines.push(`${would}${encrypted}`)
   for (const { collection, version, versionId } of manifests) {
     const where = versionId === '' ? '' : `, object version ${versionId}`
     lines.push(`${collection}: version ${version}${where}`)

@@ -1,19 +1,15 @@
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { AkidbError } from '../../errors/errors.ts'
 import { createCachedStore } from '../../storage/cache/cached-store.ts'
-import { createMemoryStore } from '../../storage/memory-store.ts'
 import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
-import { openS3Store } from '../../storage/s3/s3-store.ts'
-import { systemClock } from '../../storage/system-clock.ts'
-import { systemRandom } from '../../storage/system-random.ts'
+import { openSealedStore } from '../../storage/s3/open-sealed-store.ts'
 import { type ChosenVersion, createVersionView } from '../../storage/version-view.ts'
 import { LOG_KEY } from '../../trust/key-store.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { type Ledger, readLedger } from '../sealed/ledger.ts'
-import { STORE_FILE, type StoreFile } from '../states/store-file.ts'
+import { STORE_FILE } from '../states/store-file.ts'
 import { openKeys } from './state-keys.ts'
-import type { StorePlace } from './store-place.ts'
+import { bucketStateFolder, type StorePlace } from './store-place.ts'
 
 /** Folder of the disk cache in the state folder. */
 const CACHE_FOLDER = 'cache'
@@ -27,12 +23,7 @@ const CACHE_FOLDER = 'cache'
  * @throws AUTH for changes; NOT_FOUND, UNTRUSTED, UNREACHABLE
  */
 export async function openBucketPlace(options: OpenOptions): Promise<StorePlace> {
-  const target = await openS3Store(options.url, {
-    ...options.s3,
-    clock: systemClock,
-    random: systemRandom,
-    spool: createMemoryStore({ clock: systemClock }),
-  })
+  const target = await openSealedStore(options.url, options.s3)
   try {
     return await placeOf(target, options)
   } catch (error) {
@@ -59,12 +50,6 @@ async function placeOf(target: SealedStore, options: OpenOptions): Promise<Store
   return { store, file, stateFolder, pins: () => undefined, log: () => undefined }
 }
 
-/** Where keys and cache of a sealed store lie on this machine. */
-export const bucketStateFolder = (
-  file: StoreFile,
-  options: Pick<OpenOptions, 'state' | 'stateHome'>,
-): string => options.state ?? join(stateHome(options), 'akidb', file.id)
-
 /** Where the folder cannot be written, what is read is read without a log. */
 async function makeLogKey(stateFolder: string): Promise<void> {
   const keys = openKeys(stateFolder)
@@ -72,9 +57,6 @@ async function makeLogKey(stateFolder: string): Promise<void> {
   if (own.some(({ name }) => name === LOG_KEY)) return
   await keys.generate(LOG_KEY).catch(() => undefined)
 }
-
-const stateHome = ({ stateHome: given }: Pick<OpenOptions, 'stateHome'>): string =>
-  given ?? join(homedir(), '.local/state')
 
 /** Everything that was sealed, under the keys that a store of one's own would have. */
 function chosenVersions({ expected, small }: Ledger): ReadonlyMap<string, ChosenVersion> {

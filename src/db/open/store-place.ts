@@ -1,6 +1,8 @@
+import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { AkidbError } from '../../errors/errors.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
+import type { OpenOptions } from '../api/api.ts'
 import type { StoreFile } from '../states/store-file.ts'
 
 /** Folder of a local store's state. */
@@ -29,3 +31,9 @@ export const folderOf = (url: string): string => {
 
 export const stateFolderOf = (url: string, state?: string): string =>
   state === undefined ? join(folderOf(url), STATE_FOLDER) : resolve(state)
+
+/** Where keys and cache of a sealed store in a bucket lie on this machine. */
+export const bucketStateFolder = (
+  file: StoreFile,
+  { state, stateHome }: Pick<OpenOptions, 'state' | 'stateHome'>,
+): string => state ?? join(stateHome ?? join(homedir(), '.local/state'), 'akidb', file.id)

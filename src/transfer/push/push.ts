@@ -5,7 +5,7 @@ import { type Ledger, readLedger, sealedStates, witnessRetention } from '../../d
 import type { SealedCollection, SealedObject } from '../../db/sealed/seal-record.ts'
 import { domainOf, newTargetFile, targetFile } from '../../db/sealed/target.ts'
 import { runAct } from '../../db/states/acts.ts'
-import { randomHex } from '../../db/states/environment.ts'
+import { isoTime, randomHex } from '../../db/states/environment.ts'
 import { createWriterPin, type WriterPin } from '../../db/states/pins.ts'
 import { STORE_FILE } from '../../db/states/store-file.ts'
 import type { OpenedStore } from '../../db/store.ts'
@@ -228,7 +228,7 @@ async function pushAct(run: PushRun): Promise<Done> {
     url: target.url,
     ...(seal.retention === undefined
       ? {}
-      : { mode: seal.retention.mode, until: isoOf(seal.retention.untilMs) }),
+      : { mode: seal.retention.mode, until: isoTime(seal.retention.untilMs) }),
     ...(options.legalHold === true ? { legalHold: true } : {}),
     ...(options.kmsKey === undefined ? {} : { kmsKey: options.kmsKey }),
   }
@@ -302,7 +302,7 @@ async function tell(
     collections,
     ...(retention === undefined
       ? {}
-      : { retention: { mode: retention.mode, until: isoOf(retention.untilMs) } }),
+      : { retention: { mode: retention.mode, until: isoTime(retention.untilMs) } }),
     ...(options.legalHold === true ? { legalHold: true } : {}),
   } as const
   const witness = witnessRetention(ledger.seals, retention)
@@ -353,8 +353,6 @@ const manifestObjects = (
 ): SealedObject[] =>
   names.slice(names.length - states.length).flatMap(({ key }) => placed.get(key)?.object ?? [])
 
-const isoOf = (ms: number): string => new Date(ms).toISOString()
-
 const GIB = 2 ** 30
 const YEAR_MS = 365 * 86_400_000
 
@@ -377,7 +375,7 @@ function resultOf(run: PushRun, { placed, mark }: Done, elapsedMs: number): Push
       set: count('set').length,
       extended: count('extended').length,
       kept: count('kept').length,
-      until: retention === undefined ? null : isoOf(retention.untilMs),
+      until: retention === undefined ? null : isoTime(retention.untilMs),
       mode: retention?.mode ?? null,
     },
     legalHold: options.legalHold === true,

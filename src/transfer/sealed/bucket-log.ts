@@ -11,6 +11,7 @@ import { leafHash, merkleRoot } from '../../core/merkle.ts'
 import { TileTree } from '../../core/merkle-tiles.ts'
 import type { Ledger } from '../../db/sealed/ledger.ts'
 import { type KeyVersions, readSealed } from '../../db/sealed/target.ts'
+import { isoTime } from '../../db/states/environment.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { ObjectVersion, SealedStore } from '../../storage/object-store.ts'
 
@@ -250,11 +251,9 @@ class PieceWalk {
       } else if (found.root !== root) {
         problems.add('FORKED', null, `${key} names another root than these entries have`)
       } else if (size > 0 && Math.abs(storedMs - found.timeMs) > CLOCK_MAX_MS) {
-        const times = `${isoOf(storedMs)} by the server, ${isoOf(found.timeMs)} by the log`
+        const times = `${isoTime(storedMs)} by the server, ${isoTime(found.timeMs)} by the log`
         problems.add('CLOCK', null, `${key} was anchored at ${times}`)
       }
     }
   }
 }
-
-const isoOf = (ms: number): string => new Date(ms).toISOString()

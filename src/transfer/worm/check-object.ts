@@ -2,6 +2,7 @@ import { runningSha256 } from '../../core/digest.ts'
 import type { Expected } from '../../db/sealed/ledger.ts'
 import type { SealedObject } from '../../db/sealed/seal-record.ts'
 import type { KeyVersions } from '../../db/sealed/target.ts'
+import { isoTime } from '../../db/states/environment.ts'
 import { hasCode } from '../../errors/errors.ts'
 import type { Retention, SealedInfo, SealedStore } from '../../storage/object-store.ts'
 import type { SealedProblem, SealedProblems } from '../sealed/sealed-problems.ts'
@@ -29,7 +30,7 @@ export async function checkObject(
   const { object } = expected
   for (const { versionId, isDeleteMarker, modifiedMs } of versions) {
     if (versionId === object.versionId) continue
-    const time = isoOf(modifiedMs)
+    const time = isoTime(modifiedMs)
     if (isDeleteMarker) problems.add('DELETED', key, `a delete marker of ${time} hides it`)
     else problems.add('SHADOWED', key, `version ${versionId} of ${time} lies beside it`)
   }
@@ -46,7 +47,6 @@ export async function checkObject(
 }
 
 const keyName = (keyId: string | undefined): string => (keyId === undefined ? 'no key' : keyId)
-const isoOf = (ms: number): string => new Date(ms).toISOString()
 
 /** An object that is not there, under no version. */
 export function checkAbsent(
@@ -86,14 +86,14 @@ export function retentionFault(
   sealed: Retention | undefined,
 ): Pick<SealedProblem, 'code' | 'message'> | undefined {
   if (sealed === undefined || sealed.untilMs <= nowMs) return undefined
-  const wanted = `${sealed.mode} until ${isoOf(sealed.untilMs)}`
+  const wanted = `${sealed.mode} until ${isoTime(sealed.untilMs)}`
   if (retention === undefined) {
     return { code: 'UNLOCKED', message: `nothing locks it; sealed ${wanted}` }
   }
   const isWeaker = sealed.mode === 'COMPLIANCE' && retention.mode === 'GOVERNANCE'
   // Servers keep retention to the second.
   if (!isWeaker && retention.untilMs >= sealed.untilMs - 1_000) return undefined
-  const found = `${retention.mode} until ${isoOf(retention.untilMs)}`
+  const found = `${retention.mode} until ${isoTime(retention.untilMs)}`
   return { code: 'SHORTENED', message: `it is locked ${found}; sealed ${wanted}` }
 }
 
