@@ -6,7 +6,7 @@ import { sha256Hex } from '../core/digest.ts'
 import type { OnProgress } from '../db/api/api.ts'
 import { countOf } from '../db/collection/history.ts'
 import { runAct } from '../db/states/acts.ts'
-import { isIntact } from '../db/states/blob-store.ts'
+import { hasWholeBlob, isIntact } from '../db/states/blob-store.ts'
 import { createWriterPin, type WriterPin } from '../db/states/pins.ts'
 import type { OpenedStore } from '../db/store.ts'
 import { blobKey } from '../format/blob.ts'
@@ -143,11 +143,7 @@ async function beginBlob(
   sink: ReturnType<typeof createStoreSink>,
   ref: BlobRef,
 ): Promise<boolean> {
-  const { store: objects } = store.environment
-  const info = await objects.head(blobKey(ref.digest))
-  if (info !== undefined && !(await isIntact(objects, ref.digest))) {
-    await objects.delete(blobKey(ref.digest))
-  }
+  await hasWholeBlob(store.environment.store, ref.digest)
   return await sink.begin(ref)
 }
 

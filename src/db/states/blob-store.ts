@@ -32,10 +32,7 @@ export async function writeBlob(
     const ref = await encodeBlob(input, (bytes) => staged.write(bytes))
     await pin.add([ref.digest])
     const key = blobKey(ref.digest)
-    const { head, read } = store
-    if (head !== undefined && read !== undefined && (await store.head?.(key)) !== undefined) {
-      if (!(await isIntact({ read: read.bind(store) }, ref.digest))) await store.delete?.(key)
-    }
+    if (isReadable(store)) await hasWholeBlob(store, ref.digest)
     await staged.commit(key)
     return ref
   } catch (error) {
@@ -69,6 +66,23 @@ export const missingBlob = (ref: BlobRef, cause?: unknown): AkidbError =>
     details: { key: blobKey(ref.digest), role: ref.role },
     cause,
   })
+
+type ReadableTarget = Pick<ObjectStore, 'head' | 'read' | 'delete'>
+
+const isReadable = (store: BlobTarget): store is BlobTarget & ReadableTarget =>
+  store.head !== undefined && store.read !== undefined && store.delete !== undefined
+
+/**
+ * Whether a blob is there and whole. One that is there but damaged goes: the right bytes are at
+ * hand, and would not replace it. Test only after pinning it.
+ */
+export async function hasWholeBlob(store: ReadableTarget, digest: string): Promise<boolean> {
+  const key = blobKey(digest)
+  if ((await store.head(key)) === undefined) return false
+  if (await isIntact(store, digest)) return true
+  await store.delete(key)
+  return false
+}
 
 /** Whether a blob is there and its content has its name. Streams; costs one pass of SHA-256. */
 export async function isIntact(store: Pick<ObjectStore, 'read'>, digest: string): Promise<boolean> {

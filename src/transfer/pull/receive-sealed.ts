@@ -4,7 +4,7 @@ import { eachAtOnce } from '../../core/slots.ts'
 import type { OnProgress } from '../../db/api/api.ts'
 import type { Ledger, SealedState } from '../../db/sealed/ledger.ts'
 import type { SealedObject } from '../../db/sealed/seal-record.ts'
-import { isIntact } from '../../db/states/blob-store.ts'
+import { hasWholeBlob } from '../../db/states/blob-store.ts'
 import { manifestKey } from '../../db/states/manifest-store.ts'
 import type { WriterPin } from '../../db/states/pins.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
@@ -113,7 +113,7 @@ export async function receiveSealed(
   let done = 0
   await eachAtOnce(wanted.values(), limits.s3TransfersMax, async ({ ref, key }) => {
     options.signal?.throwIfAborted()
-    if (await isPresent(store, ref)) {
+    if (await hasWholeBlob(store, ref.digest)) {
       counts.present++
     } else {
       await copyBlob(target, store, { ref, key, object: sealedObject(options.ledger, key) })
@@ -124,15 +124,6 @@ export async function receiveSealed(
     options.onProgress?.({ stage: 'pull', done, total, unit: 'bytes', item: key })
   })
   return counts
-}
-
-/** One that is there but damaged goes: the right bytes come. */
-async function isPresent(store: ObjectStore, ref: BlobRef): Promise<boolean> {
-  const key = blobKey(ref.digest)
-  if ((await store.head(key)) === undefined) return false
-  if (await isIntact(store, ref.digest)) return true
-  await store.delete(key)
-  return false
 }
 
 async function copyBlob(
