@@ -54,6 +54,29 @@ describe('the order of values', () => {
     await check(['--lock-wait', '5s'], { env: { AKIDB_LOCK_WAIT: '4s' } })
   })
 
+  it('takes the server of buckets from the variables of other tools, after our own', async () => {
+    const found = async (argv: readonly string[], env: Record<string, string>, name: string) =>
+      (await show(argv, { ...places(), env })).of(name)
+    const AWS = {
+      AWS_ENDPOINT_URL: 'http://third:1',
+      AWS_REGION: 'north',
+      AWS_CA_BUNDLE: '/ca.pem',
+    }
+    const both = { ...AWS, AWS_ENDPOINT_URL_S3: 'http://second:1' }
+    const own = { ...both, AKIDB_S3_ENDPOINT: 'http://first:1' }
+    const endpoint = async (env: Record<string, string>, ...argv: string[]) =>
+      (await found(argv, env, 's3.endpoint'))?.value
+    expect(await endpoint(AWS)).toBe('http://third:1')
+    expect(await endpoint(both)).toBe('http://second:1')
+    expect(await endpoint(own)).toBe('http://first:1')
+    expect(await endpoint(own, '--s3-endpoint', 'http://flag:1')).toBe('http://flag:1')
+    expect(await found([], AWS, 's3.region')).toMatchObject({
+      value: 'north',
+      origin: 'environment AWS_REGION',
+    })
+    expect(await found([], AWS, 's3.ca')).toMatchObject({ value: '/ca.pem' })
+  })
+
   it('takes the file of --config instead of the project file, and resolves its paths', async () => {
     write('work/akidb.config.json', { store: 'here' })
     const given = write('other/given.json', { store: 'there', state: 'keys' })
