@@ -11,6 +11,7 @@ import { discard, linkInto, openTemporary, renameInto, writeFully } from './fs-p
 import { FsStagedObject } from './fs-staged.ts'
 import { checkKey, TEMPORARY_FOLDER } from './keys.ts'
 import type * as store from './object-store.ts'
+import { checkInTime } from './object-store.ts'
 import { isAbandoned } from './process-identity.ts'
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = constants
@@ -107,6 +108,7 @@ class FsStore implements store.ObjectStore {
     const replace = options.mode === 'replace'
     return this.#slots.run(() =>
       withFsErrors('cannot write', this.#path(key), async () => {
+        checkInTime(key, options.notAfterMs, Date.now())
         await this.#tree.assertRealPath(dirname(this.#path(key)))
         if (!replace && (await infoOf(this.#tree.root, key)) !== undefined) {
           await syncFolder(dirname(this.#path(key)))
@@ -153,6 +155,7 @@ class FsStore implements store.ObjectStore {
     const path = this.#path(key)
     return this.#slots.run(() =>
       withFsErrors('cannot delete', path, async () => {
+        checkInTime(key, options.notAfterMs, Date.now())
         await this.#tree.assertRealPath(dirname(path))
         try {
           await unlink(path)

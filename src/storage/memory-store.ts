@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { checkKey, compareKeys, firstFrom } from './keys.ts'
 import type * as store from './object-store.ts'
+import { checkInTime } from './object-store.ts'
 
 const PIECE_BYTES = 1024 * 1024
 
@@ -74,6 +75,7 @@ class MemoryStore implements store.ObjectStore {
   ): Promise<store.PutResult> {
     checkKey(key)
     options.signal?.throwIfAborted()
+    checkInTime(key, options.notAfterMs, this.#clock.nowMs())
     if (options.mode !== 'replace' && this.#objects.has(key)) return 'exists'
     this.#set(key, body.slice())
     return 'created'
@@ -105,8 +107,9 @@ class MemoryStore implements store.ObjectStore {
     }
   }
 
-  async delete(key: string): Promise<boolean> {
+  async delete(key: string, { notAfterMs }: store.DeleteOptions = {}): Promise<boolean> {
     checkKey(key)
+    checkInTime(key, notAfterMs, this.#clock.nowMs())
     this.#sortedKeys = undefined
     return this.#objects.delete(key)
   }

@@ -1,3 +1,5 @@
+import { AkidbError, hasCode } from '../errors/errors.ts'
+
 /**
  * What a store can do beyond the common verbs. Differences are asked here, never with
  * `instanceof`.
@@ -38,13 +40,33 @@ export interface PutOptions {
    * For what means nothing once its process is gone. Default: durable.
    */
   readonly durable?: boolean
+  /**
+   * By this machine's clock, milliseconds since 1970: it is not begun later than that, since what
+   * the caller knows does not hold any more. @throws CONFLICT
+   */
+  readonly notAfterMs?: number
   readonly signal?: AbortSignal
 }
 
 export interface DeleteOptions {
   /** false: a power failure may bring it back. Default: durable. */
   readonly durable?: boolean
+  /** See PutOptions. */
+  readonly notAfterMs?: number
 }
+
+/** @throws CONFLICT where it is later than an operation may begin (see PutOptions) */
+export function checkInTime(key: string, notAfterMs: number | undefined, nowMs: number): void {
+  if (notAfterMs === undefined || nowMs <= notAfterMs) return
+  throw new AkidbError('CONFLICT', `too late to change ${key}: this process stood still`, {
+    hint: 'Run the command again.',
+    details: { key, lateMs: nowMs - notAfterMs },
+  })
+}
+
+/** Whether nothing was begun, because it was too late (see checkInTime). */
+export const isTooLate = (error: unknown): boolean =>
+  hasCode(error, 'CONFLICT') && error.details?.lateMs !== undefined
 
 export type PutResult = 'created' | 'exists'
 

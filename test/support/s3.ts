@@ -35,7 +35,7 @@ export const openBucket = (
     ...access,
     clock: systemClock,
     random,
-    spool: createMemoryStore({ clock: systemClock }),
+    spool: () => createMemoryStore({ clock: systemClock }),
   })
 
 /** For a store that tries again at once: its pauses are a random part of some time. */

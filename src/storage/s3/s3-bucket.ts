@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import { limits } from '../../core/limits.ts'
 import { Slots } from '../../core/slots.ts'
+import { checkInTime } from '../object-store.ts'
 import { failureOf, readText } from './s3-answers.ts'
 import { isDoubtful, isPassing, meaningOf, S3Failure } from './s3-errors.ts'
 import type { S3Request, S3Transport } from './s3-request.ts'
@@ -19,6 +20,8 @@ export interface Call<T> extends Omit<S3Request, 'bucket'> {
   readonly expected?: (failure: S3Failure, doubtful: boolean) => Promise<T> | undefined
   /** Where it is not the bucket's. */
   readonly retryForMs?: number
+  /** No try begins later than that, by this machine's clock, milliseconds since 1970. */
+  readonly notAfterMs?: number | undefined
   /** It tidies up: the bucket's own signal does not end it. */
   readonly tidies?: boolean
 }
@@ -63,10 +66,12 @@ export class Bucket {
   async call<T>(asked: Call<T>): Promise<T> {
     const { clock, random, transport } = this.#options
     const call = { ...asked, signal: this.#signalOf(asked) }
-    const endMs = clock.nowMs() + (call.retryForMs ?? this.#options.retryForMs)
+    const retryEndMs = clock.nowMs() + (call.retryForMs ?? this.#options.retryForMs)
+    const endMs = Math.min(retryEndMs, call.notAfterMs ?? retryEndMs)
     let doubtful = false
     for (let tries = 1; ; tries++) {
       try {
+        if (tries === 1) checkInTime(asked.key ?? '', asked.notAfterMs, clock.nowMs())
         return await this.#try(call)
       } catch (error) {
         call.signal?.throwIfAborted()
@@ -103,7 +108,15 @@ export class Bucket {
   }
 
   async #try<T>(call: Call<T>): Promise<T> {
-    const { what: _, read, expected: __, retryForMs: ___, tidies: ____, ...request } = call
+    const {
+      what: _,
+      read,
+      expected: __,
+      retryForMs: ___,
+      tidies: ____,
+      notAfterMs: _____,
+      ...request
+    } = call
     const response = await this.#options.transport.send({ ...request, bucket: this.name })
     try {
       return await read(response)

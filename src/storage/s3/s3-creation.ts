@@ -14,6 +14,8 @@ export interface Upload {
   readonly options: SealOptions
   /** Replace what is there. */
   readonly replace?: boolean
+  /** See PutOptions. */
+  readonly notAfterMs?: number | undefined
   readonly what: string
 }
 

@@ -129,10 +129,14 @@ async function document(
 }
 
 /** Removes one version for good, so that neither it nor a marker stays; without one the newest. */
-export async function deleteObject({ bucket, key, versionId, what }: Readable): Promise<void> {
+export async function deleteObject(
+  { bucket, key, versionId, what }: Readable,
+  notAfterMs?: number,
+): Promise<void> {
   await bucket.call<unknown>({
     method: 'DELETE',
     key,
+    notAfterMs,
     query: versionId === undefined ? {} : { versionId },
     what,
     read: headersOnly,

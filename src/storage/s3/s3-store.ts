@@ -25,8 +25,8 @@ import { upload } from './s3-upload.ts'
 export interface S3StoreOptions extends S3Access {
   readonly clock: Clock
   readonly random: RandomBytes
-  /** Holds bodies while they are staged. */
-  readonly spool: store.ObjectStore
+  /** Holds bodies while they are staged; asked for at the first. */
+  readonly spool: () => store.ObjectStore
 }
 
 /**
@@ -61,7 +61,8 @@ class S3Store implements store.SealedStore {
   readonly #bucket: Bucket
   readonly #prefix: string
   readonly #transport: S3Transport
-  readonly #spool: store.ObjectStore
+  readonly #openSpool: () => store.ObjectStore
+  #opened: store.ObjectStore | undefined
   readonly #clock: Clock
   readonly #random: RandomBytes
 
@@ -69,7 +70,7 @@ class S3Store implements store.SealedStore {
     this.url = s3UrlOf(place)
     this.#prefix = place.prefix
     this.#transport = transport
-    this.#spool = options.spool
+    this.#openSpool = options.spool
     this.#clock = options.clock
     this.#random = options.random
     this.#bucket = new Bucket({
@@ -120,13 +121,16 @@ class S3Store implements store.SealedStore {
       body: source,
       options: options.signal === undefined ? {} : { signal: options.signal },
       replace: options.mode === 'replace',
+      notAfterMs: options.notAfterMs,
     })
     return version === undefined ? 'exists' : 'created'
   }
 
   async stage(): Promise<store.StagedObject> {
     const name = `spool-${Buffer.from(this.#random(12)).toString('hex')}`
-    const staged = await this.#spool.stage()
+    this.#opened ??= this.#openSpool()
+    const spool = this.#opened
+    const staged = await spool.stage()
     const digest = runningSha256()
     let bytesWritten = 0
     return {
@@ -142,11 +146,11 @@ class S3Store implements store.SealedStore {
         checkKey(key)
         await staged.commit(name)
         try {
-          const open = (offset: number) => this.#spool.read(name, { offset })
+          const open = (offset: number) => spool.read(name, { offset })
           const body = { bytes: bytesWritten, sha256: digest.hex(), open }
           return (await this.seal(key, body, {})) === undefined ? 'exists' : 'created'
         } finally {
-          await this.#spool.delete(name)
+          await spool.delete(name)
         }
       },
       abort: () => staged.abort(),
@@ -174,7 +178,7 @@ class S3Store implements store.SealedStore {
   }
 
   /** In a bucket with versions all of them go for good, the newest last, and leave no marker. */
-  async delete(key: string): Promise<boolean> {
+  async delete(key: string, { notAfterMs }: store.DeleteOptions = {}): Promise<boolean> {
     const at = this.#object(key, 'delete')
     const head = await headOf(at)
     if (head === undefined) return false
@@ -185,8 +189,10 @@ class S3Store implements store.SealedStore {
         versions.unshift(found.versionId)
       }
     }
-    if (versions.length === 0) await deleteObject(at)
-    for (const versionId of versions) await this.deleteVersion(key, versionId)
+    if (versions.length === 0) await deleteObject(at, notAfterMs)
+    for (const versionId of versions) {
+      await deleteObject(this.#version(key, versionId, 'delete'), notAfterMs)
+    }
     return true
   }
 

@@ -37,6 +37,7 @@ async function putWhole(request: Upload, token: string): Promise<string | undefi
     },
     body: { bytes: body.bytes, sha256: body.sha256, open: () => checkedPieces(body) },
     signal: options.signal,
+    notAfterMs: request.notAfterMs,
     what,
     read: async (response) => {
       const headers = await headersOnly(response)
