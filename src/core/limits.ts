@@ -146,6 +146,19 @@ export const limits = {
   reserveBytes: 16 * MIB,
   /** Life of a pin after its renewal. */
   pinLifeMs: 24 * 3_600_000,
+  /**
+   * Of a store that machines share: a condemned list holds its blobs for so long after its
+   * renewal, by the store's clock.
+   */
+  gcRecordLifeMs: 30 * 60_000,
+  /** A collection of garbage there renews its list after so long. */
+  gcRenewMs: 60_000,
+  /** Nothing of a list is deleted so long after its renewal. */
+  gcStopMs: 10 * 60_000,
+  /** States younger than this are kept there, whatever `--keep` says, by the store's clock. */
+  gcSharedKeepMs: 3_600_000,
+  /** A manifest is not written there so long after the head under it was looked up. */
+  commitLifeMs: 30 * 60_000,
   /** Default wait for a lock. */
   lockWaitMs: 10_000,
   /** Nesting of a filter. */
@@ -180,6 +193,14 @@ export const limits = {
   cursorBytesMax: 4 * KIB,
   /** Bytes of one group commit of a write-ahead log; a larger record is a group alone. */
   logGroupBytesMax: 8 * MIB,
+  /** Least time between two groups of a write-ahead log in a bucket: each is an object. */
+  logGroupMs: 50,
+  /** Groups in a bucket after which a write-ahead log is committed at once. */
+  logFoldGroups: 256,
+  /** Groups of a write-ahead log in a bucket that are read at once. */
+  logReadsMax: 16,
+  /** Unread groups of a log in a bucket so old mean that its owner is gone. */
+  logOwnerQuietMs: 180_000,
   /** Writes that wait for one write-ahead log. */
   logWaitingMax: 4_096,
   /** Entries after which a write-ahead log is committed at once. */

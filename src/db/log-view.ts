@@ -3,7 +3,7 @@ import type { CollectionCore } from './collection/collection-core.ts'
 import type { LogSource, LogView } from './collection/log-source.ts'
 import type { LogRows } from './segment/log-rows.ts'
 import { Fresh } from './states/freshness.ts'
-import { logLength, readLog } from './wal/log-file.ts'
+import { logLength, type PieceMemory, readLog } from './wal/log-file.ts'
 import type { LogOwner } from './wal/log-owner.ts'
 import { replayLog } from './wal/replay.ts'
 
@@ -22,14 +22,13 @@ export function logSource(
       return owned?.owns(head) === true ? await owned.rows(head) : await files.rows(head)
     },
     length: async (head) =>
-      head === undefined
-        ? 0
-        : await logLength(core().environment.state, head.commit.collection, head.commit.epoch),
+      head === undefined ? 0 : await logLength(core().environment, head.commit),
   }
 }
 
 class LogFiles {
   readonly #core: () => CollectionCore
+  readonly #pieces: PieceMemory = new Map()
   #kept: { key: string; rows: LogRows } | undefined
   #fresh: { readonly head: string; readonly look: Fresh<number | 'stale'> } | undefined
 
@@ -58,17 +57,14 @@ class LogFiles {
   }
 
   async #lengthUnder(head: Manifest): Promise<number | 'stale'> {
-    const { collection, epoch } = head.commit
-    const length = await logLength(this.#core().environment.state, collection, epoch)
+    const length = await logLength(this.#core().environment, head.commit)
     return (await this.#isStale(head)) ? 'stale' : length
   }
 
   async #replay(head: Manifest): Promise<LogRows | 'stale'> {
     const core = this.#core()
-    const { collection: collectionId, epoch } = head.commit
-    const folded = head.commit.log?.folded ?? 0
     try {
-      const entries = await readLog(core.environment.state, { collectionId, epoch, folded })
+      const entries = await readLog(core.environment, head.commit, this.#pieces)
       const rows = await replayLog(core, head, entries)
       // Asked last: only then gc may have taken commits that the replay looks at.
       return (await this.#isStale(head)) ? 'stale' : rows

@@ -22,7 +22,7 @@ import {
   dropCollection,
 } from './collection/lifecycle.ts'
 import { checkOutcomes, recoverActs } from './collection/recover.ts'
-import { type CollectionHost, OpenCollection } from './collection.ts'
+import { OpenCollection } from './collection.ts'
 import { storeStatus } from './doctor/status.ts'
 import { collectGarbage, withReserve } from './gc/gc.ts'
 import { logSource } from './log-view.ts'
@@ -32,19 +32,7 @@ import { folderOf } from './open/store-place.ts'
 import { foreignIndexes } from './segment/hnswlib-cache.ts'
 import { listReplays, parseReplayName, removeReplay, replayFolder } from './states/replays.ts'
 import { upgradeStore } from './upgrade.ts'
-import { isLogOpen } from './wal/log-file.ts'
-import { LogOwner, OWNER_WAIT_MAX_MS } from './wal/log-owner.ts'
-import {
-  askOwner,
-  type OwnerCommand,
-  type OwnerSocket,
-  openOwnerSocket,
-} from './wal/owner-socket.ts'
-
-/** How long a commit of the log by another process may take. */
-const FLUSH_TIMEOUT_MS = 120_000
-/** Pause before a process that becomes the log owner is asked again. */
-const OWNER_POLL_MS = 20
+import { OwnerHost } from './wal/owner-host.ts'
 
 /** Stores that this process has open, by folder and mode; a second openStore shares the first. */
 const openStores = new Map<string, { store: Promise<OpenedStore>; users: number }>()
@@ -128,7 +116,8 @@ export class OpenedStore implements Store {
     try {
       if (options.mode === 'write') {
         await checkPlace(environment)
-        await environment.store.sweepTemporary()
+        // In a bucket that is gc's: to ask takes requests.
+        if (!environment.isShared) await environment.store.sweepTemporary()
         await environment.state.sweepTemporary()
         await withReserve(environment, () => recoverActs(environment))
         await checkOutcomes(environment)
@@ -325,72 +314,5 @@ export class OpenedStore implements Store {
     throw new AkidbError('AUTH', 'this store was opened for reading only', {
       hint: "Open it with mode 'write'.",
     })
-  }
-}
-
-/** Makes this process the log owner when it must be, and reaches another owner otherwise. */
-class OwnerHost implements CollectionHost {
-  readonly #environment: OpenEnvironment
-  readonly #core: (name: string) => CollectionCore
-  #owner: Promise<LogOwner> | undefined
-  #socket: OwnerSocket | undefined
-  current: LogOwner | undefined
-
-  constructor(environment: OpenEnvironment, core: (name: string) => CollectionCore) {
-    this.#environment = environment
-    this.#core = core
-  }
-
-  owner(waitMs = Math.min(this.#environment.lockWaitMs, OWNER_WAIT_MAX_MS)): Promise<LogOwner> {
-    this.#owner ??= this.#become(waitMs).catch((error: unknown) => {
-      this.#owner = undefined
-      throw error
-    })
-    return this.#owner
-  }
-
-  async #become(waitMs: number): Promise<LogOwner> {
-    const owner = await LogOwner.start(this.#environment, { timer: true, waitMs })
-    const flush = async ({ collection }: OwnerCommand): Promise<void> => {
-      await owner.flush(this.#core(collection))
-    }
-    try {
-      this.#socket = await openOwnerSocket(this.#environment.stateFolder, flush)
-    } catch (error) {
-      await owner.close()
-      throw error
-    }
-    this.current = owner
-    return owner
-  }
-
-  /**
-   * A log that nobody owns any more is taken over, so that what it acknowledged is committed too.
-   */
-  async flushLog(core: CollectionCore): Promise<void> {
-    const { clock, lockWaitMs, mode, state, stateFolder } = this.#environment
-    const endMs = clock.nowMs() + lockWaitMs
-    while (this.#owner === undefined) {
-      const command = { cmd: 'flush', collection: core.name } as const
-      const asked = await askOwner(stateFolder, command, FLUSH_TIMEOUT_MS)
-      if (asked === 'done' || mode === 'read') return
-      if (!(await isLogOpen(state, await core.head()))) return
-      try {
-        await this.owner(0)
-      } catch (error) {
-        // Another process becomes the owner at this moment, and soon answers.
-        if (!hasCode(error, 'LOCKED') || clock.nowMs() >= endMs) throw error
-        await clock.sleep(OWNER_POLL_MS)
-      }
-    }
-    await (await this.owner()).flush(core)
-  }
-
-  async close(): Promise<void> {
-    await this.#socket?.close()
-    const owner = await this.#owner?.catch(() => undefined)
-    await owner?.close()
-    this.#owner = undefined
-    this.current = undefined
   }
 }

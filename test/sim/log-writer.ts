@@ -102,7 +102,7 @@ export async function flushLog(site: Site, process: SimProcess): Promise<void> {
 
 /** Commits what the log of a dead owner holds, as its next owner. */
 export async function flushOrphan({ core, environment }: SimProcess): Promise<void> {
-  if (!(await isLogOpen(environment.state, await core.head()))) return
+  if (!(await isLogOpen(environment, await core.head()))) return
   const owner = await LogOwner.start(environment, { timer: false })
   try {
     await owner.flush(core)

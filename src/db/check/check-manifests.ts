@@ -186,10 +186,7 @@ class ManifestWalk implements ManifestFindings {
   /** Its state, and the acknowledged rows that are in the write-ahead log alone. */
   async #head(key: string, manifest: Manifest): Promise<void> {
     this.heads.set(key, manifest)
-    const { commit } = manifest
-    const { collection: collectionId, epoch, log } = commit
-    const place = { collectionId, epoch, folded: log?.folded ?? 0 }
-    await this.#problems.look(key, () => readLog(this.#environment.state, place))
+    await this.#problems.look(key, () => readLog(this.#environment, manifest.commit))
   }
 
   #position(key: string, { commit }: Manifest): void {

@@ -70,12 +70,11 @@ async function writeOutcome(
   const audit = await environment.audit()
   const { collection } = intent
   const committed: CommittedManifest[] = []
+  let isKnown = true
   for (const name of await collectionsOf(environment, intent)) {
-    const found = await manifestOfAct(environment, name, {
-      id,
-      logId: audit.logId,
-      seq: intent.seq,
-    })
+    const sought = { id, logId: audit.logId, seq: intent.seq }
+    const { found, isWhole } = await manifestOfAct(environment, name, sought)
+    isKnown &&= isWhole
     if (found === undefined) continue
     const { version, stateRoot } = found.commit
     committed.push({ collection: name, version, manifest: found.digest, stateRoot })
@@ -87,7 +86,7 @@ async function writeOutcome(
       actId: id,
       actor: environment.actor,
       ...(collection === undefined ? {} : { collection }),
-      details: outcomeOf(collection, committed),
+      details: outcomeOf(collection, committed, isKnown),
     },
   ])
 }
@@ -102,9 +101,13 @@ interface CommittedManifest {
 function outcomeOf(
   collection: string | undefined,
   committed: readonly CommittedManifest[],
+  isKnown: boolean,
 ): Record<string, unknown> {
   const [first] = committed
-  if (first === undefined) return { result: 'aborted', code: 'INTERRUPTED' }
+  if (first === undefined) {
+    const result = isKnown ? 'aborted' : 'unknown'
+    return { result, code: 'INTERRUPTED' }
+  }
   if (collection === undefined) return { result: 'recovered', manifests: committed }
   const { version, manifest, stateRoot } = first
   return { result: 'recovered', version, manifest, stateRoot }
@@ -122,21 +125,27 @@ async function collectionsOf(
 /** Acts that began before another one, and committed after it: no more than run at once. */
 const OVERTAKEN_MAX = 1_000
 
-/** The manifest that an act committed, if it did: its log position is beyond the act's intent. */
+/**
+ * The manifest that an act committed, if it did: its log position is beyond the act's intent.
+ * `isWhole`: had it been there, it would have been found. Machines that share a store do not see
+ * each other's open acts, so that one may have collected the garbage of another's.
+ */
 async function manifestOfAct(
   environment: Environment,
   collection: string,
   act: { id: string; logId: string; seq: number },
-): Promise<Manifest | undefined> {
+): Promise<{ readonly found?: Manifest; readonly isWhole: boolean }> {
   let overtaken = 0
+  let oldest = 1
   for await (const manifest of new ManifestStore(environment.store, collection).history()) {
     const { audit, actId } = manifest.commit
-    if (actId === act.id) return manifest
+    if (actId === act.id) return { found: manifest, isWhole: true }
+    oldest = manifest.commit.version
     // Not the end yet: an act with an older intent may have committed after this one.
     const before = audit.logId === act.logId && audit.size <= act.seq
-    if (before && ++overtaken >= OVERTAKEN_MAX) return undefined
+    if (before && ++overtaken >= OVERTAKEN_MAX) return { isWhole: true }
   }
-  return undefined
+  return { isWhole: environment.isShared !== true || oldest === 1 || overtaken > 0 }
 }
 
 /** Outcomes looked at when a store is opened for writing; `akidb audit verify` looks at all. */

@@ -6,7 +6,7 @@ import { probeFs } from '../../storage/probe-fs.ts'
 import { LOG_KEY } from '../../trust/key-store.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
 import { halfDoneIngests } from '../ingest/ledger.ts'
-import { inodeOf, RESERVE_FILE } from '../open/init.ts'
+import { RESERVE_FILE } from '../open/init.ts'
 import { type OpenEnvironment, openEnvironment } from '../open/open-environment.ts'
 import { folderOf } from '../open/store-place.ts'
 import type { StoreRequest } from '../open/store-request.ts'
@@ -91,7 +91,7 @@ async function checkPlace(environment: OpenEnvironment): Promise<DoctorCheck> {
   if (place.storeId !== file.id) {
     return failed('place', `${stateFolder} belongs to store ${place.storeId}`, 'Give its --state.')
   }
-  if (place.inode === inodeOf(folderOf(environment.store.url))) {
+  if (place.inode === (await environment.identity())) {
     return fine('place', 'the store is where it was')
   }
   const fix = 'akidb adopt --moved where the old one is gone, akidb adopt --copy where it goes on.'
@@ -178,7 +178,7 @@ async function checkLeftovers(environment: OpenEnvironment): Promise<DoctorCheck
   let records = 0
   for await (const _ of store.list('gc/')) records++
   if (records > 0) found.push(`${records} lists of an unfinished gc`)
-  const pins = (await livePins(store, { sweep: false })).length
+  const pins = (await livePins(environment, { sweep: false })).length
   if (found.length === 0) return fine('leftovers', `nothing but ${pins} pins of the last day`)
   const fix = 'Ingest the same files again to finish them; the next command and gc clear the rest.'
   return warned('leftovers', found.join(', '), fix)

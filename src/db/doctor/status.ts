@@ -96,9 +96,8 @@ async function collectionStatus(
   name: string,
   { commit, state }: Manifest,
 ): Promise<CollectionStatus> {
-  const { collection: collectionId, epoch, log } = commit
-  const folded = log?.folded ?? 0
-  const entries = await readLog(environment.state, { collectionId, epoch, folded })
+  const folded = commit.log?.folded ?? 0
+  const entries = await readLog(environment, commit)
   const { segments } = state
   return {
     name,

@@ -65,9 +65,9 @@ export class GcRoots {
    * @throws INTEGRITY, FORMAT_VERSION where it cannot be known what is named: then nothing may go
    */
   async scan(): Promise<void> {
-    const { store, state } = this.#environment
+    const { state } = this.#environment
     const pinned = new Set<string>()
-    for (const pin of await livePins(store, { sweep: this.#sweepPins })) {
+    for (const pin of await livePins(this.#environment, { sweep: this.#sweepPins })) {
       for (const digest of pin.blobs) this.#blobs.add(digest)
       for (const digest of pin.manifests) pinned.add(digest)
     }
@@ -90,6 +90,7 @@ export class GcRoots {
   async #scanCollection(name: string, openActs: ReadonlySet<string>): Promise<void> {
     const manifests = new ManifestStore(this.#environment.store, name)
     const chain = new LogChain(this.#environment)
+    const youngMs = await this.#youngMs()
     let held = false
     let isHead = true
     const old: OldManifest[] = []
@@ -107,15 +108,28 @@ export class GcRoots {
       isHead = false
       // What a later pass finds was committed meanwhile.
       if (inHistory || heldAtCutoff || named || this.#passes > 0) this.#keep(key, manifest)
-      else old.push(await this.#oldManifest(key, manifest))
+      else {
+        const { modifiedMs, ...found } = await this.#oldManifest(key, manifest)
+        // A writer on another machine may stand on the state before it: its commit must lose.
+        if (modifiedMs > youngMs) this.#keep(key, manifest)
+        else old.push(found)
+      }
     }
     for (const manifest of old.reverse()) this.#old.set(manifest.key, manifest)
   }
 
-  async #oldManifest(key: string, { digest, commit }: Manifest): Promise<OldManifest> {
-    const info = await this.#environment.store.head(key)
-    const bytes = info?.bytes ?? 0
-    return { key, digest, collection: commit.name, version: commit.version, bytes }
+  async #oldManifest(
+    key: string,
+    { digest, commit }: Manifest,
+  ): Promise<OldManifest & { readonly modifiedMs: number }> {
+    const { bytes = 0, modifiedMs = 0 } = (await this.#environment.store.head(key)) ?? {}
+    return { key, digest, collection: commit.name, version: commit.version, bytes, modifiedMs }
+  }
+
+  /** What was written after that moment, by the store's clock, stays. */
+  async #youngMs(): Promise<number> {
+    const { store, isShared } = this.#environment
+    return isShared === true ? (await store.nowMs()) - limits.gcSharedKeepMs : Infinity
   }
 
   #keep(key: string, manifest: Manifest): void {
@@ -164,8 +178,7 @@ class LogChain {
   /** Called for each manifest, newest first. */
   async holds(manifest: Manifest, isHead: boolean): Promise<boolean> {
     if (isHead) {
-      const { collection, epoch } = manifest.commit
-      const length = await logLength(this.#environment.state, collection, epoch)
+      const length = await logLength(this.#environment, manifest.commit)
       if (length > foldedOf(manifest)) this.#head = manifest
       this.#child = this.#head
       return this.#head !== undefined

@@ -1,3 +1,4 @@
+import { limits } from '../../core/limits.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
 import type { ObjectInfo } from '../../storage/object-store.ts'
@@ -8,6 +9,7 @@ import { runAct } from '../states/acts.ts'
 import { waitForCommits } from '../states/commit.ts'
 import type { Environment } from '../states/environment.ts'
 import { GC_LOCK } from '../states/pins.ts'
+import { CondemnedList, closeStaleLists } from './condemned-list.ts'
 import { GcRoots, type OldManifest } from './gc-roots.ts'
 
 /** History that stays unless told otherwise: 7 days. */
@@ -76,7 +78,9 @@ async function collect(
 ): Promise<GcResult> {
   const lock = await environment.locks.acquire(GC_LOCK, environment.lockWaitMs)
   try {
-    await closeStaleRecords(environment)
+    await closeStaleLists(environment)
+    // Uploads that nobody ended: elsewhere whoever opens a store for writing sweeps them.
+    if (environment.isShared === true) await environment.store.sweepTemporary()
     // An act that was killed is ended by looking for its manifest, which may be about to go.
     await recoverActs(environment)
     return await runAct(environment, { act: 'gc', details: { keepMs } }, async () => {
@@ -89,19 +93,11 @@ async function collect(
   }
 }
 
-/** We hold the lock, so whoever wrote these is dead and takes no more blobs. */
-async function closeStaleRecords(environment: Environment): Promise<void> {
-  const stale: string[] = []
-  for await (const { key } of environment.store.list('gc/')) stale.push(key)
-  for (const key of stale) await environment.store.delete(key)
-}
-
 async function remove(
   environment: Environment,
   options: GcOptions,
   keepMs: number,
 ): Promise<GcResult> {
-  const { store } = environment
   const roots = openRoots(environment, keepMs, true)
   await roots.scan()
   const listed = await listBlobs(environment, roots)
@@ -111,21 +107,25 @@ async function remove(
   for (let at = 0; at === 0 || at < listed.condemned.length; at += batchBlobs) {
     const batch = listed.condemned.slice(at, at + batchBlobs)
     if (batch.length === 0 && roots.old.length === 0) break
-    const record = await openRecord(environment, batch, roots.old)
+    const list = await CondemnedList.open(environment, [
+      ...batch.map(({ key }) => digestOf(key)),
+      ...roots.old.map(({ digest }) => digest),
+    ])
     try {
-      await waitForCommits(environment)
+      // Between machines the time that a commit may take is what ends it.
+      if (environment.isShared !== true) await waitForCommits(environment)
       // Once more, now that writers can read what is condemned: whoever pinned before is seen here.
       await roots.scan()
       for (const manifest of roots.old) {
-        if (await store.delete(manifest.key)) manifests.push(manifest)
+        if (await list.delete(manifest.key)) manifests.push(manifest)
         roots.removed(manifest)
       }
       for (const blob of batch) {
         if (roots.blobs.has(digestOf(blob.key))) continue
-        if (await store.delete(blob.key)) blobs.push(blob)
+        if (await list.delete(blob.key)) blobs.push(blob)
       }
     } finally {
-      await store.delete(record).catch(() => undefined)
+      await list.close()
     }
   }
   return summary(manifests, { condemned: blobs, total: listed.total })
@@ -138,35 +138,22 @@ interface ListedBlobs {
 }
 
 async function listBlobs(environment: Environment, roots: GcRoots): Promise<ListedBlobs> {
+  const { store, isShared } = environment
   const condemned: ObjectInfo[] = []
   let total = 0
-  for await (const info of environment.store.list('blobs/')) {
+  const youngMs = isShared === true ? (await store.nowMs()) - limits.gcSharedKeepMs : Infinity
+  for await (const info of store.list('blobs/')) {
     // A name that we never give is not ours to remove.
     if (blobKey(digestOf(info.key)) !== info.key) continue
     total++
-    if (!roots.blobs.has(digestOf(info.key))) condemned.push(info)
+    // Who writes it has pinned it; in a bucket its age says the same.
+    const isYoung = info.modifiedMs > youngMs
+    if (!isYoung && !roots.blobs.has(digestOf(info.key))) condemned.push(info)
   }
   return { condemned, total }
 }
 
 const digestOf = (key: string): string => key.slice(key.lastIndexOf('/') + 1)
-
-/** Writes a condemned list under a number of its own. @returns its key */
-async function openRecord(
-  environment: Environment,
-  blobs: readonly ObjectInfo[],
-  manifests: readonly OldManifest[],
-): Promise<string> {
-  const condemned = [
-    ...blobs.map(({ key }) => digestOf(key)),
-    ...manifests.map(({ digest }) => digest),
-  ]
-  const file = Buffer.from(JSON.stringify({ condemned }))
-  for (let number = environment.clock.nowMs(); ; number++) {
-    const key = `gc/${String(number).padStart(20, '0')}.json`
-    if ((await environment.store.put(key, file)) === 'created') return key
-  }
-}
 
 function summary(manifests: readonly OldManifest[], listed: ListedBlobs): GcResult {
   const bytes = [...manifests, ...listed.condemned].reduce((sum, item) => sum + item.bytes, 0)

@@ -16,6 +16,7 @@ import {
   encodeState,
 } from '../../format/manifest-codec.ts'
 import { ORDINAL_MAX } from '../../format/manifest-shape.ts'
+import { isTooLate, type PutResult } from '../../storage/object-store.ts'
 import type { Act } from './acts.ts'
 import { type Environment, isoTime } from './environment.ts'
 import { noteCommit } from './freshness.ts'
@@ -73,6 +74,7 @@ export async function commitManifest(
     const lock = await environment.locks.acquire(request.lock, environment.lockWaitMs)
     try {
       if (request.pin?.isFresh() === false) continue
+      const lookedMs = environment.clock.nowMs()
       const head = await request.manifests.newest()
       const next = await request.next(head)
       if (next === undefined) return head
@@ -84,10 +86,8 @@ export async function commitManifest(
       const file = encodeManifest(commit, encoded.bytes)
       // Read back first: what cannot be read must never become the head.
       const manifest = decodeManifest(file, manifestKey(request.name, commit.version))
-      const put = await request.manifests.put(commit.version, file).catch((error: unknown) => {
-        request.act.doubt()
-        throw error
-      })
+      const put = await putInTime(environment, request, { version: commit.version, file, lookedMs })
+      if (put === 'late') continue
       if (put === 'created' && request.onQuiet !== undefined) {
         request.onQuiet()
         return manifest
@@ -106,6 +106,26 @@ export async function commitManifest(
     `collection "${request.name}" changed ${limits.commitAttemptsMax} times while committing`,
     { hint: 'Run the command again when fewer writers are at work.' },
   )
+}
+
+/**
+ * Between machines no lock keeps a collection of garbage from taking the manifests and blobs that
+ * a commit stands on while its process stands still: time does (limits.gcSharedKeepMs). A request
+ * that was signed in time and is late all the same is refused by its server.
+ */
+async function putInTime(
+  { isShared }: Environment,
+  { manifests, act }: CommitRequest,
+  put: { readonly version: number; readonly file: Uint8Array; readonly lookedMs: number },
+): Promise<PutResult | 'late'> {
+  const late = { notAfterMs: put.lookedMs + limits.commitLifeMs }
+  try {
+    return await manifests.put(put.version, put.file, isShared === true ? late : {})
+  } catch (error) {
+    if (isTooLate(error)) return 'late'
+    act.doubt()
+    throw error
+  }
 }
 
 /** Locks under which manifests are written: a collection's id, or the name of a new one. */

@@ -18,6 +18,11 @@ export interface Environment {
   /** The state folder. */
   readonly state: ObjectStore
   readonly locks: LockManager
+  /**
+   * Machines that share nothing else change the store too: it lies in a bucket. What locks decide
+   * in a folder is decided there by create-if-absent, epochs and time.
+   */
+  readonly isShared?: boolean
   readonly clock: Clock
   readonly random: RandomBytes
   readonly actor: AuditActor

@@ -3,7 +3,7 @@ import { hasCode } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { decodeManifest } from '../../format/manifest-codec.ts'
 import { getBounded } from '../../storage/bounded-get.ts'
-import type { ObjectStore, PutResult } from '../../storage/object-store.ts'
+import type { ObjectStore, PutOptions, PutResult } from '../../storage/object-store.ts'
 
 const TOP = 99_999_999_999_999_999_999n
 
@@ -113,7 +113,7 @@ export class ManifestStore {
     }
   }
 
-  put(version: number, file: Uint8Array): Promise<PutResult> {
-    return this.#store.put(manifestKeyIn(this.#folder, version), file)
+  put(version: number, file: Uint8Array, options: PutOptions = {}): Promise<PutResult> {
+    return this.#store.put(manifestKeyIn(this.#folder, version), file, options)
   }
 }

@@ -62,7 +62,7 @@ export function createWriterPin(environment: Environment): WriterPin {
   const files: { readonly id: string; readonly blobs: readonly string[]; renewedMs: number }[] = []
   const save = async (file: (typeof files)[number]): Promise<void> => {
     file.renewedMs = clock.nowMs()
-    await putPin(store, { id: file.id, blobs: file.blobs, manifests: [] })
+    await putPin(environment, { id: file.id, blobs: file.blobs, manifests: [] })
   }
   const isOld = (file: (typeof files)[number]) => clock.nowMs() - file.renewedMs > RENEW_MS
   const renew = async (): Promise<void> => {
@@ -129,7 +129,7 @@ export async function pinManifest(
   let renewedMs = 0
   const save = async (): Promise<void> => {
     renewedMs = clock.nowMs()
-    await putPin(store, { id, blobs, manifests: [manifest.digest] })
+    await putPin(environment, { id, blobs, manifests: [manifest.digest] })
   }
   const release = async (): Promise<void> => {
     await deletePin(store, id)
@@ -177,8 +177,13 @@ const removed = (name: string, version: number): AkidbError =>
 const pinKey = (id: string): string => `pins/${id}.json`
 
 /** A pin guards a running process alone: none outlives a power failure, and so need not its pin. */
-async function putPin(store: ObjectStore, pin: Omit<PinFile, 'renewedMs'>): Promise<void> {
-  const file: PinFile = { ...pin, renewedMs: await store.nowMs() }
+async function putPin(
+  { store, clock, isShared }: Environment,
+  pin: Omit<PinFile, 'renewedMs'>,
+): Promise<void> {
+  // To ask a bucket for its time is a request, and its own stamp is what counts.
+  const renewedMs = isShared === true ? clock.nowMs() : await store.nowMs()
+  const file: PinFile = { ...pin, renewedMs }
   await store.put(pinKey(pin.id), Buffer.from(JSON.stringify(file)), {
     mode: 'replace',
     durable: false,
@@ -221,13 +226,19 @@ async function condemnedByRunning(
   environment: Environment,
   wanted: ReadonlySet<string>,
 ): Promise<boolean> {
-  for await (const info of environment.store.list('gc/')) {
-    const record = await readGcRecord(environment.store, info.key)
+  const { store, locks, isShared } = environment
+  for await (const info of store.list('gc/')) {
+    const record = await readGcRecord(store, info.key)
     if (record?.condemned.some((digest) => wanted.has(digest)) !== true) continue
-    if (await environment.locks.isHeld(GC_LOCK)) return true
+    if (isShared !== true && (await locks.isHeld(GC_LOCK))) return true
+    if (isShared === true && !isLapsed(info.modifiedMs, await store.nowMs())) return true
   }
   return false
 }
+
+/** Whether a condemned list in a bucket holds nothing any more. Both by the bucket's clock. */
+export const isLapsed = (modifiedMs: number, nowMs: number): boolean =>
+  modifiedMs + limits.gcRecordLifeMs < nowMs
 
 /** Undefined where it has been closed meanwhile or is not readable as one. */
 export async function readGcRecord(store: ObjectStore, key: string): Promise<GcRecord | undefined> {
@@ -243,7 +254,7 @@ export async function readGcRecord(store: ObjectStore, key: string): Promise<GcR
  * @param sweep deletes those that have
  */
 export async function livePins(
-  store: ObjectStore,
+  { store, isShared }: Pick<Environment, 'store' | 'isShared'>,
   { sweep }: { readonly sweep: boolean },
 ): Promise<readonly PinFile[]> {
   const now = await store.nowMs()
@@ -251,7 +262,9 @@ export async function livePins(
   for await (const info of store.list('pins/')) {
     const pin = await readJson(store, info.key, pinShape)
     if (pin === undefined) continue
-    if (pin !== 'torn' && pin.renewedMs + limits.pinLifeMs >= now) pins.push(pin)
+    // Machines need not agree about the time: what counts is when the bucket took it.
+    const renewedMs = isShared === true || pin === 'torn' ? info.modifiedMs : pin.renewedMs
+    if (pin !== 'torn' && renewedMs + limits.pinLifeMs >= now) pins.push(pin)
     else if (sweep) await store.delete(info.key)
   }
   return pins

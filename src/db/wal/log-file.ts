@@ -1,6 +1,7 @@
+import { limits } from '../../core/limits.ts'
+import { eachAtOnce } from '../../core/slots.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
-import type { Manifest } from '../../format/manifest.ts'
-import type { ObjectStore } from '../../storage/object-store.ts'
+import type { Commit, Manifest } from '../../format/manifest.ts'
 import {
   type DecodedGroup,
   decodeGroups,
@@ -9,83 +10,121 @@ import {
   hasBrokenTail,
   type PlacedEntry,
 } from './log-entry.ts'
+import { type LogName, type LogPlace, logPlace } from './log-place.ts'
 
 const digits = (value: number): string => String(value).padStart(20, '0')
-const logPrefix = (collectionId: string): string => `wal/${collectionId}/`
-const epochPrefix = (collectionId: string, epoch: number): string =>
-  `${logPrefix(collectionId)}${digits(epoch)}-`
+const epochPrefix = (place: LogPlace, log: LogName, epoch: number): string =>
+  `${place.prefix(log)}${digits(epoch)}-`
+
+/** What says where a log lies (see logPlace). */
+type LogSite = Parameters<typeof logPlace>[0]
+
+/** A log as a head names it. */
+export type NamedLog = LogName & Pick<Commit, 'epoch' | 'log'>
 
 /** A piece of one epoch's log: it holds the bytes from `start` on. */
 interface LogPiece {
   readonly key: string
   readonly start: number
   readonly bytes: number
+  /** Store's clock, milliseconds since 1970. */
+  readonly modifiedMs: number
 }
 
 /** Pieces in order. Between two of them lies what was never acknowledged, if anything. */
-async function pieces(
-  state: ObjectStore,
-  collectionId: string,
-  epoch: number,
-): Promise<LogPiece[]> {
+async function pieces(place: LogPlace, log: LogName, epoch: number): Promise<LogPiece[]> {
   const found: LogPiece[] = []
-  const prefix = epochPrefix(collectionId, epoch)
-  for await (const { key, bytes } of state.list(prefix)) {
-    found.push({ key, start: Number(key.slice(prefix.length)), bytes })
+  const prefix = epochPrefix(place, log, epoch)
+  for await (const { key, bytes, modifiedMs } of place.store.list(prefix)) {
+    found.push({ key, start: Number(key.slice(prefix.length)), bytes, modifiedMs })
   }
   return found
 }
 
 /** Bytes of an epoch's log so far, removed pieces included. */
-export async function logLength(
-  state: ObjectStore,
-  collectionId: string,
-  epoch: number,
-): Promise<number> {
-  const last = (await pieces(state, collectionId, epoch)).at(-1)
+export async function logLength(site: LogSite, log: NamedLog): Promise<number> {
+  const last = (await pieces(logPlace(site), log, log.epoch)).at(-1)
   return last === undefined ? 0 : last.start + last.bytes
 }
 
 /** Whether the log of a head's epoch holds entries that no commit folded. */
-export async function isLogOpen(state: ObjectStore, { commit }: Manifest): Promise<boolean> {
-  const length = await logLength(state, commit.collection, commit.epoch)
-  return length > (commit.log?.folded ?? 0)
+export async function isLogOpen(site: LogSite, { commit }: Manifest): Promise<boolean> {
+  return (await logLength(site, commit)) > (commit.log?.folded ?? 0)
 }
+
+/** When the oldest entry that no commit folded was written, by the store's clock. */
+export async function openSinceMs(
+  site: LogSite,
+  { commit }: Manifest,
+): Promise<number | undefined> {
+  const found = await pieces(logPlace(site), commit, commit.epoch)
+  const folded = commit.log?.folded ?? 0
+  return found.find(({ start, bytes }) => start + bytes > folded)?.modifiedMs
+}
+
+/** Pieces that do not change any more, by key: of a store where each group is one object. */
+export type PieceMemory = Map<string, Uint8Array>
 
 /**
  * Entries that are still in the log, with their places. A group that was never acknowledged,
  * because its write broke off or failed, is left out as far as it is missing, and wholly where
  * another follows.
  *
- * @param log.folded up to where the log's rows are in segments
+ * @param memory pieces that were read before; those of other logs are dropped from it
  * @throws INTEGRITY where acknowledged entries are missing or damaged
  */
 export async function readLog(
-  state: ObjectStore,
-  log: { readonly collectionId: string; readonly epoch: number; readonly folded: number },
+  site: LogSite,
+  log: NamedLog,
+  memory?: PieceMemory,
 ): Promise<PlacedEntry[]> {
+  const place = logPlace(site)
+  const folded = log.log?.folded ?? 0
   const groups: DecodedGroup[] = []
   // Where a later group follows, what is broken before it was never acknowledged.
   let broken: string | undefined
-  for (const { key, start } of await pieces(state, log.collectionId, log.epoch)) {
-    const bytes = await state.get(key).catch((error: unknown) => {
-      // Its owner folded and removed it meanwhile.
-      if (hasCode(error, 'NOT_FOUND')) return new Uint8Array()
-      throw error
-    })
-    const found = decodeGroups(bytes, start)
-    for (const group of found) {
+  // What is in segments need not be read, and of several removals the later may come first.
+  const isOpen = ({ start, bytes }: LogPiece) => start + bytes > folded
+  const found = (await pieces(place, log, log.epoch)).filter(isOpen)
+  const bodies = await bodiesOf(place, found, memory)
+  for (const [i, { key, start }] of found.entries()) {
+    const bytes = bodies[i] ?? new Uint8Array()
+    const decoded = decodeGroups(bytes, start)
+    for (const group of decoded) {
       dropFailed(groups, group.after)
       const before = groups.at(-1)?.end
-      const follows = before === undefined ? group.after <= log.folded : group.after === before
-      if (!follows) throw damaged(key, before ?? log.folded)
+      const follows = before === undefined ? group.after <= folded : group.after === before
+      if (!follows) throw damaged(place, key, before ?? folded)
       groups.push(group)
       broken = group.damaged ? key : undefined
     }
-    if (hasBrokenTail(bytes, start, found.at(-1))) broken = key
+    if (hasBrokenTail(bytes, start, decoded.at(-1))) broken = key
   }
-  if (broken !== undefined) throw damaged(broken, groups.at(-1)?.end ?? log.folded)
+  if (broken !== undefined) throw damaged(place, broken, groups.at(-1)?.end ?? folded)
   return groups.flatMap((group) => group.entries)
+}
+
+/** What pieces hold; those that their owner folded and removed meanwhile hold nothing. */
+async function bodiesOf(
+  { store, appends }: LogPlace,
+  found: readonly LogPiece[],
+  memory: PieceMemory = new Map(),
+): Promise<Uint8Array[]> {
+  const bodies: Uint8Array[] = []
+  const read = async ({ key, bytes }: LogPiece): Promise<Uint8Array> => {
+    const known = memory.get(key)
+    if (!appends && known?.byteLength === bytes) return known
+    return await store.get(key).catch((error: unknown) => {
+      if (hasCode(error, 'NOT_FOUND')) return new Uint8Array()
+      throw error
+    })
+  }
+  await eachAtOnce(found.entries(), appends ? 1 : limits.logReadsMax, async ([i, piece]) => {
+    bodies[i] = await read(piece)
+  })
+  memory.clear()
+  if (!appends) for (const [i, { key }] of found.entries()) memory.set(key, bodies[i] as Uint8Array)
+  return bodies
 }
 
 /**
@@ -99,12 +138,14 @@ function dropFailed(groups: DecodedGroup[], after: number): void {
   }
 }
 
-const damaged = (key: string, position: number): AkidbError =>
+const damaged = ({ appends }: LogPlace, key: string, position: number): AkidbError =>
   new AkidbError(
     'INTEGRITY',
     `the write-ahead log is damaged at or before ${key}: entries after ${position} are gone`,
     {
-      hint: 'Restore the state folder, or remove its folder "wal" to go on without these rows.',
+      hint: appends
+        ? 'Restore the state folder, or remove its folder "wal" to go on without these rows.'
+        : 'Restore the object, or remove those from it on to go on without these rows.',
       details: { key, position },
     },
   )
@@ -114,8 +155,8 @@ const damaged = (key: string, position: number): AkidbError =>
  * a failed write.
  */
 export class LogWriter {
-  readonly #state: ObjectStore
-  readonly #collectionId: string
+  readonly #place: LogPlace
+  readonly #log: LogName
   readonly #epoch: number
   /** Where the piece begins. */
   #start = 0
@@ -125,10 +166,12 @@ export class LogWriter {
   #after = 0
   /** Where what was left by the last failed write may end. */
   #spent = 0
+  /** Groups since the last rotation. */
+  #groups = 0
 
-  constructor(state: ObjectStore, collectionId: string, epoch: number) {
-    this.#state = state
-    this.#collectionId = collectionId
+  constructor(site: LogSite, { name, collection, epoch }: NamedLog) {
+    this.#place = logPlace(site)
+    this.#log = { name, collection }
     this.#epoch = epoch
   }
 
@@ -145,15 +188,28 @@ export class LogWriter {
     return this.#spent
   }
 
+  /** Whether there are so many objects that reading them takes long. */
+  get isScattered(): boolean {
+    return !this.#place.appends && this.#groups >= limits.logFoldGroups
+  }
+
+  /** Least time between two groups. */
+  get groupMs(): number {
+    return this.#place.groupMs
+  }
+
   /** Appends one group. Durable when it resolves. @returns where its first entry begins */
   async append(entries: readonly Uint8Array[]): Promise<number> {
-    const key = `${epochPrefix(this.#collectionId, this.#epoch)}${digits(this.#start)}`
+    const { appends, store } = this.#place
+    if (!appends) this.#nextPiece()
+    const key = `${epochPrefix(this.#place, this.#log, this.#epoch)}${digits(this.#start)}`
     const bytes = Buffer.concat([encodeGroupRecord(this.#after, entries), ...entries])
     try {
-      await this.#state.append(key, bytes, this.#bytes)
+      if (appends) await store.append(key, bytes, this.#bytes)
+      else if ((await store.put(key, bytes)) === 'exists') throw taken(key)
     } catch (error) {
       // Who committed meanwhile may have taken the part that was written as seen: those positions
-      // are spent.
+      // are spent. What was sent to a bucket may still arrive.
       this.#start += this.#bytes + bytes.byteLength
       this.#bytes = 0
       this.#spent = this.#start
@@ -162,27 +218,40 @@ export class LogWriter {
     const first = this.#start + this.#bytes + GROUP_RECORD_BYTES
     this.#bytes += bytes.byteLength
     this.#after = this.#start + this.#bytes
+    this.#groups++
     return first
   }
 
   /** The next group begins a new piece; pieces that end at or before `folded` are removed. */
   async rotate(folded: number): Promise<void> {
+    this.#nextPiece()
+    this.#groups = 0
+    const { store } = this.#place
+    const old = await pieces(this.#place, this.#log, this.#epoch)
+    const done = old.filter(({ start, bytes }) => start + bytes <= folded)
+    await eachAtOnce(done, limits.logReadsMax, async ({ key }) => void (await store.delete(key)))
+  }
+
+  #nextPiece(): void {
     this.#start += this.#bytes
     this.#bytes = 0
-    for (const piece of await pieces(this.#state, this.#collectionId, this.#epoch)) {
-      if (piece.start + piece.bytes <= folded) await this.#state.delete(piece.key)
-    }
   }
 }
 
+/** An epoch has one owner: whoever else writes under it is a copy of its machine. */
+const taken = (key: string): AkidbError =>
+  new AkidbError('CONFLICT', `${key} was written by somebody else`, {
+    hint: 'A copy of this machine may be running. Stop one of them, and start the other again.',
+    details: { key },
+  })
+
 /** Removes the logs of earlier epochs, whose rows are in segments. */
-export async function removeOldLogs(
-  state: ObjectStore,
-  collectionId: string,
-  epoch: number,
-): Promise<void> {
-  const own = epochPrefix(collectionId, epoch)
+export async function removeOldLogs(site: LogSite, log: NamedLog): Promise<void> {
+  const place = logPlace(site)
+  const own = epochPrefix(place, log, log.epoch)
   const old: string[] = []
-  for await (const { key } of state.list(logPrefix(collectionId))) if (key < own) old.push(key)
-  for (const key of old) await state.delete(key)
+  for await (const { key } of place.store.list(place.prefix(log))) if (key < own) old.push(key)
+  await eachAtOnce(old, place.appends ? 1 : limits.logReadsMax, async (key) => {
+    await place.store.delete(key)
+  })
 }

@@ -81,10 +81,9 @@ export class LogOwner {
   async flush(core: CollectionCore): Promise<void> {
     const head = await core.head()
     const known = await this.open(head.commit.collection)
-    if (known === undefined && !(await isLogOpen(core.environment.state, head))) return
+    if (known === undefined && !(await isLogOpen(core.environment, head))) return
     const result = await (known ?? (await this.log(core, head))).fold()
-    if (result !== 'replaced' || !(await isLogOpen(core.environment.state, await core.head())))
-      return
+    if (result !== 'replaced' || !(await isLogOpen(core.environment, await core.head()))) return
     throw new AkidbError('CONFLICT', `another process is taking over the log of "${core.name}"`, {
       hint: 'Run the command again.',
     })

@@ -52,6 +52,8 @@ export class OwnedLog {
   #folded = 0
   #turn: Promise<unknown> = Promise.resolve()
   #waiting: Waiting[] = []
+  /** When the last group began. */
+  #groupMs = 0
   #rotations: Rotation[] = []
   #writing: Promise<void> | undefined
   #folding: Promise<FoldResult> | undefined
@@ -66,7 +68,7 @@ export class OwnedLog {
     this.#epoch = head.commit.epoch
     this.#base = head.digest
     this.#baseFolded = foldedBy(head)
-    this.#writer = new LogWriter(core.environment.state, this.#collectionId, this.#epoch)
+    this.#writer = new LogWriter(core.environment, head.commit)
   }
 
   /** Takes a collection's log over. @throws CONFLICT, INTEGRITY (see takeLogOver) */
@@ -146,7 +148,9 @@ export class OwnedLog {
    */
   #foldWhereDue(): void {
     const isDue =
-      this.#placed.length >= limits.logFoldEntries || this.#openBytes >= limits.logFoldBytes
+      this.#placed.length >= limits.logFoldEntries ||
+      this.#openBytes >= limits.logFoldBytes ||
+      this.#writer.isScattered
     if (!isDue || this.#folding !== undefined) return
     this.fold().catch((error: unknown) => {
       const code = error instanceof AkidbError ? error.code : 'INTERNAL'
@@ -189,6 +193,7 @@ export class OwnedLog {
   }
 
   async #nextGroup(): Promise<void> {
+    await this.#pause()
     const group = this.#takeGroup()
     try {
       await this.#writeGroup(group)
@@ -196,6 +201,16 @@ export class OwnedLog {
     } catch (error) {
       for (const waiting of group) waiting.failed(error)
     }
+  }
+
+  /** Where each group costs a request, those that come soon after one go together. */
+  async #pause(): Promise<void> {
+    const { groupMs } = this.#writer
+    if (groupMs === 0) return
+    const { clock } = this.#core.environment
+    const waitMs = this.#groupMs + groupMs - clock.nowMs()
+    if (waitMs > 0) await clock.sleep(Math.min(waitMs, groupMs))
+    this.#groupMs = clock.nowMs()
   }
 
   #takeGroup(): Waiting[] {

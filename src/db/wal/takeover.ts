@@ -1,5 +1,8 @@
-import { AkidbError } from '../../errors/errors.ts'
+import { limits } from '../../core/limits.ts'
+import { object, optional, ShapeError, text, whole } from '../../core/shape.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
+import { getBounded } from '../../storage/bounded-get.ts'
 import { checkFollowing, headMoved, isHeadMoved } from '../collection/append.ts'
 import { type CollectionCore, commitLockName } from '../collection/collection-core.ts'
 import type { LogRows } from '../segment/log-rows.ts'
@@ -27,7 +30,7 @@ export async function takeLogOver(core: CollectionCore): Promise<Manifest> {
     const epoch = await claimEpoch(core, head)
     const taken = await commitTakeover(core, head, epoch)
     if (taken === undefined) continue
-    await removeOldLogs(core.environment.state, taken.commit.collection, epoch)
+    await removeOldLogs(core.environment, taken.commit)
     return taken
   }
   throw new AkidbError('CONFLICT', `"${core.name}" is changing too fast to take over`)
@@ -45,14 +48,45 @@ export async function newestEpoch(core: CollectionCore): Promise<number> {
   return 0
 }
 
+const ownerKey = (name: string, epoch: number): string =>
+  `${ownerPrefix(name)}${versionDigits(epoch)}.json`
+
+/** Who claimed an epoch. */
+export interface Claim {
+  readonly epoch: number
+  readonly host: string
+  readonly command: string
+  /** Audit log of the state folder from which it was claimed; older claims have none. */
+  readonly logId?: string | undefined
+}
+
+const claimShape = object(
+  { epoch: whole(), host: text(), command: text(), logId: optional(text(/^[0-9a-f]{64}$/)) },
+  true,
+)
+
+/** Undefined where there is none, or none that can be read: it decides about nothing. */
+export async function claimOf(core: CollectionCore, epoch: number): Promise<Claim | undefined> {
+  try {
+    const key = ownerKey(core.name, epoch)
+    const bytes = await getBounded(core.environment.store, key, limits.ownerCommandBytesMax)
+    return claimShape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
+  } catch (error) {
+    const isNone = hasCode(error, 'NOT_FOUND', 'INTEGRITY')
+    if (isNone || error instanceof SyntaxError || error instanceof ShapeError) return undefined
+    throw error
+  }
+}
+
 /** Creates the next owner object; of two claimants one gets each number. */
 async function claimEpoch(core: CollectionCore, head: Manifest): Promise<number> {
   const { store, actor, command } = core.environment
+  const { logId } = await core.environment.audit()
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const epoch = Math.max(await newestEpoch(core), head.commit.epoch) + 1
-    const body = Buffer.from(JSON.stringify({ epoch, host: actor.host, command }))
-    const key = `${ownerPrefix(core.name)}${versionDigits(epoch)}.json`
-    if ((await store.put(key, body)) === 'created') return epoch
+    const claim: Claim = { epoch, host: actor.host, command: command.slice(0, 1_000), logId }
+    const body = Buffer.from(JSON.stringify(claim))
+    if ((await store.put(ownerKey(core.name, epoch), body)) === 'created') return epoch
   }
   throw new AkidbError('CONFLICT', `too many log owners of "${core.name}" at once`)
 }
@@ -96,13 +130,11 @@ async function commitTakeover(
 
 /** What the former owner's log holds on top of a head. @returns undefined where the head moved */
 async function formerRows(core: CollectionCore, head: Manifest): Promise<LogRows | undefined> {
-  const { collection: collectionId, epoch, log, version } = head.commit
   try {
-    const former = { collectionId, epoch, folded: log?.folded ?? 0 }
-    return await replayLog(core, head, await readLog(core.environment.state, former))
+    return await replayLog(core, head, await readLog(core.environment, head.commit))
   } catch (error) {
     // That owner may still have committed and removed a part of it.
-    if ((await core.manifests.newestVersion()) !== version) return undefined
+    if ((await core.manifests.newestVersion()) !== head.commit.version) return undefined
     throw error
   }
 }

@@ -1,0 +1,117 @@
+import { limits } from '../../core/limits.ts'
+import { hasCode } from '../../errors/errors.ts'
+import type { CollectionCore } from '../collection/collection-core.ts'
+import type { Environment } from '../states/environment.ts'
+import { isLogOpen, openSinceMs } from './log-file.ts'
+import { LogOwner, OWNER_WAIT_MAX_MS } from './log-owner.ts'
+import { askOwner, type OwnerCommand, type OwnerSocket, openOwnerSocket } from './owner-socket.ts'
+import { claimOf } from './takeover.ts'
+
+/** How long a commit of the log by another process may take. */
+const FLUSH_TIMEOUT_MS = 120_000
+/** Pause before a process that becomes the log owner is asked again. */
+const OWNER_POLL_MS = 20
+/** Pause before it is looked again whether another machine has committed its log. */
+const SHARED_POLL_MS = 1_000
+
+/** A store's environment, and where its log owner listens. */
+export interface OwnerEnvironment extends Environment {
+  readonly stateFolder: string
+}
+
+/** Makes this process the log owner when it must be, and reaches another owner otherwise. */
+export class OwnerHost {
+  readonly #environment: OwnerEnvironment
+  readonly #core: (name: string) => CollectionCore
+  #owner: Promise<LogOwner> | undefined
+  #socket: OwnerSocket | undefined
+  current: LogOwner | undefined
+
+  constructor(environment: OwnerEnvironment, core: (name: string) => CollectionCore) {
+    this.#environment = environment
+    this.#core = core
+  }
+
+  /** @throws LOCKED naming the owner where another process of this machine is it */
+  owner(waitMs = Math.min(this.#environment.lockWaitMs, OWNER_WAIT_MAX_MS)): Promise<LogOwner> {
+    this.#owner ??= this.#become(waitMs).catch((error: unknown) => {
+      this.#owner = undefined
+      throw error
+    })
+    return this.#owner
+  }
+
+  async #become(waitMs: number): Promise<LogOwner> {
+    const owner = await LogOwner.start(this.#environment, { timer: true, waitMs })
+    const flush = async ({ collection }: OwnerCommand): Promise<void> => {
+      await owner.flush(this.#core(collection))
+    }
+    try {
+      this.#socket = await openOwnerSocket(this.#environment.stateFolder, flush)
+    } catch (error) {
+      await owner.close()
+      throw error
+    }
+    this.current = owner
+    return owner
+  }
+
+  /**
+   * A log that nobody owns any more is taken over, so that what it acknowledged is committed too.
+   */
+  async flushLog(core: CollectionCore): Promise<void> {
+    const { clock, lockWaitMs, mode, stateFolder } = this.#environment
+    const endMs = clock.nowMs() + lockWaitMs
+    while (this.#owner === undefined) {
+      const command = { cmd: 'flush', collection: core.name } as const
+      const asked = await askOwner(stateFolder, command, FLUSH_TIMEOUT_MS)
+      if (asked === 'done' || mode === 'read') return
+      if (!(await isLogOpen(this.#environment, await core.head()))) return
+      if (await this.#isElsewhere(core)) return await this.#await(core, endMs)
+      try {
+        await this.owner(0)
+      } catch (error) {
+        // Another process becomes the owner at this moment, and soon answers.
+        if (!hasCode(error, 'LOCKED') || clock.nowMs() >= endMs) throw error
+        await clock.sleep(OWNER_POLL_MS)
+      }
+    }
+    await (await this.owner()).flush(core)
+  }
+
+  /**
+   * Whether a server on another machine owns the log: nobody can ask it to commit, and to take the
+   * log over would stop it. One that left entries for longer than it may is dead.
+   */
+  async #isElsewhere(core: CollectionCore): Promise<boolean> {
+    const { isShared, store } = this.#environment
+    if (isShared !== true) return false
+    const head = await core.head()
+    const [claim, audit] = [await claimOf(core, head.commit.epoch), await this.#environment.audit()]
+    // The owner that died here is known to be dead: nobody answered on its socket.
+    if (claim?.logId === audit.logId) return false
+    const sinceMs = await openSinceMs(this.#environment, head)
+    return sinceMs !== undefined && sinceMs + limits.logOwnerQuietMs > (await store.nowMs())
+  }
+
+  /** Waits for its commit, and goes on without where that takes too long. */
+  async #await(core: CollectionCore, endMs: number): Promise<void> {
+    const { clock, warn } = this.#environment
+    while (clock.nowMs() < endMs) {
+      if (!(await isLogOpen(this.#environment, await core.head()))) return
+      await clock.sleep(SHARED_POLL_MS)
+    }
+    const message =
+      `a server on another machine has rows of "${core.name}" that it has not committed yet; ` +
+      'it does so once a minute'
+    warn({ code: 'LOG_OPEN', message })
+  }
+
+  async close(): Promise<void> {
+    await this.#socket?.close()
+    const owner = await this.#owner?.catch(() => undefined)
+    await owner?.close()
+    this.#owner = undefined
+    this.current = undefined
+  }
+}
