@@ -1,5 +1,5 @@
 import type { DoctorResult } from '../db/doctor/doctor.ts'
-import { bucketStateFolder, folderOf, stateFolderOf } from '../db/open/store-place.ts'
+import { bucketStateFolder, stateFolderOf } from '../db/open/store-place.ts'
 import type { StoreRequest } from '../db/open/store-request.ts'
 import { targetFile } from '../db/sealed/target.ts'
 import { type OpenedStore, openStore } from '../db/store.ts'
@@ -27,8 +27,6 @@ async function withBoth<T>(
   work: (store: OpenedStore, target: SealedStore) => Promise<T>,
 ): Promise<T> {
   const { signal: _, ...rest } = request
-  // What is sealed is read, and sealed from a store whose log says so: not from a bucket.
-  folderOf(request.url)
   return await withTarget(request, async (target) => {
     const store = await openStore({ ...rest, mode: 'write' })
     try {

@@ -1,81 +1,79 @@
-import { resolve } from 'node:path'
-import { AkidbError } from '../../errors/errors.ts'
-import { createCachedStore } from '../../storage/cache/cached-store.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
 import { openSealedStore } from '../../storage/s3/open-sealed-store.ts'
-import { type ChosenVersion, createVersionView } from '../../storage/version-view.ts'
-import { LOG_KEY } from '../../trust/key-store.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { type Ledger, readLedger } from '../sealed/ledger.ts'
-import { STORE_FILE } from '../states/store-file.ts'
+import { readStoreFile, type StoreFile } from '../states/store-file.ts'
+import { sealedPlace } from './sealed-place.ts'
 import { openKeys } from './state-keys.ts'
 import { bucketStateFolder, type StorePlace } from './store-place.ts'
-
-/** Folder of the disk cache in the state folder. */
-const CACHE_FOLDER = 'cache'
+import { spoolOf, workingPlace } from './working-place.ts'
 
 /**
- * A sealed store in a bucket, to be read where it lies: the versions that a trusted log vouches
- * for, and nothing else that lies there. Blobs are kept in a disk cache in the state folder,
- * `<state home>/akidb/<store id>`, which is made with a log key of its own, so that searches are
- * logged. Nothing is written to the bucket.
+ * A store in a bucket: sealed collections, which are read where they lie, or a working store, which
+ * is read and changed.
  *
- * @throws AUTH for changes; NOT_FOUND, UNTRUSTED, UNREACHABLE
+ * @throws AUTH for changes of what is sealed; NOT_FOUND, UNTRUSTED, UNREACHABLE
  */
 export async function openBucketPlace(options: OpenOptions): Promise<StorePlace> {
-  const target = await openSealedStore(options.url, options.s3)
+  let spool: ObjectStore | undefined
+  const target = await openSealedStore(options.url, options.s3, () => {
+    if (spool === undefined) throw new AkidbError('INTERNAL', 'nothing may be staged yet')
+    return spool
+  })
   try {
-    return await placeOf(target, options)
+    const place = await placeOf(target, options)
+    if (place.isShared) spool = spoolOf(place.stateFolder)
+    return place
   } catch (error) {
     await target.close()
     throw error
   }
 }
 
+/**
+ * Which kind it is says the store file, whose newest version whoever can write to the bucket may
+ * have put there: what a trusted log has sealed is sealed, whatever that file says.
+ */
 async function placeOf(target: SealedStore, options: OpenOptions): Promise<StorePlace> {
-  const keysOnly = options.keysOnly === true
-  if (options.mode === 'write' && !keysOnly) throw sealed(target)
-  const ledger = await readLedger(target, (file) =>
-    openKeys(bucketStateFolder(file, options)).trusted(),
+  const file = readStoreFile(target).catch((error: unknown) => error as Error)
+  const ledger = readLedger(target, (known) =>
+    openKeys(bucketStateFolder(known, options)).trusted(),
   )
-  if (ledger.seals.length === 0 && !keysOnly) throw untrusted(target)
-  const { file } = ledger
-  const stateFolder = bucketStateFolder(file, options)
-  await makeLogKey(stateFolder)
-  const store: ObjectStore = createCachedStore({
-    inner: createVersionView(target, chosenVersions(ledger)),
-    folder: resolve(stateFolder, CACHE_FOLDER),
-    ...(options.cacheBytes === undefined ? {} : { bytesMax: options.cacheBytes }),
-  })
-  return { store, file, stateFolder, pins: () => undefined, log: () => undefined }
-}
-
-/** Where the folder cannot be written, what is read is read without a log. */
-async function makeLogKey(stateFolder: string): Promise<void> {
-  const keys = openKeys(stateFolder)
-  const own = await keys.list()
-  if (own.some(({ name }) => name === LOG_KEY)) return
-  await keys.generate(LOG_KEY).catch(() => undefined)
-}
-
-/** Everything that was sealed, under the keys that a store of one's own would have. */
-function chosenVersions({ expected, small }: Ledger): ReadonlyMap<string, ChosenVersion> {
-  const chosen = new Map<string, ChosenVersion>()
-  const [file] = small.get(STORE_FILE)?.versions ?? []
-  if (file !== undefined) chosen.set(STORE_FILE, file)
-  for (const { object } of expected.values()) {
-    const { key, versionId, bytes } = object
-    chosen.set(key.replace(/^blobs\/[^/]+\//, 'blobs/0/'), { key, versionId, bytes })
+  ledger.catch(() => undefined)
+  const found = await file
+  const isWorking = !(found instanceof Error) && found.kind === 'working'
+  const keysOnly = options.keysOnly === true
+  if (!isWorking) {
+    if (options.mode === 'write' && !keysOnly) throw await refusal(target, found)
+    return await sealedPlace(target, await ledger, options)
   }
-  return chosen
+  const sealed = sealedUnder(target, ledger)
+  sealed.catch(() => undefined)
+  // A reader goes on meanwhile, and is stopped before he is given anything of a blob.
+  if (options.mode === 'write') await sealed
+  return await workingPlace(target, { file: found, options, sealed })
 }
+
+/** Resolves where nothing there was sealed by anybody whom we trust. @throws AUTH, UNREACHABLE */
+async function sealedUnder(target: SealedStore, ledger: Promise<Ledger>): Promise<void> {
+  try {
+    if ((await ledger).seals.length === 0) return
+  } catch (error) {
+    // As it should be: no version of the store file is that of a sealed store.
+    if (hasCode(error, 'CONFLICT')) return
+    throw error
+  }
+  throw new AkidbError('INTEGRITY', `${target.url} was sealed, and a newer store file hides that`, {
+    hint: `akidb worm verify ${target.url} tells when; read it by what was pulled before.`,
+  })
+}
+
+/** Why a bucket cannot be changed: there is no store, it cannot be read, or it is sealed. */
+const refusal = async (target: SealedStore, found: StoreFile | Error): Promise<Error> =>
+  found instanceof Error ? found : sealed(target)
 
 const sealed = (target: SealedStore): AkidbError =>
   new AkidbError('AUTH', `${target.url} is sealed: only push and worm write there`, {
     hint: 'Pull it into a store of your own to change it.',
-  })
-
-const untrusted = (target: SealedStore): AkidbError =>
-  new AkidbError('UNTRUSTED', `no trusted key vouches for what lies in ${target.url}`, {
-    hint: `akidb --store ${target.url} keys trust <public key of the site that sealed it>`,
   })

@@ -1,5 +1,3 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import { certificateKey } from '../../audit/layout.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
@@ -7,6 +5,7 @@ import type { AuditPosition } from '../../format/manifest.ts'
 import { openFsStore } from '../../storage/fs-store.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import { probeFs } from '../../storage/probe-fs.ts'
+import { isS3Url } from '../../storage/s3/s3-access.ts'
 import { systemClock } from '../../storage/system-clock.ts'
 import { systemRandom } from '../../storage/system-random.ts'
 import { DEFAULT_KEY, type KeyStore, LOG_KEY } from '../../trust/key-store.ts'
@@ -23,7 +22,7 @@ import {
 } from '../states/store-file.ts'
 import { openEnvironment } from './open-environment.ts'
 import { openKeys } from './state-keys.ts'
-import { folderOf, stateFolderOf } from './store-place.ts'
+import { bucketStateFolder, folderOf, inodeOf, stateFolderOf } from './store-place.ts'
 import type { StoreRequest } from './store-request.ts'
 
 /** Key of the reserve that gc and drop give up so that they can run on a full disk. */
@@ -39,7 +38,7 @@ export interface InitRequest extends StoreRequest {
 
 /** The store, whether it was made now, and its own keys by fingerprint. */
 export interface InitResult {
-  /** Its folder. */
+  /** Its folder, or its address in a bucket. */
   readonly store: string
   readonly id: string
   /** Its state folder. */
@@ -52,27 +51,69 @@ export interface InitResult {
  * Makes a store with its state folder and keys. One that is there is left alone, but for keys that
  * are missing, so that an interrupted init is finished by the next.
  *
- * @throws AUTH where the folder cannot be written; USAGE where it lacks hard links or folder fsync
+ * @throws AUTH where the place cannot be written; USAGE where a folder lacks hard links or folder
+ *   fsync, or a bucket what probeWorkingBucket tries
  */
 export async function initStore(options: InitRequest): Promise<InitResult> {
-  const folder = folderOf(options.url)
-  const store = openFsStore(folder, { mode: 'write' })
-  const stateFolder = stateFolderOf(options.url, options.state)
-  const present = await store.head(STORE_FILE)
-  if (present === undefined) await probe(folder)
-  const file = present === undefined ? await createStoreFile(store) : await readStoreFile(store)
+  const made = isS3Url(options.url) ? await makeInBucket(options) : await makeInFolder(options)
+  const { file, stateFolder } = made
   const keys = openKeys(stateFolder)
   const created = await ensureKeys(keys, options)
-  await ensureState(stateFolder, file, inodeOf(folder))
+  await ensureState(stateFolder, file, made.identity)
   const logId = (await keys.publicKey(LOG_KEY)).keyId
   if (created) await firstEntry(options, keys, logId)
   const names = (await keys.list()).filter((key) => key.hasPrivate)
   return {
-    store: folder,
+    store: made.store,
     id: file.id,
     state: stateFolder,
-    created: present === undefined,
+    created: made.created,
     keys: names.map(({ name, keyId }) => ({ name, keyId })),
+  }
+}
+
+/** A store that is there now. */
+interface MadeStore {
+  readonly store: string
+  readonly file: StoreFile
+  readonly stateFolder: string
+  /** See StorePlace. */
+  readonly identity: string
+  readonly created: boolean
+}
+
+async function makeInFolder(options: InitRequest): Promise<MadeStore> {
+  const folder = folderOf(options.url)
+  const store = openFsStore(folder, { mode: 'write' })
+  const present = await store.head(STORE_FILE)
+  if (present === undefined) await probe(folder)
+  const file = present === undefined ? await createStoreFile(store) : await readStoreFile(store)
+  const stateFolder = stateFolderOf(options.url, options.state)
+  const identity = inodeOf(folder)
+  return { store: folder, file, stateFolder, identity, created: present === undefined }
+}
+
+/** One that another machine made is left alone: this machine becomes one more that works on it. */
+async function makeInBucket(options: InitRequest): Promise<MadeStore> {
+  // Loaded when a bucket is named: every other command would wait for it.
+  const { openSealedStore } = await import('../../storage/s3/open-sealed-store.ts')
+  const { probeWorkingBucket } = await import('./init-bucket.ts')
+  const { bucketIdentity } = await import('./working-place.ts')
+  const target = await openSealedStore(options.url, options.s3)
+  try {
+    const present = await target.head(STORE_FILE)
+    if (present === undefined) await probeWorkingBucket(target)
+    const file = present === undefined ? await createStoreFile(target) : await readStoreFile(target)
+    if (file.kind === 'sealed') {
+      throw new AkidbError('EXISTS', `${target.url} holds sealed collections`, {
+        hint: 'Give another prefix; akidb push writes there.',
+      })
+    }
+    const stateFolder = bucketStateFolder(file, options)
+    const identity = await bucketIdentity(target)
+    return { store: target.url, file, stateFolder, identity, created: present === undefined }
+  } finally {
+    await target.close()
   }
 }
 
@@ -173,10 +214,3 @@ export async function certify(
   const signer = await keys.load(DEFAULT_KEY, passphrase === undefined ? {} : { passphrase })
   await store.put(certificateKey(logKey.keyId), certifyLogKey(logKey, [signer]))
 }
-
-/**
- * Inode of `akidb.json`: what tells a store that was copied or restored from one that was only
- * mounted elsewhere.
- */
-export const inodeOf = (folder: string): string =>
-  String(statSync(join(folder, STORE_FILE), { bigint: true }).ino)

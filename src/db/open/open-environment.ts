@@ -32,6 +32,8 @@ export interface OpenEnvironment extends Environment {
   readonly file: StoreFile
   readonly stateFolder: string
   readonly keys: KeyStore
+  /** See StorePlace. */
+  readonly identity: () => Promise<string>
   /** Whether the audit log was opened, so that a checkpoint is due at the end. */
   readonly auditOpened: () => boolean
   close(): Promise<void>
@@ -68,13 +70,15 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     store,
     state,
     locks,
+    isShared: place.isShared,
+    identity: () => place.identity(),
     clock: systemClock,
     random: systemRandom,
     actor: currentActor(options.sudoUser),
     command,
     reason: options.reason,
     lockWaitMs,
-    headAgeMaxMs: HEAD_AGE_MAX_MS,
+    headAgeMaxMs: place.isShared ? SHARED_HEAD_AGE_MAX_MS : HEAD_AGE_MAX_MS,
     pinStore: () => {
       pins ??= place.pins()
       return pins
@@ -110,6 +114,9 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
  * most.
  */
 const HEAD_AGE_MAX_MS = 40
+
+/** The same in a bucket, where a look is a request. */
+const SHARED_HEAD_AGE_MAX_MS = 1_000
 
 /** More threads than this do not make one build faster, and a search needs but one. */
 const DEFAULT_THREADS_MAX = 8

@@ -4,7 +4,7 @@ import type { ObjectStore } from '../../storage/object-store.ts'
 import { isS3Url } from '../../storage/s3/s3-access.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { readStoreFile } from '../states/store-file.ts'
-import { folderOf, type StorePlace, stateFolderOf } from './store-place.ts'
+import { folderOf, inodeOf, type StorePlace, stateFolderOf } from './store-place.ts'
 
 /**
  * Finds a store by its address.
@@ -22,6 +22,8 @@ export async function openPlace(options: OpenOptions): Promise<StorePlace> {
     store,
     file: await readStoreFile(store),
     stateFolder: stateFolderOf(options.url, options.state),
+    isShared: false,
+    identity: async () => inodeOf(folder),
     pins: beside,
     log: beside,
   }

@@ -1,9 +1,8 @@
 import { AkidbError } from '../../errors/errors.ts'
 import { DEFAULT_KEY, LOG_KEY } from '../../trust/key-store.ts'
 import { readPlace, writePlace } from '../states/store-file.ts'
-import { certify, inodeOf } from './init.ts'
+import { certify } from './init.ts'
 import { type OpenEnvironment, openEnvironment } from './open-environment.ts'
-import { folderOf } from './store-place.ts'
 import type { StoreRequest } from './store-request.ts'
 
 /**
@@ -14,7 +13,7 @@ import type { StoreRequest } from './store-request.ts'
  */
 export async function checkPlace(environment: OpenEnvironment): Promise<void> {
   const place = await readPlace(environment.state)
-  const inode = inodeOf(folderOf(environment.store.url))
+  const inode = await environment.identity()
   if (place === undefined) {
     await writePlace(environment.state, { storeId: environment.file.id, inode })
     return
@@ -55,7 +54,7 @@ export async function adoptStore(options: AdoptRequest): Promise<AdoptResult> {
   try {
     const { keys, store, file } = environment
     const former = await (await environment.audit()).position()
-    const place = { storeId: file.id, inode: inodeOf(folderOf(store.url)) }
+    const place = { storeId: file.id, inode: await environment.identity() }
     if (options.as === 'copy') await keys.generate(LOG_KEY, { replace: true })
     await writePlace(environment.state, place)
     const logId = (await keys.publicKey(LOG_KEY)).keyId

@@ -1,9 +1,10 @@
+import { statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { AkidbError } from '../../errors/errors.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import type { OpenOptions } from '../api/api.ts'
-import type { StoreFile } from '../states/store-file.ts'
+import { STORE_FILE, type StoreFile } from '../states/store-file.ts'
 
 /** Folder of a local store's state. */
 export const STATE_FOLDER = 'local'
@@ -13,6 +14,10 @@ export interface StorePlace {
   readonly store: ObjectStore
   readonly file: StoreFile
   readonly stateFolder: string
+  /** See Environment. */
+  readonly isShared: boolean
+  /** What tells this store from a copy of it; its state folder remembers it. */
+  identity(): Promise<string>
   /** Where who reads keeps his pins; undefined where he needs none, or can write nowhere. */
   pins(): ObjectStore | undefined
   /** Where audit entries go; undefined: into the state folder. */
@@ -32,8 +37,15 @@ export const folderOf = (url: string): string => {
 export const stateFolderOf = (url: string, state?: string): string =>
   state === undefined ? join(folderOf(url), STATE_FOLDER) : resolve(state)
 
-/** Where keys and cache of a sealed store in a bucket lie on this machine. */
+/** Where keys and cache of a store in a bucket lie on this machine. */
 export const bucketStateFolder = (
   file: StoreFile,
   { state, stateHome }: Pick<OpenOptions, 'state' | 'stateHome'>,
-): string => state ?? join(stateHome ?? join(homedir(), '.local/state'), 'akidb', file.id)
+): string => resolve(state ?? join(stateHome ?? join(homedir(), '.local/state'), 'akidb', file.id))
+
+/**
+ * Inode of `akidb.json`: what tells a store that was copied or restored from one that was only
+ * mounted elsewhere.
+ */
+export const inodeOf = (folder: string): string =>
+  String(statSync(join(folder, STORE_FILE), { bigint: true }).ino)

@@ -1,0 +1,233 @@
+import { limits } from '../core/limits.ts'
+import { eachAtOnce } from '../core/slots.ts'
+import { hasCode } from '../errors/errors.ts'
+import type * as store from '../storage/object-store.ts'
+import { createPartedStore } from '../storage/parted-store.ts'
+import { parseEntry } from './entry.ts'
+import { frameBytes, splitFrames } from './frames.ts'
+import { auditKeys, brokenLog, parseBatchKey } from './layout.ts'
+
+export interface SharedLogsOptions {
+  /** Where machines meet: it need not be able to append. */
+  readonly inner: store.ObjectStore
+  /** The state folder. */
+  readonly state: store.ObjectStore
+  /** This state folder's own log; absent where it has none. */
+  readonly logId?: string
+  /**
+   * Whether its own log goes on in `inner`, too. A reader leaves that to the next who writes.
+   */
+  readonly publishes: boolean
+}
+
+/** Tails of logs grow; in a bucket they are objects of some entries each. */
+const isTail = (key: string): boolean => /^audit\/[0-9a-f]{64}\/tail\//.test(key)
+
+/**
+ * The audit logs of a store that machines share: those of other state folders as they lie there,
+ * and this state folder's own, which nobody else writes to. That one is kept in the state folder
+ * first, where it is read from, and goes into the store before an append resolves, so that the
+ * store has every entry that a manifest names. What a lost connection kept from it goes along with
+ * the next append.
+ *
+ * All else goes to `inner`.
+ */
+export function createSharedLogs(options: SharedLogsOptions): store.ObjectStore {
+  const { state, logId, publishes } = options
+  const shared = createPartedStore(options.inner, 'audit/', isTail)
+  if (logId === undefined) return shared
+  const folder = `audit/${logId}/`
+  const own = new OwnLog(shared, state, folder)
+  const isOwn = (key: string): boolean => key.startsWith(folder)
+  const where = (key: string): store.ObjectStore => (isOwn(key) ? state : shared)
+  return {
+    ...shared,
+    get: (key, range) => where(key).get(key, range),
+    read: (key, read) => where(key).read(key, read),
+    head: (key) => where(key).head(key),
+    list: (prefix, list = {}) =>
+      isOwn(prefix) ? state.list(prefix, list) : withOwn({ shared, state, folder }, prefix, list),
+    put: async (key, body, put) => {
+      if (!isOwn(key)) return await shared.put(key, body, put)
+      const result = await state.put(key, body, put)
+      if (publishes) await own.put(key, body, put)
+      return result
+    },
+    delete: async (key, how) => {
+      if (!isOwn(key)) return await shared.delete(key, how)
+      if (publishes) await own.delete(key)
+      return await state.delete(key, how)
+    },
+    append: async (key, bytes, at) => {
+      if (!isOwn(key)) return await shared.append(key, bytes, at)
+      await state.append(key, bytes, at)
+      if (publishes) await own.grown(key, at + bytes.length)
+    },
+    truncate: async (key, bytes) => {
+      if (!isOwn(key)) return await shared.truncate(key, bytes)
+      if (publishes) await own.checkCut(key, bytes)
+      await state.truncate(key, bytes)
+    },
+    close: async () => await shared.close(),
+  }
+}
+
+interface Sides {
+  readonly shared: store.ObjectStore
+  readonly state: store.ObjectStore
+  readonly folder: string
+}
+
+/** A listing in which the own log is that of the state folder. */
+async function* withOwn(
+  { shared, state, folder }: Sides,
+  prefix: string,
+  options: store.ListOptions,
+): AsyncGenerator<store.ObjectInfo> {
+  if (!folder.startsWith(prefix)) return yield* shared.list(prefix, options)
+  const { limit = Number.POSITIVE_INFINITY, after } = options
+  let left = limit
+  const own = state.list(folder, after === undefined ? {} : { after })
+  let isDue = true
+  for await (const info of shared.list(prefix, after === undefined ? {} : { after })) {
+    if (info.key.startsWith(folder)) continue
+    if (isDue && info.key > folder) {
+      isDue = false
+      for await (const mine of own) if (left-- > 0) yield mine
+    }
+    if (left-- <= 0) return
+    yield info
+  }
+  if (isDue) for await (const mine of own) if (left-- > 0) yield mine
+}
+
+/** How often parts that somebody else of this machine has written are looked at again. */
+const PUSH_ATTEMPTS = 4
+
+/** The copy of the own log where machines meet. All of it under the log's lock. */
+class OwnLog {
+  readonly #shared: store.ObjectStore
+  readonly #state: store.ObjectStore
+  readonly #folder: string
+  #synced: Promise<void> | undefined
+  /** How much of a tail is there, as far as this process knows. */
+  readonly #there = new Map<string, number>()
+  /** How much of it this process ever sent. */
+  readonly #tried = new Map<string, number>()
+
+  constructor(shared: store.ObjectStore, state: store.ObjectStore, folder: string) {
+    this.#shared = shared
+    this.#state = state
+    this.#folder = folder
+  }
+
+  async put(key: string, body: Uint8Array, options?: store.PutOptions): Promise<void> {
+    await this.#sync()
+    await this.#shared.put(key, body, options)
+  }
+
+  /** A tail goes when its batch is closed: what closed it must be there before. */
+  async delete(key: string): Promise<void> {
+    await this.#sync()
+    const keys = auditKeys(this.#folder)
+    const named = parseBatchKey(keys, key)
+    if (named?.kind === 'tail') await this.#copy(keys.entries(named.index))
+    await this.#shared.delete(key)
+    this.#there.delete(key)
+    this.#tried.delete(key)
+  }
+
+  /** A tail is `bytes` long now. */
+  async grown(key: string, bytes: number): Promise<void> {
+    this.#tried.set(key, bytes)
+    await this.#sync()
+    await this.#push(key, bytes)
+  }
+
+  /** @throws AUDIT_BROKEN where what is to be cut was published */
+  async checkCut(key: string, bytes: number): Promise<void> {
+    // What was sent may arrive, though nobody was told.
+    const tried = this.#tried.get(key) ?? 0
+    const there = Math.max(tried, (await this.#shared.head(key))?.bytes ?? 0)
+    if (there <= bytes) return
+    throw this.#behind(`${key} holds more in ${this.#shared.url}`)
+  }
+
+  /** Once a process: brings over what earlier processes could not, and looks for a fork. */
+  #sync(): Promise<void> {
+    this.#synced ??= this.#syncNow().catch((error: unknown) => {
+      this.#synced = undefined
+      throw error
+    })
+    return this.#synced
+  }
+
+  async #syncNow(): Promise<void> {
+    const keys = auditKeys(this.#folder)
+    const there = new Map<string, number>()
+    for await (const { key, bytes } of this.#shared.list(this.#folder)) there.set(key, bytes)
+    const here = new Map<string, number>()
+    for await (const { key, bytes } of this.#state.list(this.#folder)) here.set(key, bytes)
+    for (const key of there.keys()) {
+      const named = parseBatchKey(keys, key)
+      if (here.has(key) || named === undefined) continue
+      const isClosed = named.kind === 'tail' && here.has(keys.entries(named.index))
+      if (!isClosed) throw this.#behind(`${key} is in ${this.#shared.url} alone`)
+    }
+    const missing = [...here.keys()].filter((key) => !there.has(key) && !isTail(key))
+    await eachAtOnce(missing, limits.s3RequestsMax, (key) => this.#copy(key))
+    for (const [key, bytes] of here) if (isTail(key)) await this.#push(key, bytes)
+    for (const key of there.keys())
+      if (isTail(key) && !here.has(key)) await this.#shared.delete(key)
+  }
+
+  async #copy(key: string): Promise<void> {
+    await this.#shared.put(key, await this.#state.get(key))
+  }
+
+  /** Brings the whole entries of a tail over, from where it ends there. */
+  async #push(key: string, bytes: number): Promise<void> {
+    for (let attempt = 0; attempt < PUSH_ATTEMPTS; attempt++) {
+      const from = this.#there.get(key) ?? (await this.#matching(key, bytes))
+      const rest = wholeEntries(await this.#state.get(key, { offset: from, bytes: bytes - from }))
+      try {
+        await this.#shared.append(key, rest, from)
+        this.#there.set(key, from + rest.length)
+        return
+      } catch (error) {
+        this.#there.delete(key)
+        // Another process of this machine brought it over, or this one without being told.
+        if (!hasCode(error, 'CONFLICT')) throw error
+      }
+    }
+    throw this.#behind(`${key} changes in ${this.#shared.url}`)
+  }
+
+  /** How much of a tail is there. @throws AUDIT_BROKEN where it is not what is here */
+  async #matching(key: string, bytes: number): Promise<number> {
+    const there = await this.#shared.get(key).catch((error: unknown) => {
+      if (hasCode(error, 'NOT_FOUND')) return new Uint8Array()
+      throw error
+    })
+    const here = await this.#state.get(key, { offset: 0, bytes: Math.min(bytes, there.length) })
+    if (Buffer.compare(there, here) !== 0) {
+      throw this.#behind(`${key} differs from that in ${this.#shared.url}`)
+    }
+    return there.length
+  }
+
+  #behind(what: string): Error {
+    const folder = this.#state.url
+    return brokenLog(this.#folder, `${what}: ${folder} is an older copy, or two machines share it`)
+  }
+}
+
+/** Bytes up to the end of the last entry that is whole. */
+function wholeEntries(tail: Uint8Array): Uint8Array {
+  let bytes = 0
+  for (const entry of splitFrames(tail).entries) {
+    if (typeof parseEntry(entry) === 'string') break
+    bytes += frameBytes(entry)
+  }
+  return tail.subarray(0, bytes)
+}
