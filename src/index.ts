@@ -6,7 +6,7 @@ export type * from './db/api/api.ts'
 export { auditSearch, type QueryPolicy, type SearchToAudit } from './db/audit-search.ts'
 export { type BenchRequest, type BenchResult, runBench } from './db/bench.ts'
 export type { RepairResult } from './db/check/repair.ts'
-export { type DoctorResult, doctor } from './db/doctor/doctor.ts'
+export type { DoctorResult } from './db/doctor/doctor.ts'
 export {
   type AuditCheckpointResult,
   type AuditLogRequest,
@@ -87,6 +87,7 @@ export type { AnchorResult, BucketAuditResult } from './transfer/sealed-audit.ts
 export {
   type AuditAnchorRequest,
   auditAnchor,
+  doctor,
   doctorTarget,
   type PullRequest,
   type PushRequest,

@@ -99,10 +99,11 @@ const storeRequestOf = (
   const sudoUser = session.io.env.SUDO_USER
   const [threads, memoryBytes] = [settings.number('threads'), settings.number('memory')]
   const bucket = /^s3:\/\//i.test(url)
-    ? { s3: s3AccessOf(session, settings), stateHome: stateHomeOf(session), ...cacheOf(settings) }
+    ? { s3: s3AccessOf(session, settings), ...cacheOf(settings) }
     : {}
   return {
     url,
+    stateHome: stateHomeOf(session),
     ...bucket,
     lockWaitMs: settings.number('lockWait') ?? 0,
     command: `akidb ${session.argv.join(' ')}`.slice(0, COMMAND_LENGTH_MAX),

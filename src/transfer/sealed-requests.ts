@@ -1,7 +1,8 @@
-import type { DoctorResult } from '../db/doctor/doctor.ts'
+import { type DoctorResult, doctor as storeDoctor } from '../db/doctor/doctor.ts'
 import { bucketStateFolder, stateFolderOf } from '../db/open/store-place.ts'
 import type { StoreRequest } from '../db/open/store-request.ts'
 import { targetFile } from '../db/sealed/target.ts'
+import { readStoreFile, STORE_FILE, type StoreFile } from '../db/states/store-file.ts'
 import { type OpenedStore, openStore } from '../db/store.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { SealedStore } from '../storage/object-store.ts'
@@ -69,6 +70,24 @@ export async function auditAnchor(request: AuditAnchorRequest): Promise<AnchorRe
   return await withBoth(request, (store, target) => anchorAudit(store, target, request))
 }
 
+/** Looks at a store (see db/doctor), or where it is sealed in a bucket, at that. */
+export async function doctor(request: StoreRequest): Promise<DoctorResult> {
+  const { url, s3 = {}, signal } = request
+  if (isS3Url(url)) {
+    const at = { target: url, s3, ...(signal === undefined ? {} : { signal }) }
+    const file = await withTarget(at, workingFile).catch(() => undefined)
+    if (file === undefined) return await doctorTarget(at)
+  }
+  return await storeDoctor(request)
+}
+
+/** The store file of a working store. */
+async function workingFile(target: SealedStore): Promise<StoreFile | undefined> {
+  if ((await target.head(STORE_FILE)) === undefined) return undefined
+  const file = await readStoreFile(target)
+  return file.kind === 'working' ? file : undefined
+}
+
 /** Looks whether a bucket can seal (see sealed-doctor.ts). */
 export async function doctorTarget(request: TargetRequest): Promise<DoctorResult> {
   return await (await import('./sealed-doctor.ts')).doctorTarget(request)
@@ -103,11 +122,16 @@ export async function wormVerify(
   )
 }
 
-/** Compares the logs of a bucket with themselves, and with those of a store (verifyBucketLogs). */
+/**
+ * Compares the logs of a bucket with themselves, and with those of a store (verifyBucketLogs), or
+ * those of a working store that lies there with this machine's own (verifyWorkingLogs).
+ */
 export async function wormVerifyAudit(request: WormReadRequest): Promise<BucketAuditResult> {
   const { verifyBucketLogs } = await import('./sealed-audit.ts')
   return await withTarget(request, async (target) => {
     const { store, signal } = request
+    const file = await workingFile(target)
+    if (file !== undefined) return await verifyWorking(target, file, request)
     const isLocal = store !== undefined && !isS3Url(store.url)
     const local = isLocal ? openFsStore(store.url, { mode: 'read' }) : undefined
     return await verifyBucketLogs(target, await keysFor(target, request), {
@@ -117,7 +141,34 @@ export async function wormVerifyAudit(request: WormReadRequest): Promise<BucketA
   })
 }
 
-const keysFor = (target: SealedStore, { store, keyFiles }: WormReadRequest): Promise<PublicKey[]> =>
+async function verifyWorking(
+  target: SealedStore,
+  file: StoreFile,
+  { store, keyFiles, signal }: WormReadRequest,
+): Promise<BucketAuditResult> {
+  const { verifyWorkingLogs } = await import('./working-audit.ts')
+  const own = bucketStateFolder(file, isS3Url(store?.url ?? '') ? (store ?? {}) : homeOf(store))
+  const trusted = [
+    ...(await trustedKeys(keyFiles, async () => own)),
+    ...(store === undefined || isS3Url(store.url)
+      ? []
+      : await keysFor(target, { store, keyFiles: [] })),
+  ]
+  return await verifyWorkingLogs(target, {
+    trusted,
+    state: openFsStore(own, { mode: 'read' }),
+    ...(signal === undefined ? {} : { signal }),
+  })
+}
+
+/** Of another store only where state folders lie is taken. */
+const homeOf = ({ stateHome }: Pick<StoreRequest, 'stateHome'> = {}) =>
+  stateHome === undefined ? {} : { stateHome }
+
+const keysFor = (
+  target: SealedStore,
+  { store, keyFiles }: Pick<WormReadRequest, 'store' | 'keyFiles'>,
+): Promise<PublicKey[]> =>
   trustedKeys(keyFiles, () => (store === undefined ? undefined : stateOf(target, store)))
 
 /** Undefined for a bucket in which nothing was sealed yet. */

@@ -64,7 +64,7 @@ describeMinio('commands on a store in a bucket', () => {
     }
   })
 
-  it('refuses what needs a store of its own, and what changes one', async () => {
+  it('refuses what changes it', async () => {
     const lock = ['--retain', '1d', '--mode', 'GOVERNANCE']
     for (const command of [
       ['push', 's3://evidence/b'],
@@ -74,12 +74,6 @@ describeMinio('commands on a store in a bucket', () => {
       ['worm', 'extend', URL, ...lock],
       ['audit', 'anchor', URL],
       ['init'],
-    ]) {
-      const ran = await akidb(URL, ...command)
-      expect(ran.code, `${command}: ${ran.stderr}`).toBe(2)
-      expect(ran.stderr).toContain('is no folder')
-    }
-    for (const command of [
       ['ingest', 'docs', at('rows.jsonl')],
       ['delete', 'docs', 'r1'],
       ['snapshot', 'create', 'docs', 'x'],

@@ -56,6 +56,16 @@ export const withoutPins = (store: ObjectStore): ObjectStore => hiding(store, 'p
 /** Nobody sees that another one became the log's owner. */
 export const withoutOwners = (store: ObjectStore): ObjectStore => hiding(store, '/owner/')
 
+/** Nobody sees what is about to be deleted. */
+export const withoutLists = (store: ObjectStore): ObjectStore => hiding(store, 'gc/')
+
+/** What was decided long ago is done all the same. */
+export const withoutDeadlines = (store: ObjectStore): ObjectStore =>
+  altered(store, {
+    put: (key, body, { notAfterMs: _, ...options } = {}) => store.put(key, body, options),
+    delete: (key, { notAfterMs: _, ...options } = {}) => store.delete(key, options),
+  })
+
 function hiding(store: ObjectStore, part: string): ObjectStore {
   return altered(store, {
     list: (prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo> =>

@@ -6,7 +6,7 @@ import { createSnapshot } from '../../src/db/states/snapshots.ts'
 import type { Writes } from './history.ts'
 import { flushLog } from './log-writer.ts'
 import type { SimProcess } from './sim-process.ts'
-import { act, IDS, isAllowed, newValue, type Role, type Site, vectorOf } from './site.ts'
+import { act, growOld, IDS, isAllowed, newValue, type Role, type Site, vectorOf } from './site.ts'
 
 const SHA = '0'.repeat(64)
 
@@ -23,6 +23,7 @@ export function appender(site: Site, name: string, tasks: number): Role {
 }
 
 async function oneTask(site: Site, process: SimProcess): Promise<void> {
+  await growOld(site, process)
   const roll = site.dice.below(20)
   if (roll < 10) await ingest(site, process)
   else if (roll < 12) await remove(site, process)
@@ -52,7 +53,9 @@ async function ingest(site: Site, process: SimProcess): Promise<void> {
         const payload = new Map([['v', value]])
         const record = { id, payload, position: i }
         group.add(vector === undefined ? record : { ...record, vector }, 0)
-        if (i === sealAfter) await group.seal()
+        if (i !== sealAfter) continue
+        await group.seal()
+        await growOld(site, process)
       }
       const source = { name: 'rows', sha256: SHA, options: SHA, rows: rows.length, rejected: 0 }
       group.addSource(source)

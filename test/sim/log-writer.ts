@@ -88,7 +88,8 @@ function entryOf(site: Site, id: string, value: number | undefined): LogEntry {
 /** As a command beside the owner does: has it commit its log, or commits a dead owner's. */
 export async function flushLog(site: Site, process: SimProcess): Promise<void> {
   const running = site.ownerProcess
-  if (running?.owner !== undefined && !site.scheduler.isDead(running.name)) {
+  const isHere = running?.machine === process.machine
+  if (isHere && running.owner !== undefined && !site.scheduler.isDead(running.name)) {
     try {
       await running.owner.flush(running.core)
       return

@@ -5,7 +5,7 @@ import { hasCode } from '../../src/errors/errors.ts'
 import { type Content, Violation } from './history.ts'
 import { expectContent } from './observer.ts'
 import type { SimProcess } from './sim-process.ts'
-import { IDS, isAllowed, type Role, type Site } from './site.ts'
+import { growOld, IDS, isAllowed, type Role, type Site } from './site.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -43,6 +43,7 @@ export async function readOnce(site: Site, process: SimProcess): Promise<void> {
     const lapsed = clock.nowMs() - startMs >= limits.pinLifeMs
     const unpinned = lapsed || site.sickDisk
     if (unpinned && site.gcRuns > 0 && hasCode(error, 'INTEGRITY', 'NOT_FOUND')) return
+    if (isAllowed(site, error)) return
     if (!hasCode(error, 'CONFLICT')) throw error
     // A log owner that was replaced says so instead of answering.
     if (process.owner === undefined) throw error
@@ -67,6 +68,7 @@ async function readOld(site: Site, process: SimProcess): Promise<void> {
   } catch (error) {
     const lapsed = clock.nowMs() - startMs >= limits.pinLifeMs
     const unpinned = lapsed || site.sickDisk
+    if (isAllowed(site, error)) return
     if (site.gcRuns === 0) throw error
     if (hasCode(error, 'NOT_FOUND') && (!holding || unpinned)) return
     if (!(unpinned && hasCode(error, 'INTEGRITY')) && !hasCode(error, 'LOCKED')) throw error
@@ -97,6 +99,7 @@ export function collector(site: Site, name: string, runs: number): Role {
     restarts: 3,
     work: async (process) => {
       while (left-- > 0) {
+        await growOld(site, process)
         await process.environment.clock.sleep(site.dice.below(400))
         site.gcRuns++
         const keepMs = site.dice.pick([0, 0, HOUR_MS, 7 * 24 * HOUR_MS])
@@ -104,7 +107,9 @@ export function collector(site: Site, name: string, runs: number): Role {
         try {
           await collectGarbage(process.environment, { keepMs, batchBlobs })
         } catch (error) {
-          if (!isAllowed(site, error, 'LOCKED')) throw error
+          // Between machines, one that stood still for long gives up.
+          const codes = site.machines.length > 1 ? (['LOCKED', 'CONFLICT'] as const) : []
+          if (!isAllowed(site, error, 'LOCKED', ...codes)) throw error
         }
       }
     },

@@ -6,13 +6,15 @@ import { logWriter } from './log-writer.ts'
 import { Observer } from './observer.ts'
 import { collector, reader } from './reader.ts'
 import { type Odds, Scheduler } from './scheduler.ts'
-import { createTemplate, machineOf, type Template } from './sim-process.ts'
+import { createTemplate, machineOf, machinesBeside, type Template } from './sim-process.ts'
 import { type Mutation, type Role, runRole, type Site } from './site.ts'
 
 const START_MS = Date.UTC(2026, 1, 1)
 /** One schedule in so many has vectors: they cost time and change nothing for commits. */
 const WITH_VECTORS = 8
 const DIMENSION = 2
+/** Schedules in a folder to one in a bucket. */
+const IN_A_FOLDER = 2
 /**
  * Locks that keep nobody out, in some schedules: that of a commit, where create-if-absent alone
  * decides (two machines), that of the log's owner, where epochs alone decide, or both.
@@ -34,11 +36,12 @@ export interface ScheduleResult {
   readonly failure?: { readonly error: unknown; readonly trace: readonly string[] }
 }
 
-const templates = new Map<number | undefined, Promise<Template>>()
+const templates = new Map<string, Promise<Template>>()
 
-function templateOf(dimension: number | undefined): Promise<Template> {
-  const known = templates.get(dimension) ?? createTemplate(dimension)
-  templates.set(dimension, known)
+function templateOf(dimension: number | undefined, isShared: boolean): Promise<Template> {
+  const key = `${dimension} ${isShared}`
+  const known = templates.get(key) ?? createTemplate(dimension, isShared)
+  templates.set(key, known)
   return known
 }
 
@@ -47,18 +50,24 @@ export async function runSchedule(seed: number, mutation: Mutation = {}): Promis
   const dice = createDice(seed)
   const dimension = dice.below(WITH_VECTORS) === 0 ? DIMENSION : undefined
   const kills = new Map<string, () => void>()
-  const odds = oddsOf(dice)
+  const isShared = mutation.isShared ?? dice.below(IN_A_FOLDER + 1) === 0
+  const odds = oddsOf(dice, isShared)
   const scheduler = new Scheduler({
     dice,
     odds,
     startMs: START_MS,
     kill: (process) => kills.get(process)?.(),
   })
-  const machine = await machineOf(await templateOf(dimension), seed, scheduler.machineClock())
+  const machine = await machineOf(
+    await templateOf(dimension, isShared),
+    seed,
+    scheduler.machineClock(),
+  )
   const history = new History(() => scheduler.steps)
   const observer = new Observer(machine, history, (error) => scheduler.fail(error))
   const site: Site = {
     machine,
+    machines: isShared ? [machine, ...(await machinesBeside(machine))] : [machine],
     scheduler,
     dice,
     history,
@@ -66,7 +75,8 @@ export async function runSchedule(seed: number, mutation: Mutation = {}): Promis
     mutation,
     dimension,
     sickDisk: odds.diskError > 0,
-    unshared: mutation.unshared ?? dice.pick(UNSHARED),
+    sickNet: odds.netError > 0,
+    unshared: mutation.unshared ?? (isShared ? undefined : dice.pick(UNSHARED)),
     kills,
     gcRuns: 0,
     ownerProcess: undefined,
@@ -89,7 +99,7 @@ export async function runSchedule(seed: number, mutation: Mutation = {}): Promis
   }
 }
 
-function oddsOf(dice: Dice): Odds {
+function oddsOf(dice: Dice, isShared: boolean): Odds {
   return {
     stay: dice.pick([0, 0.3, 0.7, 0.9, 0.97]),
     pause: dice.pick([0, 0.002, 0.01]),
@@ -97,6 +107,7 @@ function oddsOf(dice: Dice): Odds {
     crashesMax: dice.below(4),
     diskError: dice.pick([0, 0, 0.01]),
     powerCut: dice.pick([0, 0, 0.002]),
+    netError: isShared ? dice.pick([0, 0.003, 0.02]) : 0,
   }
 }
 

@@ -11,7 +11,10 @@ const STEPS_MAX = 60_000
 const TRACE_LINES = Number(process.env.SIM_TRACE_LINES ?? 160)
 const STEP_MS = 1
 /** Longer than a look at the clock, a wait for a lock, a pin's life, the history that gc keeps. */
-const PAUSES_MS = [40, 40, 40, 12_000, 12_000, 25 * 3_600_000, 8 * 24 * 3_600_000]
+const PAUSES_MS = [
+  ...[40, 40, 40, 12_000, 12_000, 61 * 60_000],
+  ...[25 * 3_600_000, 8 * 24 * 3_600_000],
+]
 
 /** One process that stands at one step and waits to be let go on. */
 interface Waiter {
@@ -19,6 +22,8 @@ interface Waiter {
   readonly what: string
   readonly bytes: number
   readonly changing: boolean
+  /** Of a bucket: an answer may be lost on its way, and a request, too. */
+  readonly remote: boolean
   readonly go: () => void
   readonly die: (error: Error) => void
 }
@@ -37,6 +42,8 @@ export interface Odds {
   readonly crashesMax: number
   /** That the disk fails a step that changes it: before, nothing has happened; after, it has. */
   readonly diskError: number
+  /** That a request to a bucket fails: before, nothing has happened; after, it has. */
+  readonly netError: number
   /** Of a crash of all processes at once, at each step. */
   readonly powerCut: number
 }
@@ -123,18 +130,23 @@ export class Scheduler {
   }
 
   /** Stops the caller until the scheduler lets it go on. @throws SimulatedCrash */
-  turn(process: string, what: string, { bytes = 0, changing = false } = {}): Promise<void> {
+  turn(
+    process: string,
+    what: string,
+    { bytes = 0, changing = false, remote = false } = {},
+  ): Promise<void> {
     if (this.#dead.has(process)) return Promise.reject(new SimulatedCrash('earlier'))
     return new Promise((go, die) => {
-      this.#waiting.push({ process, what, bytes, changing, go, die })
+      this.#waiting.push({ process, what, bytes, changing, remote, go, die })
     })
   }
 
   /** A store's hook: a switch before each operation, and after each that changes something. */
   step(process: string, step: StoreStep): Promise<void> {
-    const { phase, operation, key, changing } = step
+    const { phase, operation, key, changing, remote } = step
     const bytes = phase === 'before' && operation === 'append' ? step.bytes : 0
-    return this.turn(process, `${phase} ${operation} ${key}`, { bytes, changing })
+    const where = remote ? 'there ' : ''
+    return this.turn(process, `${phase} ${operation} ${where}${key}`, { bytes, changing, remote })
   }
 
   /** Ends a process that is done, between two steps of whatever else it still does. */
@@ -193,7 +205,8 @@ export class Scheduler {
     if (due.length === 0) return
     this.#sleeping = this.#sleeping.filter(({ wakeMs }) => wakeMs > this.#nowMs)
     for (const { process, go, die } of due) {
-      this.#waiting.push({ process, what: 'wakes', bytes: 0, changing: false, go, die })
+      const what = 'wakes'
+      this.#waiting.push({ process, what, bytes: 0, changing: false, remote: false, go, die })
     }
   }
 
@@ -232,7 +245,12 @@ export class Scheduler {
     }
     this.#last = process
     this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
-    if (waiter.changing && this.#dice.chance(odds.diskError)) {
+    if (waiter.remote && this.#dice.chance(odds.netError)) {
+      this.note(`${process} loses its connection, ${what}`)
+      waiter.die(new AkidbError('UNREACHABLE', `simulated, ${what}`))
+      return
+    }
+    if (!waiter.remote && waiter.changing && this.#dice.chance(odds.diskError)) {
       this.note(`${process} meets a full disk, ${what}`)
       waiter.die(new AkidbError('NO_SPACE', `simulated, ${what}`))
       return

@@ -28,8 +28,11 @@ export interface Template {
   readonly state: ReadonlyMap<string, Uint8Array>
 }
 
-export async function createTemplate(dimension: number | undefined): Promise<Template> {
-  const machine = createTestMachine({ seed: 0xfeed_0000 })
+export async function createTemplate(
+  dimension: number | undefined,
+  isShared = false,
+): Promise<Template> {
+  const machine = createTestMachine({ seed: 0xfeed_0000, isShared })
   // The real one is 16 MiB, and gc makes it where it is missing.
   await machine.state.put(RESERVE_FILE, new Uint8Array(1))
   const { core } = machine.start()
@@ -55,9 +58,25 @@ export async function machineOf(
   return { ...template.machine, store, state, locks, clock, random: seededRandom(seed) }
 }
 
+/** Machines that each come to a bucket with a state folder, keys and locks of their own. */
+const others = [0xfeed_0001, 0xfeed_0002].map((seed) => createTestMachine({ seed, isShared: true }))
+
+/** More machines that change the same store. */
+export async function machinesBeside(machine: TestMachine): Promise<TestMachine[]> {
+  const { store, clock, random } = machine
+  return await Promise.all(
+    others.map(async (other) => {
+      const state = createMemoryStore({ clock })
+      await state.put(RESERVE_FILE, new Uint8Array(1))
+      return { ...other, store, state, locks: createMemoryLocks({ clock }), clock, random }
+    }),
+  )
+}
+
 /** One process of a schedule: every look at the store, its state folder or a lock is a step. */
 export interface SimProcess {
   readonly name: string
+  readonly machine: TestMachine
   readonly environment: Environment
   readonly core: CollectionCore
   /** The log owner in this process. */
@@ -105,7 +124,7 @@ export function startSimProcess(
       () => process.owner,
     ),
   })
-  const process: SimProcess = { name, environment, core, owner: undefined, kill }
+  const process: SimProcess = { name, machine, environment, core, owner: undefined, kill }
   return process
 }
 
@@ -121,7 +140,7 @@ export function startObserver(machine: TestMachine, name: string): SimProcess {
       () => undefined,
     ),
   })
-  return { name, environment, core, owner: undefined, kill }
+  return { name, machine, environment, core, owner: undefined, kill }
 }
 
 function steppingLocks(

@@ -61,6 +61,26 @@ describe('the simulation notices', () => {
       /overwritten|nobody wrote|cannot read wal/,
     ],
     ['acts that nobody recovers', { withoutRecovery: true }, /no outcome/],
+    [
+      'garbage collection that ignores the pins of other machines',
+      { store: broken.withoutPins, isShared: true },
+      /missing/,
+    ],
+    [
+      'writers that do not wait for what another machine deletes',
+      { store: broken.withoutLists, isShared: true },
+      /missing/,
+    ],
+    [
+      'commits and deletions that come too late',
+      { store: broken.withoutDeadlines, isShared: true },
+      /missing|beside head|is gone/,
+    ],
+    [
+      'log owners on two machines that do not see each other',
+      { store: broken.withoutOwners, isShared: true },
+      /overwritten|nobody wrote|damaged/,
+    ],
   ]
   for (const [name, mutation, expected] of mutations) {
     it(name, async () => {

@@ -1,3 +1,4 @@
+import { limits } from '../../src/core/limits.ts'
 import { checkOutcomes, recoverActs } from '../../src/db/collection/recover.ts'
 import { hasCode } from '../../src/errors/errors.ts'
 import type { ErrorCode } from '../../src/errors/exit-codes.ts'
@@ -21,6 +22,8 @@ export interface Mutation {
   /** Clients of the log owner are told before anything is durable. */
   readonly ackEarly?: boolean
   readonly withoutRecovery?: boolean
+  /** In a bucket, or not, instead of as the seed chooses. */
+  readonly isShared?: boolean
   /** Locks that keep nobody out, instead of those that the seed chooses. */
   readonly unshared?: RegExp
 }
@@ -28,6 +31,8 @@ export interface Mutation {
 /** One schedule's machine with everybody who works on it. */
 export interface Site {
   readonly machine: TestMachine
+  /** All that change the store: several where it lies in a bucket, and `machine` is the first. */
+  readonly machines: readonly TestMachine[]
   readonly scheduler: Scheduler
   readonly dice: Dice
   readonly history: History
@@ -36,6 +41,8 @@ export interface Site {
   readonly dimension: number | undefined
   /** Whether changing the disk may fail. */
   readonly sickDisk: boolean
+  /** Whether a request to the bucket may fail. */
+  readonly sickNet: boolean
   /** Names of locks that keep nobody out in this schedule. */
   readonly unshared: RegExp | undefined
   /** How to end each process. */
@@ -57,9 +64,10 @@ export interface Role {
 
 /** Runs a role in a process of its own, and in another one each time that it dies. */
 export function runRole(site: Site, role: Role): void {
+  const machine = site.dice.pick(site.machines)
   site.scheduler.spawn(async () => {
     for (let life = 0; life <= role.restarts; life++) {
-      const process = startProcess(site, `${role.name}${life}`)
+      const process = startProcess(site, machine, `${role.name}${life}`)
       try {
         await open(site, process)
         await role.work(process)
@@ -76,8 +84,8 @@ export function runRole(site: Site, role: Role): void {
   })
 }
 
-function startProcess(site: Site, name: string): SimProcess {
-  const { machine, scheduler, observer, mutation, kills } = site
+function startProcess(site: Site, machine: TestMachine, name: string): SimProcess {
+  const { scheduler, observer, mutation, kills } = site
   const mutate = mutation.store === undefined ? {} : { mutate: mutation.store }
   const options = { name, observe: observer.hookOf(name), unshared: site.unshared, ...mutate }
   const process = startSimProcess(machine, scheduler, options)
@@ -130,7 +138,18 @@ export async function act(
 
 /** Whether a command may fail so in this schedule. */
 export const isAllowed = (site: Site, error: unknown, ...codes: ErrorCode[]): boolean =>
-  hasCode(error, ...codes) || (site.sickDisk && hasCode(error, 'NO_SPACE'))
+  hasCode(error, ...codes) ||
+  (site.sickDisk && hasCode(error, 'NO_SPACE')) ||
+  (site.sickNet && hasCode(error, 'UNREACHABLE'))
+
+/**
+ * Lets so much time go by, now and then, that what is there is no longer young where machines
+ * share a store (limits.gcSharedKeepMs).
+ */
+export async function growOld(site: Site, { environment }: SimProcess): Promise<void> {
+  if (site.machines.length === 1 || !site.dice.chance(0.3)) return
+  await environment.clock.sleep(limits.gcSharedKeepMs + site.dice.below(2) * 60_000)
+}
 
 export const newValue = (site: Site): number => site.nextValue++
 

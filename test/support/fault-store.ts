@@ -40,6 +40,8 @@ export interface StoreStep {
   /** Bytes to write, where bytes are written. */
   readonly bytes: number
   readonly changing: boolean
+  /** Of a store that machines share: another machine, and a network before it. */
+  readonly remote: boolean
 }
 
 /**
@@ -72,8 +74,12 @@ export interface FaultStore extends store.ObjectStore {
  * Wraps a store and calls `hook` at every step. Reopen what is left by wrapping the inner store
  * anew.
  */
-export function createFaultStore(inner: store.ObjectStore, hook: StepHook): FaultStore {
-  return new HookedStore(inner, hook)
+export function createFaultStore(
+  inner: store.ObjectStore,
+  hook: StepHook,
+  remote = false,
+): FaultStore {
+  return new HookedStore(inner, hook, remote)
 }
 
 export interface StepCounter {
@@ -140,9 +146,11 @@ class HookedStore implements FaultStore {
   readonly capabilities: store.StoreCapabilities
   readonly #inner: store.ObjectStore
   readonly #hook: StepHook
+  readonly #remote: boolean
   #crashed = false
 
-  constructor(inner: store.ObjectStore, hook: StepHook) {
+  constructor(inner: store.ObjectStore, hook: StepHook, remote: boolean) {
+    this.#remote = remote
     this.url = inner.url
     this.capabilities = inner.capabilities
     this.#inner = inner
@@ -195,8 +203,8 @@ class HookedStore implements FaultStore {
     await this.#step('after', 'list', prefix, 0)
   }
 
-  delete(key: string): Promise<boolean> {
-    return this.run('delete', key, 0, () => this.#inner.delete(key))
+  delete(key: string, options?: store.DeleteOptions): Promise<boolean> {
+    return this.run('delete', key, 0, () => this.#inner.delete(key, options))
   }
 
   async append(key: string, bytes: Uint8Array, at: number): Promise<void> {
@@ -251,7 +259,8 @@ class HookedStore implements FaultStore {
   ): Promise<void> {
     this.#assertAlive()
     try {
-      await this.#hook({ phase, operation, key, bytes, changing: CHANGING.has(operation) })
+      const changing = CHANGING.has(operation)
+      await this.#hook({ phase, operation, key, bytes, changing, remote: this.#remote })
     } catch (error) {
       if (error instanceof SimulatedCrash) this.#crashed = true
       throw error

@@ -1,5 +1,6 @@
 import { buildIndexSync } from '../../src/ann/build-index.ts'
 import { type AuditLog, openAuditLog } from '../../src/audit/log.ts'
+import { createSharedLogs } from '../../src/audit/shared-logs.ts'
 import type { Clock, RandomBytes } from '../../src/core/clock.ts'
 import type { Warning } from '../../src/db/api/api.ts'
 import { CollectionCore } from '../../src/db/collection/collection-core.ts'
@@ -81,12 +82,15 @@ export interface TestMachine {
   readonly random: RandomBytes
   readonly signer: Signer
   readonly logKey: PublicKey
+  /** The store is one that other machines change, too. */
+  readonly isShared?: boolean
   start(options?: ProcessOptions): TestProcess
 }
 
 export interface MachineOptions {
   readonly seed?: number
   readonly clock?: TestClock
+  readonly isShared?: boolean
   /** Instead of empty memory. */
   readonly store?: ObjectStore
   readonly state?: ObjectStore
@@ -107,6 +111,7 @@ export function createTestMachine(options: MachineOptions = {}): TestMachine {
     random,
     signer,
     logKey: signer.key,
+    isShared: options.isShared === true,
     start: (process = {}) => startProcess(machine, process, `p${count++}`),
   }
   return machine
@@ -144,9 +149,15 @@ export function startProcess(
     }
   }
   const holder = { host: 'test', pid: 1, command: name, startedAt: '2026-01-01T00:00:00.000Z' }
+  const state = createFaultStore(machine.state, hook)
+  const bucket = createFaultStore(machine.store, hook, machine.isShared)
+  const logId = machine.signer.key.keyId
   const parts = {
-    store: createFaultStore(machine.store, hook),
-    state: createFaultStore(machine.state, hook),
+    store:
+      machine.isShared === true
+        ? createSharedLogs({ inner: bucket, state, logId, publishes: true })
+        : bucket,
+    state,
     locks: machine.locks.forProcess(name, holder),
   }
   const mode = options.mode ?? 'write'
@@ -201,6 +212,7 @@ function environmentOf(machine: TestMachine, parts: Parts): Environment {
     store,
     state,
     locks,
+    isShared: machine.isShared === true,
     clock,
     random,
     actor: { user: 'aki', uid: 1000, host: 'test' },

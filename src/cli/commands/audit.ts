@@ -95,9 +95,12 @@ const defineVerify = (command: Command, app: App): void => {
   command.argument('[folder|bundle|s3 url]', 'a log elsewhere')
   command.option('--proof <file>', 'a proof of one entry')
   command.addOption(repeated('--key <file>', 'trust the public key in this PEM file; repeats'))
-  command.action((target: string | undefined, flags: VerifyFlags) =>
+  command.action((given: string | undefined, flags: VerifyFlags) =>
     app.run(command, async (context) => {
       const engine = await context.engine()
+      const store = context.storeRequest().url
+      const ofStore = /^s3:\/\//i.test(store) && flags.proof === undefined ? store : undefined
+      const target = given ?? ofStore
       if (target !== undefined && /^s3:\/\//i.test(target)) {
         if (flags.proof !== undefined) {
           throw new AkidbError('USAGE', '--proof proves one entry, of no log in a bucket', {

@@ -20,8 +20,7 @@ export const defineDoctor = (command: Command, app: App): void => {
     app.run(command, async (context) => {
       const { session } = context
       const engine = await context.engine()
-      const { url } = context.storeRequest()
-      const target = flags.target ?? (/^s3:\/\//i.test(url) ? url : undefined)
+      const { target } = flags
       const result =
         target === undefined
           ? await engine.doctor(context.storeRequest())

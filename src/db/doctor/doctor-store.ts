@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { probeFs } from '../../storage/probe-fs.ts'
+import { isS3Url } from '../../storage/s3/s3-access.ts'
 import { LOG_KEY } from '../../trust/key-store.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
 import { halfDoneIngests } from '../ingest/ledger.ts'
@@ -25,6 +26,7 @@ const OTHERS = 0o077
 
 /** What depends on a store: it, its state folder, and the disks that they are on. */
 export async function checkPlaceOf(request: StoreRequest): Promise<DoctorCheck[]> {
+  if (isS3Url(request.url)) return await checkBucketOf(request)
   const folder = await look('folder', async () => folderOf(request.url))
   if (typeof folder !== 'string') return [folder]
   const disks = [await checkFs(folder), await checkSpace(folder)]
@@ -32,6 +34,20 @@ export async function checkPlaceOf(request: StoreRequest): Promise<DoctorCheck[]
   if (!('store' in environment)) return [...disks, environment]
   try {
     return [...disks, ...(await checkStoreParts(environment))]
+  } finally {
+    await environment.close()
+  }
+}
+
+/** A working store in a bucket, and this machine's state folder for it. */
+async function checkBucketOf(request: StoreRequest): Promise<DoctorCheck[]> {
+  const { checkBucket } = await import('./doctor-bucket.ts')
+  const bucket = await look('bucket', () => checkBucket(request))
+  const environment = await look('store', () => openEnvironment({ ...request, mode: 'read' }))
+  if (!('store' in environment)) return [bucket, environment]
+  try {
+    const space = await checkSpace(environment.stateFolder)
+    return [bucket, space, ...(await checkStoreParts(environment))]
   } finally {
     await environment.close()
   }

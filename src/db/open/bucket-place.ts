@@ -3,7 +3,8 @@ import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
 import { openSealedStore } from '../../storage/s3/open-sealed-store.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { type Ledger, readLedger } from '../sealed/ledger.ts'
-import { readStoreFile, type StoreFile } from '../states/store-file.ts'
+import { readStoreFile } from '../states/store-file.ts'
+import { sealedError } from './bucket-state.ts'
 import { sealedPlace } from './sealed-place.ts'
 import { openKeys } from './state-keys.ts'
 import { bucketStateFolder, type StorePlace } from './store-place.ts'
@@ -45,7 +46,8 @@ async function placeOf(target: SealedStore, options: OpenOptions): Promise<Store
   const isWorking = !(found instanceof Error) && found.kind === 'working'
   const keysOnly = options.keysOnly === true
   if (!isWorking) {
-    if (options.mode === 'write' && !keysOnly) throw await refusal(target, found)
+    const isChange = options.mode === 'write' && !keysOnly
+    if (isChange) throw found instanceof Error ? found : sealedError(target)
     return await sealedPlace(target, await ledger, options)
   }
   const sealed = sealedUnder(target, ledger)
@@ -68,12 +70,3 @@ async function sealedUnder(target: SealedStore, ledger: Promise<Ledger>): Promis
     hint: `akidb worm verify ${target.url} tells when; read it by what was pulled before.`,
   })
 }
-
-/** Why a bucket cannot be changed: there is no store, it cannot be read, or it is sealed. */
-const refusal = async (target: SealedStore, found: StoreFile | Error): Promise<Error> =>
-  found instanceof Error ? found : sealed(target)
-
-const sealed = (target: SealedStore): AkidbError =>
-  new AkidbError('AUTH', `${target.url} is sealed: only push and worm write there`, {
-    hint: 'Pull it into a store of your own to change it.',
-  })

@@ -20,6 +20,7 @@ import {
   type StoreFile,
   writePlace,
 } from '../states/store-file.ts'
+import { sealedError } from './bucket-state.ts'
 import { openEnvironment } from './open-environment.ts'
 import { openKeys } from './state-keys.ts'
 import { bucketStateFolder, folderOf, inodeOf, stateFolderOf } from './store-place.ts'
@@ -104,11 +105,7 @@ async function makeInBucket(options: InitRequest): Promise<MadeStore> {
     const present = await target.head(STORE_FILE)
     if (present === undefined) await probeWorkingBucket(target)
     const file = present === undefined ? await createStoreFile(target) : await readStoreFile(target)
-    if (file.kind === 'sealed') {
-      throw new AkidbError('EXISTS', `${target.url} holds sealed collections`, {
-        hint: 'Give another prefix; akidb push writes there.',
-      })
-    }
+    if (file.kind === 'sealed') throw sealedError(target)
     const stateFolder = bucketStateFolder(file, options)
     const identity = await bucketIdentity(target)
     return { store: target.url, file, stateFolder, identity, created: present === undefined }

@@ -76,8 +76,13 @@ export async function commitManifest(
       if (request.pin?.isFresh() === false) continue
       const lookedMs = environment.clock.nowMs()
       const head = await request.manifests.newest()
-      const next = await request.next(head)
+      const next = await request.next(head).catch((error: unknown) => {
+        // What a pin held may be gone: then renewing it says so.
+        if (request.pin?.isFresh() === false) return 'stale' as const
+        throw error
+      })
       if (next === undefined) return head
+      if (next === 'stale') continue
       // Again: that took time. Under the lock, for which gc waits before it looks at pins.
       if (request.pin?.isFresh() === false) continue
       checkLimits(next.state)
