@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts'
 import { eachAtOnce } from '../core/slots.ts'
 import { hasCode } from '../errors/errors.ts'
+import { getBounded } from '../storage/bounded-get.ts'
 import type * as store from '../storage/object-store.ts'
 import { createPartedStore } from '../storage/parted-store.ts'
 import { parseEntry } from './entry.ts'
@@ -43,6 +44,7 @@ export function createSharedLogs(options: SharedLogsOptions): store.ObjectStore 
   return {
     ...shared,
     get: (key, range) => where(key).get(key, range),
+    getBounded: (key, bytesMax) => getBounded(where(key), key, bytesMax),
     read: (key, read) => where(key).read(key, read),
     head: (key) => where(key).head(key),
     list: (prefix, list = {}) =>

@@ -8,10 +8,11 @@ import type { ObjectStore } from './object-store.ts'
  * @throws NOT_FOUND; INTEGRITY where it is longer, since nothing of ours is
  */
 export async function getBounded(
-  store: Pick<ObjectStore, 'head' | 'get'>,
+  store: Pick<ObjectStore, 'head' | 'get' | 'getBounded'>,
   key: string,
   bytesMax: number,
 ): Promise<Uint8Array> {
+  if (store.getBounded !== undefined) return await store.getBounded(key, bytesMax)
   const info = await store.head(key)
   if (info !== undefined && info.bytes > bytesMax) throw tooLong(key, info.bytes, bytesMax)
   const body = await store.get(key)
@@ -19,8 +20,15 @@ export async function getBounded(
   return body
 }
 
-const tooLong = (key: string, bytes: number, bytesMax: number): AkidbError =>
+/** The error for an object that is longer than any of ours. */
+export const tooLong = (key: string, bytes: number, bytesMax: number): AkidbError =>
   new AkidbError('INTEGRITY', `${key} has ${bytes} bytes, not ${bytesMax} at most`, {
     hint: 'Somebody wrote into the store; run akidb check.',
     details: { key, bytes, bytesMax },
   })
+
+/** For a store that stands before another one: this way of reading, where that one has it. */
+export const boundedOf = (inner: ObjectStore): Pick<ObjectStore, 'getBounded'> =>
+  inner.getBounded === undefined
+    ? {}
+    : { getBounded: (key, bytesMax) => getBounded(inner, key, bytesMax) }

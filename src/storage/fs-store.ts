@@ -43,6 +43,7 @@ class FsStore implements store.ObjectStore {
     retention: false,
     legalHold: false,
     serverEncryption: false,
+      checksums: false,
   }
   readonly #tree: FolderTree
   readonly #writable: boolean

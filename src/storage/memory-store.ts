@@ -34,6 +34,7 @@ class MemoryStore implements store.ObjectStore {
     retention: false,
     legalHold: false,
     serverEncryption: false,
+    checksums: false,
   }
   readonly #clock: Pick<Clock, 'nowMs'>
   readonly #objects = new Map<string, StoredObject>()

@@ -15,6 +15,8 @@ export interface StoreCapabilities {
   readonly retention: boolean
   readonly legalHold: boolean
   readonly serverEncryption: boolean
+  /** It checks what it takes and gives by checksums of its own: who writes need not look again. */
+  readonly checksums: boolean
 }
 
 export interface ObjectInfo {
@@ -103,6 +105,11 @@ export interface ObjectStore {
    * bytes.
    */
   get(key: string, range?: ByteRange): Promise<Uint8Array>
+  /**
+   * The whole of an object in one request, where that is less than `head` and `get`; see
+   * bounded-get.ts. @throws INTEGRITY where it is longer than `bytesMax`
+   */
+  getBounded?(key: string, bytesMax: number): Promise<Uint8Array>
   /**
    * Streams an object (from `offset`) in pieces of at most `pieceBytes` (default 1 MiB), bounded
    * memory.

@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts'
 import { eachAtOnce } from '../core/slots.ts'
 import { AkidbError } from '../errors/errors.ts'
+import { boundedOf } from './bounded-get.ts'
 import { checkKey } from './keys.ts'
 import type * as store from './object-store.ts'
 
@@ -34,10 +35,17 @@ export function createPartedStore(
   isParted: (key: string) => boolean,
 ): store.ObjectStore {
   const parts = new Parts(inner)
+  const { getBounded } = boundedOf(inner)
   return {
     url: inner.url,
     capabilities: { ...inner.capabilities, append: true },
     get: (key, range) => (isParted(key) ? parts.get(key, range) : inner.get(key, range)),
+    ...(getBounded === undefined
+      ? {}
+      : {
+          getBounded: (key: string, bytesMax: number) =>
+            isParted(key) ? parts.get(key) : getBounded(key, bytesMax),
+        }),
     read: async function* (key, options = {}) {
       if (!isParted(key)) return yield* inner.read(key, options)
       const body = await parts.get(key)

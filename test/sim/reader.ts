@@ -40,7 +40,9 @@ export async function readOnce(site: Site, process: SimProcess): Promise<void> {
     site.history.checkRead(process.name, IDS, content, startStep)
   } catch (error) {
     // A pin holds for so long and no longer.
-    const lapsed = clock.nowMs() - startMs >= limits.pinLifeMs
+    // Where machines share a store, who reads its head has none for so long.
+    const lifeMs = site.machines.length > 1 ? limits.gcSharedKeepMs / 4 : limits.pinLifeMs
+    const lapsed = clock.nowMs() - startMs >= lifeMs
     const unpinned = lapsed || site.sickDisk
     if (unpinned && site.gcRuns > 0 && hasCode(error, 'INTEGRITY', 'NOT_FOUND')) return
     if (isAllowed(site, error)) return

@@ -1,5 +1,5 @@
 import { limits } from '../../core/limits.ts'
-import { AkidbError } from '../../errors/errors.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../../format/manifest.ts'
 import { FilterCache } from '../segment/filter-cache.ts'
 import type { LogRows } from '../segment/log-rows.ts'
@@ -146,6 +146,11 @@ export class CollectionCore {
     const { view, hold } = await this.hold(asOf)
     try {
       return await work(view)
+    } catch (error) {
+      // A machine that slept over it: what it read may have been collected meanwhile.
+      if (!hold.isOld() || !hasCode(error, 'INTEGRITY', 'NOT_FOUND')) throw error
+      await hold.renew()
+      throw error
     } finally {
       await hold.release()
     }

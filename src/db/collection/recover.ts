@@ -72,7 +72,7 @@ async function writeOutcome(
   const committed: CommittedManifest[] = []
   let isKnown = true
   for (const name of await collectionsOf(environment, intent)) {
-    const sought = { id, logId: audit.logId, seq: intent.seq }
+    const sought = { id, logId: audit.logId, seq: intent.seq, time: intent.time }
     const { found, isWhole } = await manifestOfAct(environment, name, sought)
     isKnown &&= isWhole
     if (found === undefined) continue
@@ -125,6 +125,14 @@ async function collectionsOf(
 /** Acts that began before another one, and committed after it: no more than run at once. */
 const OVERTAKEN_MAX = 1_000
 
+interface SoughtAct {
+  readonly id: string
+  readonly logId: string
+  readonly seq: number
+  /** ISO 8601: when its intent was written. */
+  readonly time: string
+}
+
 /**
  * The manifest that an act committed, if it did: its log position is beyond the act's intent.
  * `isWhole`: had it been there, it would have been found. Machines that share a store do not see
@@ -133,19 +141,22 @@ const OVERTAKEN_MAX = 1_000
 async function manifestOfAct(
   environment: Environment,
   collection: string,
-  act: { id: string; logId: string; seq: number },
+  act: SoughtAct,
 ): Promise<{ readonly found?: Manifest; readonly isWhole: boolean }> {
   let overtaken = 0
-  let oldest = 1
+  let [isWhole, below] = [environment.isShared !== true, 0]
   for await (const manifest of new ManifestStore(environment.store, collection).history()) {
-    const { audit, actId } = manifest.commit
+    const { audit, actId, version, committedAt } = manifest.commit
     if (actId === act.id) return { found: manifest, isWhole: true }
-    oldest = manifest.commit.version
+    // Commit times grow with the versions: no later version of this act lies below that.
+    const isNext = below === 0 || version === below
+    if (isNext && (version === 1 || committedAt < act.time)) isWhole = true
+    below = isNext ? version - 1 : Number.NaN
     // Not the end yet: an act with an older intent may have committed after this one.
     const before = audit.logId === act.logId && audit.size <= act.seq
-    if (before && ++overtaken >= OVERTAKEN_MAX) return { isWhole: true }
+    if (before && ++overtaken >= OVERTAKEN_MAX) break
   }
-  return { isWhole: environment.isShared !== true || oldest === 1 || overtaken > 0 }
+  return { isWhole }
 }
 
 /** Outcomes looked at when a store is opened for writing; `akidb audit verify` looks at all. */

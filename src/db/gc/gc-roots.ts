@@ -91,10 +91,10 @@ export class GcRoots {
     const manifests = new ManifestStore(this.#environment.store, name)
     const chain = new LogChain(this.#environment)
     const youngMs = await this.#youngMs()
-    let held = false
+    let [held, heldYoung] = [false, false]
     let isHead = true
     const old: OldManifest[] = []
-    for await (const version of manifests.versions()) {
+    for await (const { version, modifiedMs } of manifests.listed()) {
       const key = manifestKey(name, version)
       if (this.#kept.has(key) || this.#old.has(key)) break
       const manifest = await manifests.find(version)
@@ -107,23 +107,22 @@ export class GcRoots {
       const named = (await chain.holds(manifest, isHead)) || openActs.has(commit.actId)
       isHead = false
       // What a later pass finds was committed meanwhile.
-      if (inHistory || heldAtCutoff || named || this.#passes > 0) this.#keep(key, manifest)
-      else {
-        const { modifiedMs, ...found } = await this.#oldManifest(key, manifest)
-        // A writer on another machine may stand on the state before it: its commit must lose.
-        if (modifiedMs > youngMs) this.#keep(key, manifest)
-        else old.push(found)
-      }
+      // A writer on another machine may stand on the state before a young one: its commit must
+      // lose. And who looked up a head lately reads it, without a pin.
+      const isYoung = modifiedMs > youngMs
+      const wasHead = isYoung || !heldYoung
+      if (!isYoung) heldYoung = true
+      const isKept = inHistory || heldAtCutoff || named || (youngMs < Infinity && wasHead)
+      if (isKept || this.#passes > 0) this.#keep(key, manifest)
+      else old.push(await this.#oldManifest(key, manifest))
     }
     for (const manifest of old.reverse()) this.#old.set(manifest.key, manifest)
   }
 
-  async #oldManifest(
-    key: string,
-    { digest, commit }: Manifest,
-  ): Promise<OldManifest & { readonly modifiedMs: number }> {
-    const { bytes = 0, modifiedMs = 0 } = (await this.#environment.store.head(key)) ?? {}
-    return { key, digest, collection: commit.name, version: commit.version, bytes, modifiedMs }
+  async #oldManifest(key: string, { digest, commit }: Manifest): Promise<OldManifest> {
+    const info = await this.#environment.store.head(key)
+    const bytes = info?.bytes ?? 0
+    return { key, digest, collection: commit.name, version: commit.version, bytes }
   }
 
   /** What was written after that moment, by the store's clock, stays. */

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path'
 import { createSharedLogs } from '../../audit/shared-logs.ts'
 import { hasCode } from '../../errors/errors.ts'
+import { boundedOf } from '../../storage/bounded-get.ts'
 import { createCachedStore } from '../../storage/cache/cached-store.ts'
 import { openFsStore } from '../../storage/fs-store.ts'
 import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
@@ -75,6 +76,7 @@ const after = (ready: Promise<void>, target: SealedStore): ObjectStore => ({
     if (key.startsWith('blobs/')) await ready
     return await target.get(key, range)
   },
+  ...boundedOf(target),
   read: async function* (key, options) {
     await ready
     yield* target.read(key, options)

@@ -100,8 +100,13 @@ export class ManifestStore {
 
   /** Versions present, newest first. */
   async *versions(): AsyncIterable<number> {
-    for await (const info of this.#store.list(`${this.#folder}/manifests/`)) {
-      yield versionOfKey(info.key)
+    for await (const { version } of this.listed()) yield version
+  }
+
+  /** The same, and when each was written, by the store's clock. */
+  async *listed(): AsyncIterable<{ readonly version: number; readonly modifiedMs: number }> {
+    for await (const { key, modifiedMs } of this.#store.list(`${this.#folder}/manifests/`)) {
+      yield { version: versionOfKey(key), modifiedMs }
     }
   }
 

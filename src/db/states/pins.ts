@@ -98,6 +98,8 @@ const lapsed = (digest: string): AkidbError =>
 
 /** The pin of one state that is read. */
 export interface StatePin {
+  /** The state was the head right now: see `later`. */
+  seen(): void
   /** Whether it is time to renew it, long before it lapses. */
   isOld(): boolean
   /** @throws CONFLICT where it had lapsed and a collection of garbage took the state */
@@ -113,6 +115,8 @@ export interface StatePin {
  *
  * @param wait for a collection of garbage that has condemned a part of an older state; without, it
  *   is given up at once
+ * @param later it was looked up as the head right now, in a store that machines share: what was the
+ *   head within limits.gcSharedKeepMs is spared, so that only who reads for long needs a pin
  * @returns undefined where gc takes it or took it
  * @throws LOCKED where that collection goes on for too long
  */
@@ -120,32 +124,39 @@ export async function pinManifest(
   environment: Environment,
   manifests: ManifestStore,
   manifest: Manifest,
-  { wait }: { readonly wait: boolean },
+  { wait, later = false }: { readonly wait: boolean; readonly later?: boolean },
 ): Promise<StatePin | undefined> {
   const id = randomHex(environment, 8)
   const { store, clock } = environment
   const blobs = [...closureOf(manifest).keys()]
   const { version, name } = manifest.commit
-  let renewedMs = 0
+  let renewedMs = clock.nowMs()
+  let isPut = false
   const save = async (): Promise<void> => {
     renewedMs = clock.nowMs()
+    isPut = true
     await putPin(environment, { id, blobs, manifests: [manifest.digest] })
   }
   const release = async (): Promise<void> => {
-    await deletePin(store, id)
+    if (isPut) await deletePin(store, id)
   }
   const isThere = async (mayWait: boolean): Promise<boolean> => {
     if ((await manifests.newestVersion()) === version) return true
     const named = [...blobs, manifest.digest]
     return (await waitForCollections(environment, named, mayWait)) && (await manifests.has(version))
   }
-  await save()
-  if (!(await isThere(wait))) {
-    await release()
-    return undefined
+  if (!later) {
+    await save()
+    if (!(await isThere(wait))) {
+      await release()
+      return undefined
+    }
   }
   return {
-    isOld: () => clock.nowMs() - renewedMs > RENEW_MS,
+    seen: () => {
+      if (!isPut) renewedMs = clock.nowMs()
+    },
+    isOld: () => clock.nowMs() - renewedMs > (isPut ? RENEW_MS : limits.gcSharedKeepMs / 4),
     renew: async () => {
       await save()
       if (!(await isThere(true))) throw removed(name, version)

@@ -53,6 +53,7 @@ export class ReaderPins {
       // It was let go of while this one waited.
       if (this.#held.get(digest) !== pinning) continue
       held.users++
+      if (kind === 'head') held.pin.seen()
       if (kind === 'head' && this.#head !== digest) {
         const former = this.#head
         this.#head = digest
@@ -105,7 +106,10 @@ export class ReaderPins {
     try {
       const environment = { ...this.#environment, store: pins }
       // Who can read something newer does not wait.
-      const options = { wait: kind === 'older' }
+      const options = {
+        wait: kind === 'older',
+        later: kind === 'head' && environment.isShared === true,
+      }
       return await pinManifest(environment, this.#manifests, manifest, options)
     } catch (error) {
       // Where the disk is full or read only, reading goes on without a pin.
@@ -138,6 +142,7 @@ export class ReaderPins {
 }
 
 const UNPINNED: StatePin = {
+  seen: () => undefined,
   isOld: () => false,
   renew: async () => undefined,
   release: async () => undefined,

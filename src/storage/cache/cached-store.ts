@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import { boundedOf } from '../bounded-get.ts'
 import { checkKey } from '../keys.ts'
 import type * as store from '../object-store.ts'
 import { DiskCache, PartMemory } from './disk-cache.ts'
@@ -39,6 +40,7 @@ export function createCachedStore({
     url: inner.url,
     capabilities: inner.capabilities,
     get: (key, range) => blobs.get(key, range),
+    ...boundedOf(inner),
     read: (key, options) => blobs.read(key, options),
     put: (key, body, options) => inner.put(key, body, options),
     stage: () => inner.stage(),

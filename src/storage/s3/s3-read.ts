@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import { tooLong } from '../bounded-get.ts'
 import type { ByteRange } from '../object-store.ts'
 import {
   base64OfHex,
@@ -74,8 +75,11 @@ function ofVersion({ versionId }: Readable, headers: Headers): Headers {
   return headers
 }
 
-/** The whole, of at most limits.blobBytesMax. */
-export async function readWhole(at: Readable): Promise<Uint8Array> {
+/** The whole. @throws INTEGRITY where it is longer */
+export async function readWhole(
+  at: Readable,
+  bytesMax: number = limits.blobBytesMax,
+): Promise<Uint8Array> {
   return await at.bucket.call({
     ...callOf(at),
     method: 'GET',
@@ -83,7 +87,9 @@ export async function readWhole(at: Readable): Promise<Uint8Array> {
     read: async (response) => {
       const headers = ofVersion(at, headersOf(response))
       if (response.statusCode !== 200) throw notS3(`${response.statusCode} for a whole object`)
-      const body = await readExactly(response, lengthIn(headers, limits.blobBytesMax))
+      const bytes = lengthIn(headers, limits.blobBytesMax)
+      if (bytes > bytesMax) throw tooLong(at.key, bytes, bytesMax)
+      const body = await readExactly(response, bytes)
       const checksum = headers['x-amz-checksum-sha256'] ?? ''
       // Of an object that came in parts it is not that of the whole.
       const isOfWhole = checksum !== '' && !checksum.includes('-')

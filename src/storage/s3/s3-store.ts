@@ -57,6 +57,7 @@ class S3Store implements store.SealedStore {
     retention: true,
     legalHold: true,
     serverEncryption: true,
+    checksums: true,
   }
   readonly #bucket: Bucket
   readonly #prefix: string
@@ -86,6 +87,10 @@ class S3Store implements store.SealedStore {
   async get(key: string, range?: store.ByteRange): Promise<Uint8Array> {
     const at = this.#object(key, 'read')
     return range === undefined ? await readWhole(at) : await readRange(at, range)
+  }
+
+  async getBounded(key: string, bytesMax: number): Promise<Uint8Array> {
+    return await readWhole(this.#object(key, 'read'), bytesMax)
   }
 
   async *read(
