@@ -305,6 +305,32 @@ export const limits = {
   kesRequestsMax: 8,
   /** Keys that one `kms status` tries. */
   kesStatusKeysMax: 100,
+  /** One line or message with events of a bucket; a longer one is a gap. */
+  eventBytesMax: 256 * KIB,
+  /** Messages that a NATS server sends before some of them were read. */
+  eventMessagesMax: 64,
+  /** How often a source of events is asked to show that it lives. */
+  eventPingMs: 3_000,
+  /** Silence of a source of events after which its connection counts as lost. */
+  eventSilenceMs: 15_000,
+  /** Longest pause before a source of events is connected to again. */
+  eventRetryPauseMaxMs: 30_000,
+  /** Pause before a source of events is asked again that has none, or refused. */
+  eventRefusedPauseMs: 600_000,
+  /** The server's log has one line for all the gaps of this time. */
+  eventGapLogMs: 60_000,
+  /** File with the credentials for a NATS server. */
+  natsCredentialsBytesMax: 64 * KIB,
+  /** Collections that wait for a look because of events; beyond these, all are looked at. */
+  remoteChangesMax: 1_024,
+  /** Pause between two rounds of looks because of events. */
+  remoteLookPauseMs: 100,
+  /** Pause between two rounds that look at all collections. */
+  remoteListPauseMs: 5_000,
+  /** Quiet of a collection that others changed before the log owner merges its segments. */
+  remoteMergeQuietMs: 2_000,
+  /** How old a search's look at the head may be while events tell of other processes' commits. */
+  followedHeadAgeMs: 1_000,
   /** Searches that wait for their audit entry in the server. */
   serverAuditSearchesMax: 1_000,
   /** Bytes of the searches that wait for their audit entry in the server. */

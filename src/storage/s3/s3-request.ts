@@ -22,7 +22,8 @@ export interface S3Request {
   readonly bucket: string
   /** Whole key in the bucket; absent: the bucket itself. */
   readonly key?: string
-  readonly query?: Readonly<Record<string, string>>
+  /** A list: the name stands once for each. */
+  readonly query?: Readonly<Record<string, string | readonly string[]>>
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: BodyBytes | BodySource
   readonly signal?: AbortSignal | undefined

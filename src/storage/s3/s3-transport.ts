@@ -202,10 +202,12 @@ class SentSource {
 }
 
 /** In bytewise order, as the signature wants it. */
-const queryText = (query: Readonly<Record<string, string>>): string =>
+const queryText = (query: NonNullable<S3Request['query']>): string =>
   Object.entries(query)
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, value]) => `${encodeURIComponent(name)}=${encodeQuery(value)}`)
+    .flatMap(([name, values]) =>
+      [values].flat().map((value) => `${encodeURIComponent(name)}=${encodeQuery(value)}`),
+    )
     .join('&')
 
 /** RFC 3986: what encodeURIComponent leaves and a signature does not. */
