@@ -2,18 +2,27 @@ import { existsSync, writeSync } from 'node:fs'
 
 const script = new URL('../../scripts/build-test-servers.mjs', import.meta.url).href
 
+interface Servers {
+  buildMinio(): string
+  buildNats(): string
+  readonly minioPath: string
+  readonly natsPath: string
+}
+
 /**
- * Runs once before all tests: builds MinIO where it is absent and can be built. Where it cannot,
- * one line says why and how; `describeMinio` then skips, or fails where CI=true.
+ * Runs once before all tests: builds MinIO and nats-server where they are absent and can be built.
+ * Where one cannot, one line says why and how; its tests then skip, or fail where CI=true.
  */
 export default async function setup(): Promise<void> {
-  const { buildMinio, minioPath } = (await import(script)) as {
-    buildMinio(): string
-    minioPath: string
-  }
-  if (existsSync(minioPath)) return
+  const { buildMinio, buildNats, minioPath, natsPath } = (await import(script)) as Servers
+  buildWhereAbsent(minioPath, buildMinio)
+  buildWhereAbsent(natsPath, buildNats)
+}
+
+function buildWhereAbsent(path: string, build: () => string): void {
+  if (existsSync(path)) return
   try {
-    buildMinio()
+    build()
   } catch (error) {
     const { message } = error as Error
     const outcome = process.env.CI === 'true' ? 'fail' : 'are skipped'

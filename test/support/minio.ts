@@ -241,7 +241,7 @@ const hasEnded = (child: ChildProcess): boolean =>
  * A shell that kills a process when this one ends in whatever way: its input closes then. A test
  * runner ends its workers by signals, at which no exit handler runs.
  */
-function watch(pid: number): ChildProcess {
+export function watch(pid: number): ChildProcess {
   const watchdog = spawn('sh', ['-c', `read -r line; kill -9 ${pid}`], {
     stdio: ['pipe', 'ignore', 'ignore'],
   })
@@ -250,7 +250,7 @@ function watch(pid: number): ChildProcess {
 }
 
 /** A port of 127.0.0.1 that nobody listens at, other than `taken`. */
-async function freePort(taken?: number): Promise<number> {
+export async function freePort(taken?: number): Promise<number> {
   for (;;) {
     const port = randomInt(PORT_MIN, PORT_MAX)
     if (port !== taken && (await isFree(port))) return port
