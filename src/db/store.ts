@@ -1,13 +1,10 @@
-import { realpathSync } from 'node:fs'
 import { AkidbError, hasCode } from '../errors/errors.ts'
-import { isS3Url } from '../storage/s3/s3-access.ts'
 import type {
   CheckResult,
   Collection,
   CollectionInfo,
   CreateOptions,
   GcResult,
-  OnProgress,
   OpenOptions,
   Store,
 } from './api/api.ts'
@@ -28,7 +25,7 @@ import { collectGarbage, withReserve } from './gc/gc.ts'
 import { logSource } from './log-view.ts'
 import { type OpenEnvironment, openEnvironment } from './open/open-environment.ts'
 import { checkPlace } from './open/place.ts'
-import { folderOf } from './open/store-place.ts'
+import { placeOf } from './open/store-place.ts'
 import { foreignIndexes } from './segment/hnswlib-cache.ts'
 import { listReplays, parseReplayName, removeReplay, replayFolder } from './states/replays.ts'
 import { upgradeStore } from './upgrade.ts'
@@ -61,16 +58,6 @@ export async function openStore(options: OpenOptions): Promise<OpenedStore> {
   } catch (error) {
     openStores.delete(key)
     throw error
-  }
-}
-
-function placeOf(url: string): string {
-  if (isS3Url(url)) return url
-  const folder = folderOf(url)
-  try {
-    return realpathSync(folder)
-  } catch {
-    return folder
   }
 }
 
@@ -122,7 +109,7 @@ export class OpenedStore implements Store {
         await withReserve(environment, () => recoverActs(environment))
         await checkOutcomes(environment)
       }
-      const host = new OwnerHost(environment, (name) => store.core(name))
+      const host = new OwnerHost(environment, () => store)
       const store: OpenedStore = new OpenedStore(environment, host, new Map())
       return store
     } catch (error) {
@@ -144,10 +131,15 @@ export class OpenedStore implements Store {
 
   /** @throws NOT_FOUND */
   async collection(name: string): Promise<OpenCollection> {
-    const core = this.core(name)
-    try {
+    return await this.withCore(name, async (core) => {
       const head = await core.recentHead()
       return new OpenCollection(core, head.commit.collection, this.#host)
+    })
+  }
+
+  async withCore<T>(name: string, work: (core: CollectionCore) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.core(name))
     } catch (error) {
       // Names that are none come from outside, as many as somebody likes: they are not kept.
       if (hasCode(error, 'NOT_FOUND', 'BAD_INPUT')) this.#cores.delete(name)
@@ -220,15 +212,11 @@ export class OpenedStore implements Store {
     return { rows }
   }
 
-  check(
-    options: { readData?: boolean; onProgress?: OnProgress; signal?: AbortSignal } = {},
-  ): Promise<CheckResult> {
+  check(options: Parameters<Store['check']>[0] = {}): Promise<CheckResult> {
     return checkStore(this.environment, options)
   }
 
-  async repair(
-    options: { from?: string; dryRun?: boolean; onProgress?: OnProgress } = {},
-  ): Promise<{ repaired: readonly string[]; missing: readonly string[] }> {
+  async repair(options: Parameters<Store['repair']>[0] = {}): ReturnType<Store['repair']> {
     if (options.dryRun !== true) this.#checkWritable()
     return repairStore(this.environment, options)
   }
@@ -239,9 +227,7 @@ export class OpenedStore implements Store {
     return await collectGarbage(this.environment, options)
   }
 
-  upgrade(
-    options: { dryRun?: boolean } = {},
-  ): Promise<{ changed: readonly string[]; loses: readonly string[] }> {
+  upgrade(options: Parameters<Store['upgrade']>[0] = {}): ReturnType<Store['upgrade']> {
     return upgradeStore(this.environment, options)
   }
 
@@ -261,6 +247,14 @@ export class OpenedStore implements Store {
   async own(): Promise<void> {
     this.#checkWritable()
     await this.#host.owner()
+  }
+
+  noteRemoteChange(name?: string): void {
+    this.#host.remote.note(name)
+  }
+
+  noteFollowed(isFollowed: boolean): void {
+    this.environment.followed = isFollowed
   }
 
   /** Rows that only the write-ahead log of this process holds. */

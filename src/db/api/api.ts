@@ -9,6 +9,7 @@ import type {
 } from '../../core/schema.ts'
 import type { BucketOptions } from './bucket-options.ts'
 import type { Queries, SparseVectorInput } from './query-api.ts'
+import type { RemoteNews } from './remote-api.ts'
 import type {
   BatchOptions,
   BatchSearch,
@@ -359,7 +360,7 @@ export interface GcResult {
   readonly kept: number
 }
 
-export interface Store {
+export interface Store extends RemoteNews {
   readonly id: string
   readonly url: string
   readonly mode: 'read' | 'write'

@@ -73,12 +73,19 @@ export class CollectionCore {
   readonly #fresh: Fresh<Manifest>
   readonly #shared = new SharedLook(() => this.head())
   #headView: KeptView | undefined
+  /** Digest of the head at the last `lookAgain`. */
+  #lookedAt: string | undefined
 
   constructor(options: CoreOptions) {
     this.environment = options.environment
     this.name = options.name
-    const { clock, headAgeMaxMs = 0 } = options.environment
-    this.#fresh = new Fresh(clock, headAgeMaxMs, 'commits')
+    const { environment } = options
+    const { clock, headAgeMaxMs = 0 } = environment
+    const ageMaxMs = (): number =>
+      environment.followed === true
+        ? Math.max(headAgeMaxMs, limits.followedHeadAgeMs)
+        : headAgeMaxMs
+    this.#fresh = new Fresh(clock, ageMaxMs, 'commits')
     this.manifests = new ManifestStore(options.environment.store, options.name, options.folder)
     this.manifests.onCommit = (manifest) => {
       if (manifest.state.dropped !== true) this.#fresh.set(manifest)
@@ -116,6 +123,22 @@ export class CollectionCore {
   /** The same, but another process's commit is seen some milliseconds later, as searches see it. */
   recentHead(): Promise<Manifest> {
     return this.#fresh.get(() => this.head())
+  }
+
+  /**
+   * Looks at the head now, because somebody else may have committed; what searches of another one
+   * need is opened, where there were some lately.
+   *
+   * @returns whether it is another than at the last such look, be it known to searches already
+   * @throws NOT_FOUND where there is none
+   */
+  async lookAgain(): Promise<boolean> {
+    const before = this.#fresh.last?.digest
+    const head = await this.#fresh.renew(() => this.head())
+    if (head.digest !== before) await (await this.prepare(head))()
+    const isOther = head.digest !== this.#lookedAt
+    this.#lookedAt = head.digest
+    return isOther
   }
 
   /** A segment's reader, shared by every state that names the same blobs. */

@@ -1,8 +1,9 @@
-import { statSync } from 'node:fs'
+import { realpathSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { AkidbError } from '../../errors/errors.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
+import { isS3Url } from '../../storage/s3/s3-access.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { STORE_FILE, type StoreFile } from '../states/store-file.ts'
 
@@ -32,6 +33,17 @@ export const folderOf = (url: string): string => {
     })
   }
   return resolve(url)
+}
+
+/** One name for one place, whatever links lead there. */
+export function placeOf(url: string): string {
+  if (isS3Url(url)) return url
+  const folder = folderOf(url)
+  try {
+    return realpathSync(folder)
+  } catch {
+    return folder
+  }
 }
 
 export const stateFolderOf = (url: string, state?: string): string =>

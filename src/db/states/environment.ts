@@ -36,6 +36,8 @@ export interface Environment {
    * commits only.
    */
   readonly headAgeMaxMs?: number
+  /** Whether events tell of other processes' commits; that age may then be more. */
+  followed?: boolean
   readonly warn: (warning: Warning) => void
   /** Made at first use: a reader needs neither. */
   readonly audit: () => Promise<AuditLog>

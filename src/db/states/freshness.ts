@@ -40,27 +40,43 @@ const LOOK_AHEAD = 4
  * who asks all the time never waits, also where a busy disk makes a look slow.
  */
 export class Fresh<T> {
-  readonly #maxAgeMs: number
+  readonly #maxAgeMs: () => number
   readonly #clock: Pick<Clock, 'nowMs'>
   readonly #changes: Changes
   #kept: Kept<T> | undefined
   #isLooking = false
   #turns = 0
 
-  constructor(clock: Pick<Clock, 'nowMs'>, maxAgeMs: number, changes: Changes) {
+  constructor(clock: Pick<Clock, 'nowMs'>, maxAgeMs: number | (() => number), changes: Changes) {
     this.#changes = changes
     this.#clock = clock
-    this.#maxAgeMs = maxAgeMs
+    this.#maxAgeMs = typeof maxAgeMs === 'number' ? () => maxAgeMs : maxAgeMs
+  }
+
+  /** What was found last, however old; undefined: nothing yet. */
+  get last(): T | undefined {
+    return this.#kept?.value
+  }
+
+  /** Looks now. Where that fails, what was found before is forgotten. */
+  async renew(look: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#look(look, this.#clock.nowMs())
+    } catch (error) {
+      this.#kept = undefined
+      throw error
+    }
   }
 
   async get(look: () => Promise<T>): Promise<T> {
     const now = this.#clock.nowMs()
     const kept = this.#kept
     const ageMs = kept === undefined ? Number.POSITIVE_INFINITY : now - kept.atMs
-    if (kept?.changes !== changesOf[this.#changes] || ageMs >= this.#maxAgeMs || ageMs < 0) {
+    const maxAgeMs = this.#maxAgeMs()
+    if (kept?.changes !== changesOf[this.#changes] || ageMs >= maxAgeMs || ageMs < 0) {
       return await this.#look(look, now)
     }
-    if (ageMs * LOOK_AHEAD >= this.#maxAgeMs && !this.#isLooking) {
+    if (ageMs * LOOK_AHEAD >= maxAgeMs && !this.#isLooking) {
       this.#isLooking = true
       // Who asks when the value is too old is told what is wrong.
       void this.#look(look, now)

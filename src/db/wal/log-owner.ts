@@ -4,7 +4,7 @@ import type { LockHandle } from '../../storage/locks.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import type { Environment } from '../states/environment.ts'
 import { isLogOpen } from './log-file.ts'
-import { OwnedLog } from './owned-log.ts'
+import { mergeWhereDue, OwnedLog } from './owned-log.ts'
 
 export const OWNER_LOCK = 'owner'
 /** A dirty log is committed after this long. */
@@ -23,6 +23,8 @@ export class LogOwner {
   readonly #stopping = new AbortController()
   #timer: NodeJS.Timeout | undefined
   #maintaining: Promise<void> | undefined
+  /** Collections that others changed; their merges are looked at when what is under way is done. */
+  readonly #changed = new Set<CollectionCore>()
 
   private constructor(environment: Environment, lock: LockHandle) {
     this.#environment = environment
@@ -102,6 +104,12 @@ export class LogOwner {
     for (const log of this.#logs.values()) await (await log).merge(this.#stopping.signal)
   }
 
+  /** Does the merges that another process's commit calls for, in the background. */
+  mergeSoon(core: CollectionCore): void {
+    this.#changed.add(core)
+    this.#startRound(() => this.#mergeChanged())
+  }
+
   /** Folds, then lets go of the lock. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
@@ -115,15 +123,26 @@ export class LogOwner {
   }
 
   #startTimer(): void {
-    this.#timer = setInterval(() => {
-      // A round that takes longer than the interval is not overtaken by the next.
-      this.#maintaining ??= this.maintain()
-        .catch((error: unknown) => this.#warn(error))
-        .finally(() => {
-          this.#maintaining = undefined
-        })
-    }, FOLD_INTERVAL_MS)
+    this.#timer = setInterval(() => this.#startRound(() => this.maintain()), FOLD_INTERVAL_MS)
     this.#timer.unref()
+  }
+
+  /** A round that takes longer than the interval is not overtaken by the next. */
+  #startRound(round: () => Promise<void>): void {
+    this.#maintaining ??= round()
+      .catch((error: unknown) => this.#warn(error))
+      .finally(() => {
+        this.#maintaining = undefined
+        const isMore = this.#changed.size > 0 && !this.#stopping.signal.aborted
+        if (isMore) this.#startRound(() => this.#mergeChanged())
+      })
+  }
+
+  async #mergeChanged(): Promise<void> {
+    for (const core of this.#changed) {
+      this.#changed.delete(core)
+      await mergeWhereDue(core, this.#stopping.signal)
+    }
   }
 
   #warn(error: unknown): void {

@@ -135,8 +135,7 @@ export class OwnedLog {
 
   /** Does the merges that are due, within the limits for a server. */
   async merge(signal: AbortSignal): Promise<void> {
-    const { ownerMergesMax: mergesMax, ownerMergeBytesMax: inputBytesMax } = limits
-    await mergeSegments(this.#core, { kind: 'policy', mergesMax, inputBytesMax, signal })
+    await mergeWhereDue(this.#core, signal)
   }
 
   get #openBytes(): number {
@@ -350,6 +349,12 @@ export class OwnedLog {
       this.#writing ??= this.#pump()
     })
   }
+}
+
+/** Does the merges that are due in a collection, within the limits for a server. */
+export async function mergeWhereDue(core: CollectionCore, signal: AbortSignal): Promise<void> {
+  const { ownerMergesMax: mergesMax, ownerMergeBytesMax: inputBytesMax } = limits
+  await mergeSegments(core, { kind: 'policy', mergesMax, inputBytesMax, signal })
 }
 
 const foldedBy = ({ commit }: Manifest): number => commit.log?.folded ?? 0

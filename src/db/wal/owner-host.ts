@@ -1,6 +1,8 @@
 import { limits } from '../../core/limits.ts'
 import { hasCode } from '../../errors/errors.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
+import { collectionNames } from '../collection/lifecycle.ts'
+import { RemoteChanges } from '../remote-changes.ts'
 import type { Environment } from '../states/environment.ts'
 import { isLogOpen, openSinceMs } from './log-file.ts'
 import { LogOwner, OWNER_WAIT_MAX_MS } from './log-owner.ts'
@@ -19,17 +21,31 @@ export interface OwnerEnvironment extends Environment {
   readonly stateFolder: string
 }
 
+/** The collections of a store. */
+interface Cores {
+  core(name: string): CollectionCore
+  withCore<T>(name: string, work: (core: CollectionCore) => Promise<T>): Promise<T>
+}
+
 /** Makes this process the log owner when it must be, and reaches another owner otherwise. */
 export class OwnerHost {
   readonly #environment: OwnerEnvironment
   readonly #core: (name: string) => CollectionCore
+  /** What other processes and machines changed. */
+  readonly remote: RemoteChanges
   #owner: Promise<LogOwner> | undefined
   #socket: OwnerSocket | undefined
   current: LogOwner | undefined
 
-  constructor(environment: OwnerEnvironment, core: (name: string) => CollectionCore) {
+  constructor(environment: OwnerEnvironment, store: () => Cores) {
     this.#environment = environment
-    this.#core = core
+    this.#core = (name) => store().core(name)
+    this.remote = new RemoteChanges({
+      clock: environment.clock,
+      names: () => collectionNames(environment),
+      look: (name) => store().withCore(name, (core) => core.lookAgain()),
+      merge: (name) => this.current?.mergeSoon(this.#core(name)),
+    })
   }
 
   /** @throws LOCKED naming the owner where another process of this machine is it */
@@ -108,6 +124,7 @@ export class OwnerHost {
   }
 
   async close(): Promise<void> {
+    await this.remote.close()
     await this.#socket?.close()
     const owner = await this.#owner?.catch(() => undefined)
     await owner?.close()
