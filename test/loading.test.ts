@@ -13,7 +13,10 @@ await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)}
 console.log(JSON.stringify(seen))
 `
 /** What only buckets and key servers need; each start would wait for it. */
-const HEAVY = /\/(minio|fast-xml-parser)\/|\/storage\/(s3\/s3-(store|xml)|kes\/kes-client|cache)/
+const HEAVY = new RegExp(
+  '/(minio|fast-xml-parser|@nats-io)/|' +
+    '/storage/(s3/s3-(store|xml|events)|kes/kes-client|cache|events)',
+)
 
 it('nothing of buckets and key servers is loaded before one is named', async () => {
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', PROGRAM])

@@ -125,6 +125,19 @@ export const SETTINGS: readonly Setting[] = [
     project: false,
     flag: 'kes-client-key',
   }),
+  setting('events', 'string', nonEmpty),
+  setting('nats.subject', 'string', nonEmpty, { flag: 'nats-subject' }),
+  setting('nats.stream', 'string', nonEmpty, { flag: 'nats-stream' }),
+  setting('nats.credentials', 'string', nonEmpty, {
+    ...{ path: true, project: false, flag: 'nats-credentials' },
+  }),
+  setting('nats.ca', 'string', nonEmpty, { path: true, project: false, flag: 'nats-ca' }),
+  setting('nats.clientCert', 'string', nonEmpty, {
+    ...{ path: true, project: false, flag: 'nats-client-cert' },
+  }),
+  setting('nats.clientKey', 'string', nonEmpty, {
+    ...{ path: true, project: false, flag: 'nats-client-key' },
+  }),
   setting('audit.queries', 'string', choice('off', 'digest', 'full'), { flag: '' }),
   setting('audit.required', 'boolean', flag, { flag: '' }),
 ]

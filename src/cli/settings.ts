@@ -35,6 +35,7 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   onBadRow: 'reject',
   maxRejects: '0',
   listen: '127.0.0.1:8080',
+  events: 'auto',
   'audit.queries': 'digest',
 }
 

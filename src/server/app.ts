@@ -3,6 +3,7 @@ import { AkidbError } from '../errors/errors.ts'
 import type { Admission, BodyBudget } from './admission.ts'
 import type { Answer } from './answer.ts'
 import type { Collections } from './collections.ts'
+import type { EventCounts } from './follow-events.ts'
 import { errorAnswer, HttpRefusal } from './http-error.ts'
 import type { Gauges, Metrics } from './metrics.ts'
 import { checkOrigin } from './origin-check.ts'
@@ -26,6 +27,8 @@ export interface AppParts {
   /** Whether only this machine reaches the server. */
   readonly loopback: boolean
   readonly rowsAtRisk: () => Promise<number | undefined>
+  /** Absent where no source of events is followed. */
+  readonly events?: () => EventCounts
   readonly onRequest: (note: RequestNote) => void
 }
 
@@ -145,6 +148,7 @@ async function scrape(parts: AppParts): Promise<Response> {
   const gauges: Gauges = {
     requestsInFlight: parts.admission.requests,
     rowsAtRisk: await parts.rowsAtRisk(),
+    ...(parts.events === undefined ? {} : { events: parts.events() }),
   }
   const headers = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }
   return new Response(parts.metrics.expose(gauges), { headers })

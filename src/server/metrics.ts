@@ -1,3 +1,5 @@
+import type { EventCounts } from './follow-events.ts'
+
 /** One request that was answered. */
 export interface Observation {
   readonly method: string
@@ -13,6 +15,8 @@ export interface Gauges {
   readonly requestsInFlight: number
   /** Rows that only the write-ahead log has; undefined where it cannot be told. */
   readonly rowsAtRisk: number | undefined
+  /** Absent where no source of events is followed. */
+  readonly events?: EventCounts
 }
 
 /** Upper bounds of the latency buckets, in seconds. */
@@ -61,6 +65,7 @@ export class Metrics {
       ...this.#histogram('akidb_http_request_duration_seconds'),
       ...gauge('akidb_http_requests_in_flight', 'Being answered', gauges.requestsInFlight),
       ...gauge('akidb_wal_rows', 'Rows in the write-ahead log only', gauges.rowsAtRisk),
+      ...eventLines(gauges.events),
       ...gauge('process_resident_memory_bytes', 'Resident memory', rss),
       ...gauge('process_heap_bytes', 'Memory of the JavaScript heap in use', heapUsed),
       ...gauge('process_external_memory_bytes', 'Memory held outside that heap', external),
@@ -83,6 +88,17 @@ export class Metrics {
     return lines
   }
 }
+
+const eventLines = (events: EventCounts | undefined): string[] =>
+  events === undefined
+    ? []
+    : [
+        ...head('akidb_events_total', 'counter', 'Events of the bucket that were received'),
+        `akidb_events_total ${events.received}`,
+        ...head('akidb_event_gaps_total', 'counter', 'Times that events may have been missed'),
+        `akidb_event_gaps_total ${events.gaps}`,
+        ...gauge('akidb_events_connected', 'Whether events come', events.connected ? 1 : 0),
+      ]
 
 const head = (name: string, type: string, help: string): string[] => [
   `# HELP ${name} ${help}`,

@@ -1,13 +1,17 @@
 import { logSearches, type QueryPolicy } from '../db/audit-search.ts'
 import type { StoreRequest } from '../db/open/store-request.ts'
 import { openStore } from '../db/store.ts'
+import { type EventsRequest, openBucketEvents } from '../storage/events/open-bucket-events.ts'
 import type { SearchBatch } from './search-journal.ts'
 import { type ServerRequest, serve } from './serve.ts'
 
 /** Which store to serve, where to listen, and whom to tell. */
 export interface ServeStoreRequest
   extends StoreRequest,
-    Pick<ServerRequest, 'host' | 'port' | 'onReady' | 'onLog'> {
+    Pick<ServerRequest, 'host' | 'port' | 'onReady' | 'onLog' | 'bucketEvents'> {
+  /** Who tells of other processes' commits (see EventsRequest); default: off. */
+  readonly events?: string
+  readonly nats?: EventsRequest['nats']
   /** What the audit log keeps of searches; default 'digest'. */
   readonly auditQueries?: QueryPolicy
   /** Refuse searches while their entries cannot be written. */
@@ -31,6 +35,8 @@ export async function serveStore(request: ServeStoreRequest): Promise<ServeResul
   const policy = request.auditQueries ?? 'digest'
   const store = await openStore({ ...request, mode: 'write' })
   try {
+    const { events = 'off' } = request
+    const bucketEvents = request.bucketEvents ?? (await openBucketEvents({ ...request, events }))
     await store.own()
     const onSearches = (batches: readonly SearchBatch[]): Promise<void> =>
       logSearches(
@@ -45,6 +51,7 @@ export async function serveStore(request: ServeStoreRequest): Promise<ServeResul
       )
     const { requests } = await serve(store, {
       ...request,
+      ...(bucketEvents === undefined ? {} : { bucketEvents }),
       rowsAtRisk: () => store.rowsAtRisk(),
       searchesRequired: request.auditRequired === true,
       ...(policy === 'off' ? {} : { onSearches }),

@@ -1,9 +1,11 @@
 import { limits } from '../core/limits.ts'
 import type { Store } from '../db/api/api.ts'
 import { AkidbError } from '../errors/errors.ts'
+import type { BucketEvents } from '../storage/events/bucket-events.ts'
 import { Admission } from './admission.ts'
 import { createApp, type RequestNote } from './app.ts'
 import { serveCollections } from './collections.ts'
+import { EventFollower } from './follow-events.ts'
 import { type HttpServer, listenHttp } from './http-server.ts'
 import { Metrics } from './metrics.ts'
 import { isLoopback } from './origin-check.ts'
@@ -26,6 +28,8 @@ export interface ServerRequest {
   readonly searchesRequired?: boolean
   /** Rows in the write-ahead log only, for /metrics. */
   readonly rowsAtRisk?: () => Promise<number>
+  /** Tells of other processes' commits. */
+  readonly bucketEvents?: BucketEvents
   /** Stops the server; without it the server never stops. */
   readonly signal?: AbortSignal
 }
@@ -47,12 +51,14 @@ export async function serve(
   const admission = new Admission()
   const metrics = new Metrics()
   const journal = journalOf(request, log)
+  const follower = request.bucketEvents && new EventFollower(request.bucketEvents, store, log)
   const app = createApp({
     collections: serveCollections(store, journal, () => admission.requests > 1),
     admission,
     metrics,
     loopback,
     rowsAtRisk: async () => await request.rowsAtRisk?.().catch(() => undefined),
+    ...(follower === undefined ? {} : { events: () => follower.counts }),
     onRequest: (note) => log({ event: 'request', ...rounded(note) }),
   })
   request.signal?.throwIfAborted()
@@ -60,8 +66,12 @@ export async function serve(
   log({ event: 'listening', url: server.url, store: store.url })
   if (!loopback) log({ event: 'warning', message: NO_PASSWORD })
   request.onReady({ url: server.url, port: server.port })
+  const unfollowing = new AbortController()
+  const followed = follower?.run(unfollowing.signal)
   await aborted(request.signal)
+  unfollowing.abort()
   await stop(server, admission, journal)
+  await followed
   log({ event: 'stopped', requests: metrics.total })
   return { requests: metrics.total }
 }

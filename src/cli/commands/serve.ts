@@ -12,14 +12,28 @@ export const defineServe = (command: Command, app: App): void => {
     examples: [
       ['akidb serve', 'on the loopback, port 8080'],
       ['akidb serve --listen 127.0.0.1:0 --json', 'on any free port, said in JSON'],
+      [
+        'akidb --store s3://vectors/site serve --events nats://127.0.0.1:4222',
+        "hear of other writers' commits from a NATS server",
+      ],
     ],
     details: [
       'SIGINT and SIGTERM stop it: it answers what it has begun, commits, and ends with exit 0.',
       'The other commands work beside it.',
+      'A store in a bucket is followed by its events: auto and minio take the listen API of its',
+      'server, nats://host:port and tls://host:port a NATS server that it publishes to. A missed',
+      'event costs a delay, nothing more.',
     ].join('\n'),
-    exits: [21, 22, 23, 24, 27],
+    exits: [21, 22, 23, 24, 25, 26, 27],
   })
   command.option('--listen <host:port>', 'where to listen (default: 127.0.0.1:8080)')
+  command.option('--events <source>', 'auto (default), minio, nats://host:port or off')
+  command.option('--nats-subject <subject>', 'where the bucket publishes (default: bucketevents)')
+  command.option('--nats-stream <name>', 'stream that keeps it (default: the one that takes it)')
+  command.option('--nats-credentials <file>', 'a .creds file, the seed of an nkey or user:password')
+  command.option('--nats-ca <file>', 'certificate authorities of the NATS server')
+  command.option('--nats-client-cert <file>', 'certificate to show it')
+  command.option('--nats-client-key <file>', 'key of that certificate')
   command.action(() =>
     app.run(command, async (context) => {
       const { host, port } = parseListen(context, context.settings.text('listen') ?? '')
@@ -32,6 +46,8 @@ export const defineServe = (command: Command, app: App): void => {
           void context.item(address, `listening on ${address.url}`)
         },
         onLog: (entry) => context.session.log.write('info', 'serve', entry),
+        events: context.settings.text('events') ?? 'auto',
+        nats: natsAccess(context),
         auditQueries: auditQueries(context),
         auditRequired: context.settings.flag('audit.required'),
       })
@@ -40,6 +56,19 @@ export const defineServe = (command: Command, app: App): void => {
       return { result, text: '', toStderr: true, graceful: true }
     }),
   )
+}
+
+const natsAccess = ({ settings }: Context) => {
+  const given = {
+    subject: settings.text('nats.subject'),
+    stream: settings.text('nats.stream'),
+    credentialsFile: settings.text('nats.credentials'),
+    caFile: settings.text('nats.ca'),
+    clientCertFile: settings.text('nats.clientCert'),
+    clientKeyFile: settings.text('nats.clientKey'),
+  }
+  const known = Object.entries(given).filter(([, value]) => value !== undefined)
+  return { ...Object.fromEntries(known), offline: settings.flag('offline') }
 }
 
 const auditQueries = (context: Context): 'off' | 'digest' | 'full' => {
