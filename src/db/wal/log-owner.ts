@@ -1,4 +1,4 @@
-import { AkidbError } from '../../errors/errors.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { LockHandle } from '../../storage/locks.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
@@ -141,14 +141,19 @@ export class LogOwner {
   async #mergeChanged(): Promise<void> {
     for (const core of this.#changed) {
       this.#changed.delete(core)
-      await mergeWhereDue(core, this.#stopping.signal)
+      try {
+        await mergeWhereDue(core, this.#stopping.signal)
+      } catch (error) {
+        // It may have been dropped meanwhile.
+        if (!hasCode(error, 'NOT_FOUND')) this.#warn(error, `cannot merge "${core.name}"`)
+      }
     }
   }
 
-  #warn(error: unknown): void {
+  #warn(error: unknown, what = 'cannot commit the write-ahead log'): void {
     if (this.#stopping.signal.aborted) return
     const message = error instanceof Error ? error.message : String(error)
     const code = error instanceof AkidbError ? error.code : 'INTERNAL'
-    this.#environment.warn({ code, message: `cannot commit the write-ahead log: ${message}` })
+    this.#environment.warn({ code, message: `${what}: ${message}` })
   }
 }
