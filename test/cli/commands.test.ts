@@ -291,4 +291,22 @@ describe('serve', () => {
     await run(['serve', '--listen', '[::1]:0', '--offline'], { engine })
     expect(last('serve')).toMatchObject({ host: '::1', port: 0 })
   })
+
+  it('takes the source of events, and what a NATS server needs', async () => {
+    const { engine, last } = fakeEngine({
+      engine: { serve: async () => ({ requests: 0, elapsedMs: 1 }) },
+    })
+    await run(['serve'], { engine })
+    expect(last('serve')).toMatchObject({ events: 'auto', nats: { offline: false } })
+    const tls = ['--nats-ca', '/ca', '--nats-client-cert', '/cert', '--nats-client-key', '/key']
+    const names = ['--nats-subject', 'a.b', '--nats-stream', 'S', '--nats-credentials', '/creds']
+    await run(['serve', '--offline', '--events', 'tls://[::1]', ...names, ...tls], { engine })
+    expect(last('serve')).toMatchObject({
+      events: 'tls://[::1]',
+      nats: {
+        ...{ offline: true, subject: 'a.b', stream: 'S', credentialsFile: '/creds' },
+        ...{ caFile: '/ca', clientCertFile: '/cert', clientKeyFile: '/key' },
+      },
+    })
+  })
 })
