@@ -2,11 +2,11 @@ import { limits } from '../../core/limits.ts'
 import { hasCode } from '../../errors/errors.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
-import { RemoteChanges } from '../remote-changes.ts'
 import type { Environment } from '../states/environment.ts'
 import { isLogOpen, openSinceMs } from './log-file.ts'
 import { LogOwner, OWNER_WAIT_MAX_MS } from './log-owner.ts'
 import { askOwner, type OwnerCommand, type OwnerSocket, openOwnerSocket } from './owner-socket.ts'
+import { RemoteChanges } from './remote-changes.ts'
 import { claimOf } from './takeover.ts'
 
 /** How long a commit of the log by another process may take. */

@@ -1,5 +1,5 @@
-import type { Clock } from '../core/clock.ts'
-import { limits } from '../core/limits.ts'
+import type { Clock } from '../../core/clock.ts'
+import { limits } from '../../core/limits.ts'
 
 /** What is done about other processes' commits. */
 export interface RemoteWork {
