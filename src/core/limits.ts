@@ -331,6 +331,12 @@ export const limits = {
   remoteMergeQuietMs: 2_000,
   /** How old a search's look at the head may be while events tell of other processes' commits. */
   followedHeadAgeMs: 1_000,
+  /** Plaintext of one chunk of an envelope that is written. */
+  envelopeChunkBytes: 64 * KIB,
+  /** Plaintext of one chunk of an envelope that is read. */
+  envelopeChunkBytesMax: MIB,
+  /** Chunks of an envelope: its counter has 32 bits. */
+  envelopeChunksMax: 2 ** 32,
   /** Searches that wait for their audit entry in the server. */
   serverAuditSearchesMax: 1_000,
   /** Bytes of the searches that wait for their audit entry in the server. */

@@ -46,6 +46,15 @@ import {
   TEXT_POSITIONS,
   TEXT_VERSION,
 } from '../../src/search/text-index-layout.ts'
+import {
+  ENVELOPE_MAGIC,
+  ENVELOPE_VERSION,
+  HEAD_BYTES,
+  PAYLOAD_KEY_BYTES,
+  TAG_BYTES,
+  WRAPPING_PREFIX_BYTES,
+} from '../../src/storage/envelope/envelope-head.ts'
+import { decodeOpening } from '../../src/storage/envelope/kes-envelope.ts'
 import { ROOT } from '../support/sources.ts'
 import { encodeInMemory } from './memory-blob.ts'
 import { byteTable, lengthOf, PAGE, readFields, tableOf } from './page.ts'
@@ -292,6 +301,28 @@ describe('docs/format.md: manifests', () => {
       if (optional) expect(() => decodeManifest(file, 'x'), name).not.toThrow()
       else expect(() => decodeManifest(file, 'x'), name).toThrow(/damaged/)
     }
+  })
+})
+
+describe('docs/format.md: envelopes', () => {
+  it('has the head and the wrapping as they are written', () => {
+    const folder = join(ROOT, 'fixtures', 'envelope-v1')
+    const bytes = readFileSync(join(folder, 'bundle.envelope'))
+    const head = byteTable('Head of an envelope')
+    const wrapping = byteTable('Wrapping of an envelope')
+    expect([lengthOf(head), lengthOf(wrapping)]).toEqual([HEAD_BYTES, WRAPPING_PREFIX_BYTES])
+    expect(readFields(head, bytes)).toMatchObject({
+      ...{ magic: ENVELOPE_MAGIC, version: ENVELOPE_VERSION, kind: 1, chunkBytes: 32 },
+      ...{ free: '00000000', subject: '00'.repeat(32) },
+    })
+    const opening = decodeOpening(bytes.subarray(0, bytes.length - 84 - 3 * TAG_BYTES), 'x')
+    const { keyId, sealed, wrapped } = opening.wrapping
+    expect(readFields(wrapping, bytes.subarray(HEAD_BYTES))).toEqual({
+      ...{ provider: 1, nameBytes: keyId.length, sealedBytes: sealed.length },
+    })
+    expect(wrapped.length).toBe(PAYLOAD_KEY_BYTES + TAG_BYTES)
+    expect(PAGE).toContain(`${HEAD_BYTES} bytes.`)
+    expect(PAGE).toContain(`a tag of ${TAG_BYTES}`)
   })
 })
 
