@@ -48,11 +48,11 @@ export { type VersionInfo, versionInfo } from './db/states/version.ts'
 export { type OpenedStore, openStore } from './db/store.ts'
 export { AkidbError } from './errors/errors.ts'
 export { type ErrorCode, EXIT_CODES } from './errors/exit-codes.ts'
+export type { KesAccess } from './storage/kes/kes-access.ts'
 export { akidbVersion } from './storage/package-version.ts'
 export type { S3Access } from './storage/s3/s3-access.ts'
 export {
   type BundleCheckRequest,
-  type BundleInput,
   type BundleInspectResult,
   type BundleVerifyResult,
   checkBundle as verifyBundle,
@@ -68,6 +68,7 @@ export {
 } from './transfer/bundles.ts'
 export type { BundleOutput, ExportResult } from './transfer/export.ts'
 export type { ImportResult } from './transfer/import.ts'
+export type { BundleInput } from './transfer/key-server.ts'
 export {
   type KmsCreateKeyRequest,
   type KmsCreateKeyResult,
@@ -81,6 +82,7 @@ export {
 export type { PullResult } from './transfer/pull/pull.ts'
 export type { PushResult } from './transfer/push/push.ts'
 export { type RepairFromOptions, repairFrom } from './transfer/repair.ts'
+export { type KmsRewrapRequest, type KmsRewrapResult, kmsRewrap } from './transfer/rewrap.ts'
 export type { RetentionWish } from './transfer/sealed/retention.ts'
 export type { SealedProblem } from './transfer/sealed/sealed-problems.ts'
 export type { AnchorResult, BucketAuditResult } from './transfer/sealed-audit.ts'

@@ -6,6 +6,7 @@ import type {
   IngestPreview,
   IngestRequest,
   IngestResult,
+  KesAccess,
   Store,
 } from '../index.ts'
 import type { serveStore } from '../server/serve-store.ts'
@@ -46,6 +47,7 @@ type Called =
   | 'doctorTarget'
   | 'kmsStatus'
   | 'kmsCreateKey'
+  | 'kmsRewrap'
 
 /**
  * Every function of the library and the server that the command line needs; commands reach them
@@ -72,7 +74,12 @@ export interface Engine extends Pick<Library, Called> {
     request: IngestRequest,
   ): Promise<readonly IngestPreview[]>
   /** Verifies a log; `target` may also be a bundle, which carries a proof of its own entry. */
-  verifyAudit(request: AuditVerifyRequest): Promise<LogVerification>
+  verifyAudit(request: LogRequest): Promise<LogVerification>
+}
+
+/** A log to verify, and the key server where it may be an encrypted bundle. */
+export interface LogRequest extends AuditVerifyRequest {
+  readonly kes?: KesAccess
 }
 
 /** What was found in a log, or in the bundle that was given in its place. */

@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises'
-import type { AuditVerifyRequest } from '../index.ts'
-import type { Engine, LogVerification } from './engine.ts'
+import type { Engine, LogRequest, LogVerification } from './engine.ts'
 
 /** Loads the library. Called by the first command that needs it, never at the start. */
 export async function loadEngine(): Promise<Engine> {
@@ -32,12 +31,13 @@ const isFile = async (path: string | undefined): Promise<boolean> =>
  */
 async function verifyBundleLog(
   library: Pick<Engine, 'inspectBundle' | 'verifyBundle'>,
-  { target = '', keyFiles, store, onProgress, signal }: AuditVerifyRequest,
+  { target = '', keyFiles, store, kes, onProgress, signal }: LogRequest,
 ): Promise<LogVerification> {
   const request = {
     input: { path: target },
     keyFiles,
     ...(store === undefined ? {} : { store }),
+    ...(kes === undefined ? {} : { kes }),
     ...(signal === undefined ? {} : { signal }),
   }
   const { log } = await library.inspectBundle(request)

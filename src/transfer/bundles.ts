@@ -1,5 +1,3 @@
-import { basename } from 'node:path'
-import { readBundleFile } from '../bundle/bundle-file.ts'
 import type { BundleHead } from '../bundle/head.ts'
 import { type BundleInspection, inspectBundle } from '../bundle/inspect.ts'
 import type { BundleSigner } from '../bundle/open-head.ts'
@@ -9,29 +7,40 @@ import { unlock } from '../db/open/key-ops.ts'
 import { stateFolderOf } from '../db/open/store-place.ts'
 import type { AskPassphrase, StoreRequest } from '../db/open/store-request.ts'
 import { openStore } from '../db/store.ts'
+import { wipe } from '../storage/envelope/envelope-cipher.ts'
+import type { KesAccess } from '../storage/kes/kes-access.ts'
 import { akidbVersion } from '../storage/package-version.ts'
 import type { PublicKey } from '../trust/signer.ts'
 import { bundleProgress, type ExportOptions, type ExportResult, exportBundle } from './export.ts'
 import { type ImportOptions, type ImportResult, importBundle } from './import.ts'
+import { type BundleInput, bundleBytes, bundleEnvelope, nameOfInput } from './key-server.ts'
 import { type ReplayOptions, type ReplayResult, replayBundle } from './replay.ts'
 import { trustedKeys } from './trusted-keys.ts'
 
-/** Where a bundle comes from: a path, or a stream such as stdin. */
-export type BundleInput =
-  | { readonly path: string }
-  | { readonly name: string; readonly stream: AsyncIterable<Uint8Array> }
+/** A bundle to read, and the key server of encrypted ones. */
+interface BundleRequest {
+  readonly input: BundleInput
+  /** Absent: an encrypted bundle is refused (AUTH). */
+  readonly kes?: KesAccess
+}
 
-const bytesOf = (input: BundleInput): AsyncIterable<Uint8Array> =>
-  'path' in input ? readBundleFile(input.path) : input.stream
-
-const nameOf = (input: BundleInput): string => ('path' in input ? basename(input.path) : input.name)
+const bytesOf = (
+  request: BundleRequest & { readonly signal?: AbortSignal },
+  onEncrypted?: (keyId: string) => void,
+): AsyncIterable<Uint8Array> => {
+  const { input, kes, signal } = request
+  const told = onEncrypted === undefined ? {} : { onEncrypted }
+  return bundleBytes(input, { name: nameOfInput(input), kes, signal, ...told })
+}
 
 /** What goes into a bundle, and who signs it. */
 export interface ExportRequest
   extends StoreRequest,
-    Omit<ExportOptions, 'signer' | 'akidbVersion' | 'signal'> {
+    Omit<ExportOptions, 'signer' | 'akidbVersion' | 'signal' | 'envelope'> {
   /** Name of the signing key. */
   readonly key: string
+  /** Encrypts the bundle under this key of the key server `kes`. */
+  readonly kmsKey?: string
   readonly passphrase: AskPassphrase
 }
 
@@ -40,7 +49,15 @@ export async function exportCollections(request: ExportRequest): Promise<ExportR
   const store = await openStore({ ...request, mode: 'write' })
   try {
     const signer = await unlock(store.environment.keys, request.key, request.passphrase)
-    return await exportBundle(store, { ...request, signer, akidbVersion: akidbVersion() })
+    const options = { ...request, signer, akidbVersion: akidbVersion() }
+    const { kes = {}, kmsKey, signal } = request
+    if (kmsKey === undefined) return await exportBundle(store, options)
+    const envelope = await bundleEnvelope(kes, kmsKey, signal)
+    try {
+      return await exportBundle(store, { ...options, envelope })
+    } finally {
+      wipe(envelope.keys)
+    }
   } finally {
     await store.close()
   }
@@ -49,24 +66,28 @@ export async function exportCollections(request: ExportRequest): Promise<ExportR
 /** A bundle to take, and under which name. */
 export interface ImportRequest
   extends StoreRequest,
+    BundleRequest,
     Pick<ImportOptions, 'as' | 'diverge' | 'dryRun' | 'onProgress'> {
-  readonly input: BundleInput
+  readonly signal?: AbortSignal
 }
 
 /** Opens the store, imports. */
 export async function importCollections(request: ImportRequest): Promise<ImportResult> {
   const store = await openStore({ ...request, mode: 'write' })
   try {
-    const { input } = request
-    return await importBundle(store, { ...request, name: nameOf(input), read: bytesOf(input) })
+    const read = bytesOf(request)
+    return await importBundle(store, { ...request, name: nameOfInput(request.input), read })
   } finally {
     await store.close()
   }
 }
 
 /** A bundle to open read-only. */
-export interface ReplayRequest extends StoreRequest, Pick<ReplayOptions, 'as' | 'onProgress'> {
-  readonly input: BundleInput
+export interface ReplayRequest
+  extends StoreRequest,
+    BundleRequest,
+    Pick<ReplayOptions, 'as' | 'onProgress'> {
+  readonly signal?: AbortSignal
 }
 
 /** The replayed states; `name` and `stateRoot` are those of the first. */
@@ -80,8 +101,7 @@ export interface ReplayedBundle extends ReplayResult {
 export async function replayCollections(request: ReplayRequest): Promise<ReplayedBundle> {
   const store = await openStore({ ...request, mode: 'write' })
   try {
-    const { input } = request
-    const options = { ...request, name: nameOf(input), read: bytesOf(input) }
+    const options = { ...request, name: nameOfInput(request.input), read: bytesOf(request) }
     const { replays } = await replayBundle(store, options)
     const [first] = replays
     if (first === undefined) throw new Error('a bundle holds a collection')
@@ -92,8 +112,7 @@ export async function replayCollections(request: ReplayRequest): Promise<Replaye
 }
 
 /** A bundle to inspect or verify. */
-export interface BundleCheckRequest {
-  readonly input: BundleInput
+export interface BundleCheckRequest extends BundleRequest {
   /** PEM files of public keys to trust, beside the store's own. */
   readonly keyFiles: readonly string[]
   /** Store whose trusted keys count; ignored where there is none. */
@@ -125,22 +144,29 @@ export interface BundleVerifyResult
   extends Pick<BundleReport, 'ok' | 'problems' | 'stateRoots' | 'bytes'> {
   readonly signers: readonly NamedSigner[]
   readonly elapsedMs: number
+  /** Key of the key server that it is encrypted under; `bytes` and offsets are those within. */
+  readonly kmsKey?: string
 }
 
 /** Verifies a bundle; needs no store. Every problem is reported. */
 export async function checkBundle(request: BundleCheckRequest): Promise<BundleVerifyResult> {
   const startedMs = performance.now()
   const { onProgress, signal } = request
+  const keys = await keysFor(request)
+  let kmsKey: string | undefined
   const report = await verifyBundle({
-    read: bytesOf(request.input),
-    keys: await keysFor(request),
+    read: bytesOf(request, (keyId) => {
+      kmsKey = keyId
+    }),
+    keys,
     ...(onProgress === undefined ? {} : { onProgress: bundleProgress('verify', onProgress) }),
     ...(signal === undefined ? {} : { signal }),
   })
   const { ok, problems, stateRoots, bytes } = report
   const signers = report.signers.map(namedSigner)
   const elapsedMs = Math.round(performance.now() - startedMs)
-  return { ok, problems, signers, stateRoots, bytes, elapsedMs }
+  const encrypted = kmsKey === undefined ? {} : { kmsKey }
+  return { ok, problems, signers, stateRoots, bytes, elapsedMs, ...encrypted }
 }
 
 /** What a bundle's head says, whoever signed it; `bytes` are those of the blobs that it carries. */
@@ -155,7 +181,11 @@ export interface BundleInspectResult
 /** What a bundle says of itself; only its first part is read. */
 export async function describeBundle(request: BundleCheckRequest): Promise<BundleInspectResult> {
   const keys = await keysFor(request)
-  const found = await inspectBundle({ read: bytesOf(request.input), keys })
+  let kmsKey: string | undefined
+  const read = bytesOf(request, (keyId) => {
+    kmsKey = keyId
+  })
+  const found = await inspectBundle({ read, keys })
   const { head, headDigest, stateRoots, baseStateRoots, trusted, problems } = found
   const signers = found.signers.map(namedSigner)
   return {
@@ -166,6 +196,7 @@ export async function describeBundle(request: BundleCheckRequest): Promise<Bundl
     sequence: head.sequence,
     keyId: signers[0]?.keyId ?? '',
     ...(baseStateRoots === undefined ? {} : { baseStateRoots }),
+    ...(kmsKey === undefined ? {} : { kmsKey }),
     kind: head.kind,
     signers,
     trusted,

@@ -1,5 +1,6 @@
 import type { AuditLog } from '../audit/log.ts'
-import { createBundleFile, readBundleFile } from '../bundle/bundle-file.ts'
+import { createEnvelopeWriter } from '../bundle/bundle-envelope.ts'
+import { createBundleFile } from '../bundle/bundle-file.ts'
 import { inspectBundle } from '../bundle/inspect.ts'
 import { packBundle } from '../bundle/pack.ts'
 import type { PackBlob } from '../bundle/pack-blobs.ts'
@@ -17,10 +18,12 @@ import { blobKey } from '../format/blob.ts'
 import { closureOf } from '../format/closure.ts'
 import type { BlobRef, CollectionState, Manifest } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
+import type { KesAccess } from '../storage/kes/kes-access.ts'
 import { LOG_KEY } from '../trust/key-store.ts'
 import { certifyLogKey } from '../trust/log-key.ts'
 import type { Signer } from '../trust/signer.ts'
 import { baseState, exportKey, lastExport, rememberExport } from './exports.ts'
+import { type BundleEnvelope, bundleBytes } from './key-server.ts'
 
 /** Where a bundle goes: a file (under a temporary name until it is whole), or a stream. */
 export type BundleOutput =
@@ -41,6 +44,10 @@ export interface ExportOptions {
   readonly to?: string
   /** Leaves graphs out: the receiver builds them anew, byte for byte. */
   readonly noIndex?: boolean
+  /** Encrypts the bundle; its keys are the caller's to wipe. */
+  readonly envelope?: BundleEnvelope
+  /** The key server of an encrypted bundle that `since` names. */
+  readonly kes?: KesAccess
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
 }
@@ -54,6 +61,8 @@ export interface ExportResult {
   readonly sequence: number
   readonly keyId: string
   readonly baseStateRoots?: Readonly<Record<string, string>>
+  /** Key of the key server that the bundle is encrypted under. */
+  readonly kmsKey?: string
 }
 
 /** One collection on its way out. */
@@ -98,6 +107,7 @@ async function exportHeld(
       stateRoot: manifest.commit.stateRoot,
     })),
     ...(options.to === undefined ? {} : { to: options.to }),
+    ...(options.envelope === undefined ? {} : { kmsKey: options.envelope.keyId }),
   }
   const [first] = exported
   const collection = exported.length === 1 && first !== undefined ? { collection: first.name } : {}
@@ -119,7 +129,7 @@ async function chosen(
     options.snapshot === undefined ? await core.head() : await resolveState(core, options.snapshot)
   await holdState(pin, core.manifests, manifest)
   const rows = await countOf(core, manifest)
-  const root = await baseRoot(store, name, options.since)
+  const root = await baseRoot(store, name, options)
   if (root === undefined) return { name, manifest, rows, base: undefined }
   const bytes = await baseState(core, root)
   return { name, manifest, rows, base: { root, state: decodeState(bytes, `base ${root}`) } }
@@ -129,7 +139,7 @@ async function chosen(
 async function baseRoot(
   store: OpenedStore,
   name: string,
-  since: string | undefined,
+  { since, kes, signal }: ExportOptions,
 ): Promise<string | undefined> {
   if (since === undefined || isSha256Hex(since)) return since
   if (since === 'last') {
@@ -140,7 +150,8 @@ async function baseRoot(
     })
   }
   const keys = await store.environment.keys.trusted()
-  const { stateRoots } = await inspectBundle({ read: readBundleFile(since), keys })
+  const read = bundleBytes({ path: since }, { name: since, kes, signal })
+  const { stateRoots } = await inspectBundle({ read, keys })
   const root = stateRoots[name]
   if (root !== undefined) return root
   throw new AkidbError('NOT_FOUND', `bundle ${since} does not hold "${name}"`)
@@ -159,8 +170,10 @@ async function writeBundle(
     'path' in options.output
       ? await createBundleFile(options.output.path, { replace: options.output.force })
       : undefined
-  const write = 'write' in options.output ? options.output.write : file?.write.bind(file)
-  if (write === undefined) throw new Error('an output writes')
+  const plain = 'write' in options.output ? options.output.write : file?.write.bind(file)
+  if (plain === undefined) throw new Error('an output writes')
+  const { envelope } = options
+  const sealed = envelope === undefined ? undefined : createEnvelopeWriter(envelope, plain)
   const logKey = await environment.keys.publicKey(LOG_KEY)
   const { onProgress, signal, to } = options
   const previousHead = (await lastExport(environment.state))?.headDigest ?? null
@@ -179,17 +192,18 @@ async function writeBundle(
       logKeyCertificate: certifyLogKey(logKey, [options.signer]),
       akidbVersion: options.akidbVersion,
       proof: (headDigest) => logExport(store, audit, headDigest),
-      write,
+      write: sealed?.write ?? plain,
       ...(onProgress === undefined ? {} : { onProgress: bundleProgress('export', onProgress) }),
       ...(signal === undefined ? {} : { signal }),
     })
+    const bytes = (await sealed?.finish()) ?? packed.bytes
     for (const { name, manifest } of exported) {
       await environment.store.put(exportKey(name, packed.headDigest), manifest.stateBytes)
     }
     await file?.commit()
     const stateRoots = rootsOf(exported)
     await rememberExport(environment.state, { headDigest: packed.headDigest, stateRoots })
-    return resultOf(options, exported, packed)
+    return resultOf(options, exported, { ...packed, bytes })
   } catch (error) {
     await file?.abort()
     throw error
@@ -292,5 +306,6 @@ function resultOf(
     sequence: packed.head.sequence,
     keyId: options.signer.key.keyId,
     ...(bases.length === 0 ? {} : { baseStateRoots: Object.fromEntries(bases) }),
+    ...(options.envelope === undefined ? {} : { kmsKey: options.envelope.keyId }),
   }
 }

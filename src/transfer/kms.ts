@@ -6,8 +6,8 @@ import type { ErrorCode } from '../errors/exit-codes.ts'
 import type { KesAccess } from '../storage/kes/kes-access.ts'
 import type { KesStatus } from '../storage/kes/kes-answers.ts'
 import type { KesClient } from '../storage/kes/kes-client.ts'
-import { systemClock } from '../storage/system-clock.ts'
-import { systemRandom } from '../storage/system-random.ts'
+import { withKeyServer } from './key-server.ts'
+import { auditedAct, type KmsActRequest } from './kms-audit.ts'
 
 /** A key server, and who asks it. */
 export interface KmsRequest extends KesAccess {
@@ -46,7 +46,7 @@ export interface KmsStatusResult {
   readonly more?: true
 }
 
-export interface KmsCreateKeyRequest extends KmsRequest {
+export interface KmsCreateKeyRequest extends KmsActRequest {
   /** Name of the key: at most 80 letters, digits, - and _. */
   readonly id: string
 }
@@ -66,7 +66,7 @@ export interface KmsCreateKeyResult {
  *   does not know us; UNREACHABLE, TIMEOUT; LIMIT for more keys than limits.kesStatusKeysMax
  */
 export function kmsStatus(request: KmsStatusRequest): Promise<KmsStatusResult> {
-  return withClient(request, async (client) => {
+  return withKeyServer(request, async (client) => {
     const { signal } = request
     const version = await client.version(signal)
     const startMs = performance.now()
@@ -90,30 +90,20 @@ export function kmsStatus(request: KmsStatusRequest): Promise<KmsStatusResult> {
 }
 
 /**
- * Makes a key at a key server.
+ * Makes a key at a key server, and says so in the audit log of the store that was named.
  *
  * @throws EXISTS where there is one of that name; else as kmsStatus. After UNREACHABLE and TIMEOUT
  *   the key may have been made: kmsStatus tells
  */
 export function kmsCreateKey(request: KmsCreateKeyRequest): Promise<KmsCreateKeyResult> {
-  return withClient(request, async (client) => {
-    await client.createKey(request.id, request.signal)
-    return { id: request.id, endpoint: client.url }
-  })
-}
-
-async function withClient<T>(
-  access: KesAccess,
-  work: (client: KesClient) => Promise<T>,
-): Promise<T> {
-  // Loaded when it is asked for: no other command waits for it.
-  const { openKesClient } = await import('../storage/kes/kes-client.ts')
-  const client = await openKesClient({ ...access, clock: systemClock, random: systemRandom })
-  try {
-    return await work(client)
-  } finally {
-    client.close()
-  }
+  const { id, endpoint = '', signal } = request
+  const act = { act: 'kms.create-key', details: { id, endpoint } }
+  return auditedAct(request, act, () =>
+    withKeyServer(request, async (client) => {
+      await client.createKey(id, signal)
+      return { id, endpoint: client.url }
+    }),
+  )
 }
 
 /** Policies of clients that only use keys seldom allow it. */

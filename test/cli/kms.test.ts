@@ -138,15 +138,14 @@ describeTls('kms against a key server', () => {
     await server.close()
     authority.remove()
   })
-  const kms = async (...argv: readonly string[]) => {
-    const env = {
-      AKIDB_KES_ENDPOINT: server.url,
-      AKIDB_KES_CA: authority.certFile,
-      AKIDB_KES_CLIENT_CERT: site.certFile,
-      AKIDB_KES_CLIENT_KEY: site.keyFile,
-    }
-    return await run(['kms', ...argv], { engine: await loadEngine(), env })
-  }
+  const environment = () => ({
+    AKIDB_KES_ENDPOINT: server.url,
+    AKIDB_KES_CA: authority.certFile,
+    AKIDB_KES_CLIENT_CERT: site.certFile,
+    AKIDB_KES_CLIENT_KEY: site.keyFile,
+  })
+  const kms = async (...argv: readonly string[]) =>
+    run(['kms', ...argv], { engine: await loadEngine(), env: environment() })
 
   it('makes a key, once, and finds that it works', async () => {
     const made = await kms('create-key', 'site-a', '--json')
@@ -177,5 +176,55 @@ describeTls('kms against a key server', () => {
     expect((await kms('create-key', 'not/one')).code).toBe(26)
     expect((await run(['kms', 'status'], { engine: await loadEngine() })).code).toBe(2)
     expect((await run(['kms', 'create-key'], { engine: await loadEngine() })).code).toBe(2)
+  })
+
+  it('has bundles encrypted, read and moved to another key', async () => {
+    const cwd = join(folder.path, 'bundles')
+    const at = (name: string): string => join(cwd, name)
+    mkdirSync(cwd)
+    writeFileSync(at('in.jsonl'), '{"id":"a","vector":[1,2]}\n{"id":"b","vector":[2,1]}\n')
+    const bare = async (...argv: readonly string[]) =>
+      run(argv, { engine: await loadEngine(), cwd, env: { AKIDB_NO_INPUT: '1' } })
+    const named = async (...argv: readonly string[]) =>
+      run(argv, { engine: await loadEngine(), cwd, env: environment() })
+    for (const id of ['from', 'to']) await named('kms', 'create-key', id)
+    const done = async (...argv: readonly string[]) => {
+      const ran = await named(...argv)
+      expect(ran, argv.join(' ')).toMatchObject({ code: 0 })
+      return jsonLines(ran.stdout)[0] ?? {}
+    }
+    await done('--store', 'a', 'init', '--json')
+    await done('--store', 'a', 'ingest', 'docs', at('in.jsonl'), '--json')
+    const [docs, other] = [at('docs.akipkg'), at('moved.akipkg')]
+    const out = ['-o', docs]
+    const refused = await bare('--store', 'a', 'export', 'docs', ...out, '--kms-key', 'from')
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('--kes-endpoint')])
+    const made = await done('--store', 'a', 'export', 'docs', ...out, '--kms-key', 'from', '--json')
+    expect(made).toMatchObject({ type: 'export', kmsKey: 'from' })
+    for (const argv of [['bundle', 'inspect'], ['bundle', 'verify'], ['replay'], ['import']]) {
+      const closed = await bare('--store', 'a', ...argv, docs)
+      expect(closed.code, argv.join()).toBe(23)
+      expect(closed.stderr).toContain('encrypted under the key "from"')
+      expect(closed.stderr).toContain('--kes-endpoint')
+    }
+    const anew = ['kms', 'rewrap', docs, '--kms-key', 'to', '--json']
+    const moved = await done('--store', 'a', ...anew, '-o', other)
+    expect(moved).toMatchObject({ type: 'kms.rewrap', from: 'from', to: 'to' })
+    expect(moved.bytes).toBe(Number(made.bytes) - 2)
+    server.keys.delete('from')
+    const verified = await done('--store', 'a', 'bundle', 'verify', other, '--json')
+    expect(verified).toMatchObject({ ok: true, kmsKey: 'to' })
+    const shown = await named('--store', 'a', 'bundle', 'inspect', other)
+    expect(shown.stdout).toMatch(/^encrypted under +to$/m)
+    expect(await done('--store', 'a', 'audit', 'verify', other, '--json')).toMatchObject({
+      ok: true,
+    })
+    const [first] = jsonLines(
+      (await named('--store', 'a', 'audit', 'log', '--act', 'kms.rewrap', '--json')).stdout,
+    )
+    expect(first).toMatchObject({ phase: 'intent', details: { from: 'from', to: 'to' } })
+    expect((await named(...anew, '-o', other)).code).toBe(21)
+    const sealed = await named('kms', 'rewrap', 's3://b/p', '--kms-key', 'to', '-o', 'x')
+    expect([sealed.code, sealed.stderr]).toEqual([23, expect.stringContaining('keeps the key')])
   })
 })

@@ -8,6 +8,7 @@ import { describe } from '../describe.ts'
 import type { LogVerification } from '../engine.ts'
 import { escapeLine } from '../escape.ts'
 import { plural } from '../human.ts'
+import { bundleKes, kesOptions } from '../kes-options.ts'
 import { repeated } from '../option-kinds.ts'
 import { problemFailure } from '../problems.ts'
 import { parseTimeMs } from '../values.ts'
@@ -95,6 +96,7 @@ const defineVerify = (command: Command, app: App): void => {
   command.argument('[folder|bundle|s3 url]', 'a log elsewhere')
   command.option('--proof <file>', 'a proof of one entry')
   command.addOption(repeated('--key <file>', 'trust the public key in this PEM file; repeats'))
+  kesOptions(command)
   command.action((given: string | undefined, flags: VerifyFlags) =>
     app.run(command, async (context) => {
       const engine = await context.engine()
@@ -119,6 +121,7 @@ const defineVerify = (command: Command, app: App): void => {
           signal: context.signal,
           ...(target === undefined ? {} : { target }),
           ...(flags.proof === undefined ? {} : { proofFile: flags.proof }),
+          ...bundleKes(context),
         }),
       )
       return { result, text: verifyText(result), failure: failureOf(result) }

@@ -11,6 +11,7 @@ import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
 import { escapeLine } from '../escape.ts'
 import { humanBytes, humanDuration, plural } from '../human.ts'
+import { bundleKes, kesOptions } from '../kes-options.ts'
 import { repeated } from '../option-kinds.ts'
 import { problemFailure } from '../problems.ts'
 import { fields } from '../table.ts'
@@ -27,7 +28,7 @@ export const defineBundle = (command: Command, app: App): void => {
       ['akidb bundle inspect docs.akipkg', 'read the signed head'],
       ['akidb bundle verify docs.akipkg --key site.pem', 'check every byte'],
     ],
-    exits: [21, 24, 26],
+    exits: [21, 23, 24, 25, 26],
   })
   defineInspect(command.command('inspect'), app)
   defineVerify(command.command('verify'), app)
@@ -38,7 +39,7 @@ const defineInspect = (command: Command, app: App): void => {
     summary: 'show what a bundle says it holds',
     examples: [['akidb bundle inspect docs.akipkg', 'states, sizes, signers; reads only the head']],
     details: 'Checks the signature, not the contents: see akidb bundle verify.',
-    exits: [21, 24, 26],
+    exits: [21, 23, 24, 25, 26],
   })
   addArguments(command)
   command.action((files: string[], flags: BundleFlags) =>
@@ -61,7 +62,7 @@ const defineVerify = (command: Command, app: App): void => {
       ['akidb bundle verify docs.akipkg --key site.pem', 'with a public key; needs no store'],
     ],
     details: 'A signer that is not trusted is exit 24, never a warning.',
-    exits: [21, 24, 26],
+    exits: [21, 23, 24, 25, 26],
   })
   addArguments(command)
   command.action((files: string[], flags: BundleFlags) =>
@@ -88,6 +89,7 @@ const defineVerify = (command: Command, app: App): void => {
 const addArguments = (command: Command): void => {
   command.argument('<files...>', 'bundles, or - for stdin')
   command.addOption(repeated('--key <file>', 'trust the public key in this PEM file; repeats'))
+  kesOptions(command)
 }
 
 const requestOf = (context: Context, file: string, flags: BundleFlags): BundleCheckRequest => {
@@ -97,6 +99,7 @@ const requestOf = (context: Context, file: string, flags: BundleFlags): BundleCh
     keyFiles: flags.key ?? [],
     store: { url, ...(state === undefined ? {} : { state }) },
     signal: context.signal,
+    ...bundleKes(context),
   }
 }
 
@@ -121,6 +124,7 @@ const inspectText = (file: string, result: BundleInspectResult): string => {
     ['for', to],
     ['needs akidb', minimumReader],
     ...signerRows(result.signers),
+    ['encrypted under', result.kmsKey],
     ...stateRows(result.stateRoots, 'state'),
     ...stateRows(result.baseStateRoots ?? {}, 'base'),
     ...result.collections.map(({ name, version, rows, committedAt }): [string, string] => [

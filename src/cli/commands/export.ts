@@ -1,10 +1,10 @@
-import { AkidbError } from '../../errors/errors.ts'
-import type { BundleOutput, ExportResult } from '../../index.ts'
+import type { ExportResult } from '../../index.ts'
 import type { App } from '../app.ts'
+import { bundleOutput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
-import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
 import { humanBytes } from '../human.ts'
+import { bundleKes, kesOptions } from '../kes-options.ts'
 import { fields } from '../table.ts'
 
 interface ExportFlags {
@@ -12,6 +12,7 @@ interface ExportFlags {
   readonly snapshot?: string
   readonly since?: string
   readonly to?: string
+  readonly kmsKey?: string
   readonly force?: true
   /** false with --no-index. */
   readonly index: boolean
@@ -24,10 +25,11 @@ export const defineExport = (command: Command, app: App): void => {
     examples: [
       ['akidb export docs -o docs.akipkg', 'the newest state, signed with the key default'],
       ['akidb export docs -o update.akipkg --since last', 'only what the last bundle lacks'],
+      ['akidb export docs -o docs.akipkg --kms-key site-a', 'encrypted, by a key server (KES)'],
       ['akidb export docs -o - | ssh host akidb import -', 'through a pipe'],
     ],
     details: 'See akidb help bundles.',
-    exits: [21, 22, 23, 24, 27],
+    exits: [21, 22, 23, 24, 25, 26, 27],
   })
   command.argument('<collections...>', 'names')
   command.requiredOption('-o, --output <file|->', 'the bundle, or - for stdout')
@@ -36,11 +38,13 @@ export const defineExport = (command: Command, app: App): void => {
   command.option('--since <base>', 'a delta against a state root, a bundle file, or last')
   command.option('--to <site>', 'name the receiving site in the bundle')
   command.option('--no-index', 'leave out what the receiver can rebuild')
+  command.option('--kms-key <id>', 'encrypt it under this key of the key server')
   command.option('--force', 'replace the file if it exists')
+  kesOptions(command)
   command.action((collections: string[], flags: ExportFlags) =>
     app.run(command, async (context) => {
-      const { snapshot, since, to } = flags
-      const output = outputOf(context, flags)
+      const { snapshot, since, to, kmsKey } = flags
+      const output = bundleOutput(context, flags)
       const engine = await context.engine()
       const result = await context.progress(`export ${collections.join(' ')}`, (onProgress) =>
         engine.exportBundle({
@@ -54,22 +58,13 @@ export const defineExport = (command: Command, app: App): void => {
           ...(snapshot === undefined ? {} : { snapshot }),
           ...(since === undefined ? {} : { since }),
           ...(to === undefined ? {} : { to }),
+          ...(kmsKey === undefined ? {} : { kmsKey }),
+          ...bundleKes(context),
         }),
       )
       return { result, text: exportText(result), work: true, toStderr: flags.output === '-' }
     }),
   )
-}
-
-const outputOf = (context: Context, flags: ExportFlags): BundleOutput => {
-  if (flags.output !== '-') return { path: flags.output, force: flags.force === true }
-  const { out } = context.session
-  if (out.isTerminal) {
-    throw new AkidbError('USAGE', '-o - would write a bundle to the terminal', {
-      hint: 'Send it through a pipe, or name a file.',
-    })
-  }
-  return { write: (bytes) => out.write(bytes) }
 }
 
 const exportText = (result: ExportResult): string =>
@@ -79,6 +74,7 @@ const exportText = (result: ExportResult): string =>
     ['head', result.headDigest],
     ['sequence', result.sequence],
     ['signed by', result.keyId],
+    ['encrypted under', result.kmsKey],
     ...Object.entries(result.stateRoots).map(([name, root]): [string, string] => [
       `state of ${name}`,
       root,

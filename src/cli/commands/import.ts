@@ -2,6 +2,7 @@ import type { App } from '../app.ts'
 import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
+import { bundleKes, kesOptions } from '../kes-options.ts'
 import { dryRun } from '../option-kinds.ts'
 import { takenText } from '../taken-text.ts'
 
@@ -22,14 +23,16 @@ export const defineImport = (command: Command, app: App): void => {
     ],
     details: [
       'An imported collection follows its origin: it takes later bundles and refuses changes of',
-      'its own, unless --diverge. The signer must be trusted: see akidb help keys.',
+      'its own, unless --diverge. The signer must be trusted: see akidb help keys. An encrypted',
+      'bundle needs the key server that it was encrypted by (--kes-endpoint).',
     ].join('\n'),
-    exits: [21, 22, 23, 24, 26, 27],
+    exits: [21, 22, 23, 24, 25, 26, 27],
   })
   command.argument('<file>', 'the bundle, or - for stdin')
   command.option('--as <name>', 'name of the collection here')
   command.option('--diverge', 'let it be changed here, and follow no more')
   command.addOption(dryRun('imported'))
+  kesOptions(command)
   command.action((file: string, flags: ImportFlags) =>
     app.run(command, async (context) => {
       const engine = await context.engine()
@@ -41,6 +44,7 @@ export const defineImport = (command: Command, app: App): void => {
           diverge: flags.diverge === true,
           dryRun: flags.dryRun === true,
           onProgress,
+          ...bundleKes(context),
           ...(flags.as === undefined ? {} : { as: flags.as }),
         }),
       )

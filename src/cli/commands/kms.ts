@@ -2,16 +2,20 @@ import { AkidbError } from '../../errors/errors.ts'
 import { type ErrorCode, EXIT_CODES } from '../../errors/exit-codes.ts'
 import type { KmsKeyStatus, KmsRequest, KmsStatusResult } from '../../index.ts'
 import type { App } from '../app.ts'
+import { bundleInput, bundleOutput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
 import { escapeLine } from '../escape.ts'
-import { humanDuration, plural } from '../human.ts'
+import { humanBytes, humanDuration, plural } from '../human.ts'
+import { kesAccess, kesOptions } from '../kes-options.ts'
 import { fields, table } from '../table.ts'
 
 const DETAILS =
   'The key server is MinIO KES. It knows its clients by their certificates: name the files with\n' +
   'the options, or once for all in the configuration (akidb help config).'
+
+const AUDITED = 'Where --store is a store in a folder, its audit log tells of it.'
 
 /** `akidb kms …`: keys at a key server; the store is not needed. */
 export const defineKms = (command: Command, app: App): void => {
@@ -20,12 +24,14 @@ export const defineKms = (command: Command, app: App): void => {
     examples: [
       ['akidb kms status', 'is it up, and do its keys work?'],
       ['akidb kms create-key site-a', 'make a key'],
+      ['akidb kms rewrap a.akipkg --kms-key site-b -o b.akipkg', 'from its key to another'],
     ],
     details: DETAILS,
     exits: [20, 21, 22, 23, 24, 25, 26, 27],
   })
   defineStatus(command.command('status'), app)
   defineCreateKey(command.command('create-key'), app)
+  defineRewrap(command.command('rewrap'), app)
 }
 
 const defineStatus = (command: Command, app: App): void => {
@@ -41,7 +47,7 @@ const defineStatus = (command: Command, app: App): void => {
     exits: [20, 21, 23, 24, 25, 26, 27],
   })
   command.argument('[keys...]', 'names of keys')
-  serverOptions(command)
+  kesOptions(command)
   command.action((keys: string[]) =>
     app.run(command, async (context) => {
       const engine = await context.engine()
@@ -62,41 +68,85 @@ const defineCreateKey = (command: Command, app: App): void => {
   describe(command, {
     summary: 'make a key at the key server',
     examples: [['akidb kms create-key site-a', 'exit 22 where there is one of that name']],
-    details: DETAILS,
-    exits: [21, 22, 23, 25, 26, 27],
+    details: `${AUDITED}\n${DETAILS}`,
+    exits: [21, 22, 23, 24, 25, 26, 27],
   })
   command.argument('<id>', 'name of the key: at most 80 letters, digits, - and _')
-  serverOptions(command)
+  kesOptions(command)
   command.action((id: string) =>
     app.run(command, async (context) => {
       const engine = await context.engine()
-      const result = await engine.kmsCreateKey({ ...kmsRequest(context), id })
+      const result = await engine.kmsCreateKey({
+        ...kmsRequest(context),
+        store: context.storeRequest(),
+        id,
+      })
       const text = `made the key ${escapeLine(result.id)} at ${escapeLine(result.endpoint)}`
       return { result, text, work: true }
     }),
   )
 }
 
-const serverOptions = (command: Command): void => {
-  command.option('--kes-endpoint <url>', 'address of the key server: https://host:port')
-  command.option('--kes-ca <file>', 'PEM of the authorities that its certificate must come from')
-  command.option('--kes-client-cert <file>', 'PEM of the certificate that it knows us by')
-  command.option('--kes-client-key <file>', 'PEM of the private key of that certificate')
+interface RewrapFlags {
+  readonly kmsKey: string
+  readonly output: string
+  readonly force?: true
 }
 
-const kmsRequest = ({ settings, signal }: Context): KmsRequest => {
-  const endpoint = settings.text('kes.endpoint')
-  const [caFile, clientCertFile] = [settings.text('kes.ca'), settings.text('kes.clientCert')]
-  const clientKeyFile = settings.text('kes.clientKey')
-  return {
-    offline: settings.flag('offline'),
-    signal,
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(caFile === undefined ? {} : { caFile }),
-    ...(clientCertFile === undefined ? {} : { clientCertFile }),
-    ...(clientKeyFile === undefined ? {} : { clientKeyFile }),
-  }
+const defineRewrap = (command: Command, app: App): void => {
+  describe(command, {
+    summary: 'wrap the key of an encrypted bundle under another key',
+    examples: [
+      ['akidb kms rewrap a.akipkg --kms-key site-b -o b.akipkg', 'the bundle under the key site-b'],
+      ['akidb kms rewrap a.akipkg --kms-key site-b -o a.akipkg --force', 'in place of the old one'],
+    ],
+    details:
+      'Only what stands before the encrypted bytes is written anew: nothing in the bundle is\n' +
+      'decrypted, and akidb bundle verify checks it. Objects in a bucket keep their key: see\n' +
+      `akidb help worm. ${AUDITED}\n${DETAILS}`,
+    exits: [21, 22, 23, 24, 25, 26, 27],
+  })
+  command.argument('<file>', 'the encrypted bundle, or - for stdin')
+  command.requiredOption('--kms-key <id>', 'the key from now on, at the same key server')
+  command.requiredOption('-o, --output <file|->', 'the bundle under that key, or - for stdout')
+  command.option('--force', 'replace the file if it exists')
+  kesOptions(command)
+  command.action((file: string, flags: RewrapFlags) =>
+    app.run(command, async (context) => {
+      if (isS3(file)) throw keepsKey(file)
+      const engine = await context.engine()
+      const result = await engine.kmsRewrap({
+        ...kmsRequest(context),
+        store: context.storeRequest(),
+        input: bundleInput(context.session.io, file),
+        output: bundleOutput(context, flags),
+        id: flags.kmsKey,
+      })
+      const { path, bytes, from, to } = result
+      const text = fields([
+        ['bundle', path],
+        ['size', humanBytes(bytes)],
+        ['key before', from],
+        ['key', to],
+      ])
+      return { result, text, work: true, toStderr: flags.output === '-' }
+    }),
+  )
 }
+
+const isS3 = (file: string): boolean => /^s3:\/\//i.test(file)
+
+const keepsKey = (file: string): AkidbError =>
+  new AkidbError('RETENTION', `what is sealed in ${file} keeps the key that it was sealed under`, {
+    hint:
+      'A server encrypts a version once; under another key it would be another version, beside ' +
+      'the sealed one. akidb push --kms-key seals the blobs under another key as well.',
+  })
+
+const kmsRequest = (context: Context): KmsRequest => ({
+  ...kesAccess(context),
+  signal: context.signal,
+})
 
 const statusText = (result: KmsStatusResult): string => {
   const { uptimeMs, keyStoreReachable: reachable, keyStoreLatencyMs } = result

@@ -3,6 +3,7 @@ import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { plural } from '../human.ts'
+import { bundleKes, kesOptions } from '../kes-options.ts'
 import { dryRun } from '../option-kinds.ts'
 
 interface RepairFlags {
@@ -20,10 +21,11 @@ export const defineRepair = (command: Command, app: App): void => {
       ['akidb repair --from docs.akipkg', 'also take lost blobs, by digest, from a bundle'],
     ],
     details: 'No state root changes: what is mended has the bytes that it had.',
-    exits: [20, 21, 22, 23, 24, 27],
+    exits: [20, 21, 22, 23, 24, 25, 26, 27],
   })
   command.option('--from <bundle>', 'take lost blobs from this bundle, or folder of a store')
   command.addOption(dryRun('mended'))
+  kesOptions(command)
   command.action((flags: RepairFlags) =>
     app.run(command, async (context) => {
       if (flags.from !== undefined && /^[a-z0-9]+:\/\//i.test(flags.from)) {
@@ -40,6 +42,7 @@ export const defineRepair = (command: Command, app: App): void => {
             onProgress,
             signal: context.signal,
             ...(flags.from === undefined ? {} : { from: flags.from }),
+            ...bundleKes(context),
           }),
         )
         const verb = flags.dryRun ? 'would mend' : 'mended'

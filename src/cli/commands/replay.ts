@@ -2,6 +2,7 @@ import type { App } from '../app.ts'
 import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
+import { bundleKes, kesOptions } from '../kes-options.ts'
 
 /** `akidb replay`: a signed state of any age, read-only, beside the collections. */
 export const defineReplay = (command: Command, app: App): void => {
@@ -11,10 +12,11 @@ export const defineReplay = (command: Command, app: App): void => {
       ['akidb replay old.akipkg', 'open a state of any age, and print its address'],
       ['akidb list --replays', 'list what is open; akidb drop removes it'],
     ],
-    exits: [21, 22, 23, 24, 26, 27],
+    exits: [21, 22, 23, 24, 25, 26, 27],
   })
   command.argument('<file>', 'the bundle, or - for stdin')
   command.option('--as <name>', 'name of the collection here')
+  kesOptions(command)
   command.action((file: string, flags: { readonly as?: string }) =>
     app.run(command, async (context) => {
       const engine = await context.engine()
@@ -24,6 +26,7 @@ export const defineReplay = (command: Command, app: App): void => {
           ...context.storeRequest(),
           input,
           onProgress,
+          ...bundleKes(context),
           ...(flags.as === undefined ? {} : { as: flags.as }),
         }),
       )

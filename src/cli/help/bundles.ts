@@ -14,6 +14,11 @@ state root or a bundle too. import is harmless twice. An imported collection fol
 and refuses changes of its own, unless --diverge. An older bundle than the last is exit 24
 (ROLLBACK); akidb replay opens one of any age read-only, addressed as <name>@<12 hex digits>.
 
+export --kms-key site-a encrypts the bundle under a key of a key server (MinIO KES); the commands
+that read bundles know such a file by itself and ask that server: --kes-endpoint, --kes-client-cert,
+--kes-client-key, or the configuration (akidb help config). akidb kms rewrap moves it to another
+key without decrypting it.
+
 A signer that is not trusted is exit 24, never a warning. VERIFY.txt in the bundle says how to
 check it with tar, sha256sum and openssl alone.
 `

@@ -22,6 +22,9 @@ Object lock keeps versions; it does not keep others from putting newer versions 
 above them. So every object is sealed by its version id and read by it, and worm verify lists the
 versions: one too many is exit 24, named with its time, and pull still brings the sealed one.
 
+What is sealed keeps the key of the KMS that it was sealed under: a lock keeps the version, and
+another key would be another version. push --kms-key with another key seals the blobs once more.
+
 What was sealed is told by records that the audit log names, under a checkpoint that is locked in
 the bucket too. pull and worm believe keys that are trusted (akidb help keys) and nothing else.
 `

@@ -1,0 +1,47 @@
+import type { StoreRequest } from '../db/open/store-request.ts'
+import { runAct } from '../db/states/acts.ts'
+import { type OpenedStore, openStore } from '../db/store.ts'
+import { hasCode } from '../errors/errors.ts'
+import type { KesAccess } from '../storage/kes/kes-access.ts'
+import { isS3Url } from '../storage/s3/s3-access.ts'
+
+/** What changes something at a key server, or in what it keeps. */
+export interface KmsActRequest extends KesAccess {
+  /** Its audit log tells of the act; absent, in a bucket, or where there is none: no log does. */
+  readonly store?: StoreRequest
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Runs an act at a key server, between its intent and its outcome in the store's audit log. Where
+ * the log cannot be written, nothing is done.
+ *
+ * @throws what openStore throws, but NOT_FOUND; what the work throws
+ */
+export async function auditedAct<T>(
+  { store: request }: KmsActRequest,
+  input: { readonly act: string; readonly details: Readonly<Record<string, unknown>> },
+  work: () => Promise<T>,
+): Promise<T> {
+  const store = await storeOf(request)
+  if (store === undefined) return await work()
+  try {
+    return await runAct(store.environment, input, async () => ({
+      result: await work(),
+      outcome: {},
+    }))
+  } finally {
+    await store.close()
+  }
+}
+
+async function storeOf(request: StoreRequest | undefined): Promise<OpenedStore | undefined> {
+  if (request === undefined || isS3Url(request.url)) return undefined
+  const { signal: _, ...rest } = request
+  try {
+    return await openStore({ ...rest, mode: 'write' })
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return undefined
+    throw error
+  }
+}
