@@ -96,7 +96,7 @@ export async function* openBundleBytes(
     if (opening?.head.kind !== 'bundle') throw noBundle(options.name)
     const keys = await options.unseal(opening)
     try {
-      yield* decrypted(source, keys, options.name)
+      yield* decryptChunks(source, keys, options.name)
     } finally {
       wipe(keys)
     }
@@ -149,7 +149,12 @@ export async function readOpening(
   return decodeOpening(Buffer.concat([fixed, await source.take(rest)]), where)
 }
 
-async function* decrypted(
+/**
+ * What is in an envelope, from behind its opening to the end of the source.
+ *
+ * @throws INTEGRITY where it was altered, cut, reordered or extended
+ */
+export async function* decryptChunks(
   source: ByteSource,
   keys: EnvelopeKeys,
   where: string,

@@ -3,6 +3,7 @@ import type { OnProgress, OpenedStore, S3Access, StoreRequest } from '../index.t
 import type { Engine } from './engine.ts'
 import { escapeJson, escapeText } from './escape.ts'
 import { jsonDocument } from './json-document.ts'
+import { namedKes } from './kes-options.ts'
 import { createPassphrases, type Passphrases } from './passphrase.ts'
 import { createProgress, resolveProgressMode } from './progress.ts'
 import { type Ask, createAsk } from './prompts.ts'
@@ -99,7 +100,7 @@ const storeRequestOf = (
   const sudoUser = session.io.env.SUDO_USER
   const [threads, memoryBytes] = [settings.number('threads'), settings.number('memory')]
   const bucket = /^s3:\/\//i.test(url)
-    ? { s3: s3AccessOf(session, settings), ...cacheOf(settings) }
+    ? { s3: s3AccessOf(session, settings), ...cacheOf(settings), ...namedKes({ settings }) }
     : {}
   return {
     url,

@@ -1,6 +1,6 @@
 import type { KesAccess } from '../index.ts'
 import type { Command } from './commander.ts'
-import type { Context } from './context.ts'
+import type { Settings } from './settings.ts'
 
 /** The options that name a key server, and who we are to it. */
 export const kesOptions = (command: Command): void => {
@@ -11,7 +11,7 @@ export const kesOptions = (command: Command): void => {
 }
 
 /** How the key server is reached, as the settings say. */
-export const kesAccess = ({ settings }: Context): KesAccess => {
+export const kesAccess = ({ settings }: { readonly settings: Settings }): KesAccess => {
   const endpoint = settings.text('kes.endpoint')
   const [caFile, clientCertFile] = [settings.text('kes.ca'), settings.text('kes.clientCert')]
   const clientKeyFile = settings.text('kes.clientKey')
@@ -24,8 +24,10 @@ export const kesAccess = ({ settings }: Context): KesAccess => {
   }
 }
 
-/** The key server of encrypted bundles, where one is named. */
-export const bundleKes = (context: Context): { readonly kes?: KesAccess } => {
+/** The key server of what may be encrypted, where one is named. */
+export const namedKes = (context: {
+  readonly settings: Settings
+}): { readonly kes?: KesAccess } => {
   const kes = kesAccess(context)
   return kes.endpoint === undefined ? {} : { kes }
 }

@@ -56,6 +56,9 @@ export const defineWormStatus = (command: Command, app: App): void => {
   )
 }
 
+const keyText = ({ kmsKey, envelopeKey }: WormStatus['states'][number]): string =>
+  [kmsKey ?? [], envelopeKey === null ? [] : `${envelopeKey} (envelope)`].flat().join(', ')
+
 const statusText = (result: WormStatus): string => {
   const rows = result.states.map((state) => [
     state.collection,
@@ -65,7 +68,7 @@ const statusText = (result: WormStatus): string => {
     state.retention === null ? 'not locked' : state.retention.until.slice(0, 10),
     state.retention?.mode ?? '',
     state.legalHold ? 'hold' : '',
-    state.kmsKey ?? '',
+    keyText(state),
     humanCount(state.rows),
     humanBytes(state.bytes),
   ])

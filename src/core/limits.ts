@@ -337,6 +337,8 @@ export const limits = {
   envelopeChunkBytesMax: MIB,
   /** Chunks of an envelope: its counter has 32 bits. */
   envelopeChunksMax: 2 ** 32,
+  /** Decrypted chunks of blobs that one open bucket keeps in memory. */
+  envelopeChunksKept: 256,
   /** Searches that wait for their audit entry in the server. */
   serverAuditSearchesMax: 1_000,
   /** Bytes of the searches that wait for their audit entry in the server. */

@@ -1,7 +1,6 @@
 import { basename } from 'node:path'
 import { openBundleBytes } from '../bundle/bundle-envelope.ts'
 import { readBundleFile } from '../bundle/bundle-file.ts'
-import { AkidbError } from '../errors/errors.ts'
 import { type NewEnvelope, newEnvelope, openEnvelope } from '../storage/envelope/kes-envelope.ts'
 import type { KesAccess } from '../storage/kes/kes-access.ts'
 import type { KesClient } from '../storage/kes/kes-client.ts'
@@ -58,15 +57,9 @@ export const bundleBytes = (
     unseal: async (opening) => {
       const { keyId } = opening.wrapping
       onEncrypted?.(keyId)
-      if (kes === undefined) throw noKeyServer(name, keyId)
+      if (kes === undefined) return await openEnvelope(undefined, opening)
       return await withKeyServer(kes, (server) => openEnvelope(server, opening, signal))
     },
-  })
-
-const noKeyServer = (name: string, keyId: string): AkidbError =>
-  new AkidbError('AUTH', `${name} is encrypted under the key "${keyId}" of a key server`, {
-    hint: 'Name it, and who we are to it: --kes-endpoint, --kes-client-cert, --kes-client-key.',
-    details: { keyId },
   })
 
 /** An envelope for a bundle that is about to be written. */

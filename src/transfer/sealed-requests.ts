@@ -4,10 +4,13 @@ import type { StoreRequest } from '../db/open/store-request.ts'
 import { targetFile } from '../db/sealed/target.ts'
 import { readStoreFile, STORE_FILE, type StoreFile } from '../db/states/store-file.ts'
 import { type OpenedStore, openStore } from '../db/store.ts'
+import { lazyKeyServer } from '../storage/envelope/lazy-key-server.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { SealedStore } from '../storage/object-store.ts'
 import { isS3Url } from '../storage/s3/s3-access.ts'
+import { systemRandom } from '../storage/system-random.ts'
 import type { PublicKey } from '../trust/signer.ts'
+import { withKeyServer } from './key-server.ts'
 import type { PullOptions, PullResult } from './pull/pull.ts'
 import type { PushOptions, PushResult } from './push/push.ts'
 import { type TargetRequest, withTarget } from './sealed/open-target.ts'
@@ -38,20 +41,38 @@ async function withBoth<T>(
   })
 }
 
-export type PushRequest = Between<PushOptions>
+export interface PushRequest extends Between<Omit<PushOptions, 'envelope'>> {
+  /** Has akidb encrypt the blobs under this key of the key server `kes`, before they are sent. */
+  readonly envelopeKey?: string
+}
 
 /** Opens store and bucket, pushes (see pushCollections). */
 export async function push(request: PushRequest): Promise<PushResult> {
   const { pushCollections } = await import('./push/push.ts')
-  return await withBoth(request, (store, target) => pushCollections(store, target, request))
+  const { envelopeKey: keyId, kes = {} } = request
+  if (keyId === undefined) {
+    return await withBoth(request, (store, target) => pushCollections(store, target, request))
+  }
+  return await withKeyServer(kes, (server) => {
+    const envelope = { keyId, server, random: systemRandom }
+    return withBoth(request, (store, target) =>
+      pushCollections(store, target, { ...request, envelope }),
+    )
+  })
 }
 
-export type PullRequest = Between<PullOptions>
+export type PullRequest = Between<Omit<PullOptions, 'keyServer'>>
 
 /** Opens store and bucket, pulls (see pullCollections). */
 export async function pull(request: PullRequest): Promise<PullResult> {
   const { pullCollections } = await import('./pull/pull.ts')
-  return await withBoth(request, (store, target) => pullCollections(store, target, request))
+  const keyServer = lazyKeyServer(request.kes)
+  const options = keyServer === undefined ? request : { ...request, keyServer }
+  try {
+    return await withBoth(request, (store, target) => pullCollections(store, target, options))
+  } finally {
+    keyServer?.close()
+  }
 }
 
 export type WormLockRequest = Between<LockOptions>

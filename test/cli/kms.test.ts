@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadEngine } from '../../src/cli/load-engine.ts'
-import type { KmsKeyStatus, KmsStatusResult } from '../../src/index.ts'
+import type { KmsKeyStatus, KmsStatusResult, PushResult } from '../../src/index.ts'
 import {
   type Authority,
   type CertificateFiles,
@@ -121,6 +121,37 @@ describe('kms status', () => {
   it('lets no name move the cursor', async () => {
     const ran = await ranWith([works('a\u001b[2J')])
     expect(ran.stdout).not.toContain('\u001b')
+  })
+})
+
+describe('the key server of sealed stores', () => {
+  const pushed: PushResult = {
+    ...{ url: 's3://b/p', blobs: { present: 0, uploaded: 1 }, bytes: 9, legalHold: false },
+    retention: { set: 0, extended: 0, kept: 0, until: null, mode: null },
+    ...{ kmsKey: null, envelopeKey: 'k', manifests: [], seals: [], gibYears: 0, elapsedMs: 1 },
+  }
+  const kes = ['--kes-endpoint', 'https://kes:7373', '--kes-client-cert', '/c']
+
+  it('goes to push with the key, and to pull', async () => {
+    const pulled = { collections: [], blobs: { present: 0, copied: 0 }, bytes: 0, elapsedMs: 1 }
+    const pull = async () => ({ ...pulled, url: 's3://b/p' })
+    const { engine, last } = fakeEngine({ engine: { push: async () => pushed, pull } })
+    const ran = await run(['push', 's3://b/p', '--envelope-key', 'k', ...kes], { engine })
+    expect(ran.code, ran.stderr).toBe(0)
+    expect(ran.stdout).toMatch(/^encrypted here, but for manifests, under k$/m)
+    const access = { endpoint: 'https://kes:7373', clientCertFile: '/c', offline: false }
+    expect(last('push')).toMatchObject({ envelopeKey: 'k', kes: access })
+    await run(['pull', 's3://b/p', ...kes], { engine })
+    expect(last('pull')).toMatchObject({ kes: access })
+    await run(['pull', 's3://b/p'], { engine })
+    expect(last('pull')).not.toHaveProperty('kes')
+  })
+
+  it('goes to what reads in place, from the environment', async () => {
+    const { engine, last } = fakeEngine()
+    const env = { AKIDB_KES_ENDPOINT: 'https://kes:7373' }
+    await run(['--store', 's3://b/p', 'get', 'docs', 'a'], { engine, env })
+    expect(last('openStore')).toMatchObject({ kes: { endpoint: 'https://kes:7373' } })
   })
 })
 

@@ -8,7 +8,7 @@ import { describe } from '../describe.ts'
 import type { LogVerification } from '../engine.ts'
 import { escapeLine } from '../escape.ts'
 import { plural } from '../human.ts'
-import { bundleKes, kesOptions } from '../kes-options.ts'
+import { kesOptions, namedKes } from '../kes-options.ts'
 import { repeated } from '../option-kinds.ts'
 import { problemFailure } from '../problems.ts'
 import { parseTimeMs } from '../values.ts'
@@ -121,7 +121,7 @@ const defineVerify = (command: Command, app: App): void => {
           signal: context.signal,
           ...(target === undefined ? {} : { target }),
           ...(flags.proof === undefined ? {} : { proofFile: flags.proof }),
-          ...bundleKes(context),
+          ...namedKes(context),
         }),
       )
       return { result, text: verifyText(result), failure: failureOf(result) }

@@ -11,7 +11,7 @@ import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
 import { escapeLine } from '../escape.ts'
 import { humanBytes, humanDuration, plural } from '../human.ts'
-import { bundleKes, kesOptions } from '../kes-options.ts'
+import { kesOptions, namedKes } from '../kes-options.ts'
 import { repeated } from '../option-kinds.ts'
 import { problemFailure } from '../problems.ts'
 import { fields } from '../table.ts'
@@ -99,7 +99,7 @@ const requestOf = (context: Context, file: string, flags: BundleFlags): BundleCh
     keyFiles: flags.key ?? [],
     store: { url, ...(state === undefined ? {} : { state }) },
     signal: context.signal,
-    ...bundleKes(context),
+    ...namedKes(context),
   }
 }
 

@@ -4,7 +4,7 @@ import { bundleOutput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { humanBytes } from '../human.ts'
-import { bundleKes, kesOptions } from '../kes-options.ts'
+import { kesOptions, namedKes } from '../kes-options.ts'
 import { fields } from '../table.ts'
 
 interface ExportFlags {
@@ -59,7 +59,7 @@ export const defineExport = (command: Command, app: App): void => {
           ...(since === undefined ? {} : { since }),
           ...(to === undefined ? {} : { to }),
           ...(kmsKey === undefined ? {} : { kmsKey }),
-          ...bundleKes(context),
+          ...namedKes(context),
         }),
       )
       return { result, text: exportText(result), work: true, toStderr: flags.output === '-' }

@@ -2,7 +2,7 @@ import type { App } from '../app.ts'
 import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import { bundleKes, kesOptions } from '../kes-options.ts'
+import { kesOptions, namedKes } from '../kes-options.ts'
 import { dryRun } from '../option-kinds.ts'
 import { takenText } from '../taken-text.ts'
 
@@ -44,7 +44,7 @@ export const defineImport = (command: Command, app: App): void => {
           diverge: flags.diverge === true,
           dryRun: flags.dryRun === true,
           onProgress,
-          ...bundleKes(context),
+          ...namedKes(context),
           ...(flags.as === undefined ? {} : { as: flags.as }),
         }),
       )

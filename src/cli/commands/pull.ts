@@ -1,6 +1,7 @@
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
+import { kesOptions, namedKes } from '../kes-options.ts'
 import { dryRun } from '../option-kinds.ts'
 import { takenText } from '../taken-text.ts'
 
@@ -29,6 +30,7 @@ export const definePull = (command: Command, app: App): void => {
   command.argument('[collections...]', 'names (default: all)')
   command.option('--as <name>', 'name of the collection here')
   command.option('--diverge', 'let it be changed here, and follow no more')
+  kesOptions(command)
   command.option('--retry-for <duration>', 'how long to try again what fails (default: 2m)')
   command.addOption(dryRun('pulled'))
   command.action((url: string, collections: string[], flags: PullFlags) =>
@@ -42,6 +44,7 @@ export const definePull = (command: Command, app: App): void => {
           diverge: flags.diverge === true,
           dryRun: flags.dryRun === true,
           onProgress,
+          ...namedKes(context),
           ...(collections.length === 0 ? {} : { collections }),
           ...(flags.as === undefined ? {} : { as: flags.as }),
         }),

@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { plural } from '../human.ts'
-import { bundleKes, kesOptions } from '../kes-options.ts'
+import { kesOptions, namedKes } from '../kes-options.ts'
 import { dryRun } from '../option-kinds.ts'
 
 interface RepairFlags {
@@ -42,7 +42,7 @@ export const defineRepair = (command: Command, app: App): void => {
             onProgress,
             signal: context.signal,
             ...(flags.from === undefined ? {} : { from: flags.from }),
-            ...bundleKes(context),
+            ...namedKes(context),
           }),
         )
         const verb = flags.dryRun ? 'would mend' : 'mended'

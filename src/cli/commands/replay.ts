@@ -2,7 +2,7 @@ import type { App } from '../app.ts'
 import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
-import { bundleKes, kesOptions } from '../kes-options.ts'
+import { kesOptions, namedKes } from '../kes-options.ts'
 
 /** `akidb replay`: a signed state of any age, read-only, beside the collections. */
 export const defineReplay = (command: Command, app: App): void => {
@@ -26,7 +26,7 @@ export const defineReplay = (command: Command, app: App): void => {
           ...context.storeRequest(),
           input,
           onProgress,
-          ...bundleKes(context),
+          ...namedKes(context),
           ...(flags.as === undefined ? {} : { as: flags.as }),
         }),
       )

@@ -22,6 +22,10 @@ Object lock keeps versions; it does not keep others from putting newer versions 
 above them. So every object is sealed by its version id and read by it, and worm verify lists the
 versions: one too many is exit 24, named with its time, and pull still brings the sealed one.
 
+For a server without a KMS, push --envelope-key site-a encrypts the blobs here before they are sent,
+under a key of a key server (akidb help kms); pull and --store s3://… ask that server, worm verify
+needs none. Manifests are not encrypted so.
+
 What is sealed keeps the key of the KMS that it was sealed under: a lock keeps the version, and
 another key would be another version. push --kms-key with another key seals the blobs once more.
 

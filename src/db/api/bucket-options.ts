@@ -1,3 +1,4 @@
+import type { KesAccess } from '../../storage/kes/kes-access.ts'
 import type { S3Access } from '../../storage/s3/s3-access.ts'
 
 /** What a store in a bucket needs beyond its address; a folder needs none of it. */
@@ -8,6 +9,8 @@ export interface BucketOptions {
   readonly stateHome?: string
   /** Of the disk cache; default limits.cacheBytesMax. */
   readonly cacheBytes?: number
+  /** The key server of blobs that were sealed in envelopes. */
+  readonly kes?: KesAccess
   /** Only the keys of the state folder are to be used, changed or not. */
   readonly keysOnly?: boolean
 }

@@ -23,6 +23,16 @@ export interface SealedObject {
   readonly keyId?: string
   /** What the store computed of its parts; absent: base64 of its SHA-256. */
   readonly checksum?: string
+  /** Of a blob that akidb encrypted: `sha256` and `bytes` are those of its envelope. */
+  readonly envelope?: SealedEnvelope
+}
+
+/** How akidb encrypted a blob. */
+export interface SealedEnvelope {
+  /** Key of the key server. */
+  readonly keyId: string
+  /** Of the blob itself; its SHA-256 is in its key. */
+  readonly bytes: number
 }
 
 /** A sealed state of a collection. */
@@ -42,6 +52,8 @@ export interface SealedCollection {
   readonly rows: number
   /** Where its blobs lie: `blobs/<domain>/`. */
   readonly domain: string
+  /** Key of the key server that its blobs lie in envelopes under. */
+  readonly envelopeKey?: string
   /** All that it names, itself included. */
   readonly objects: number
   readonly bytes: number
@@ -86,6 +98,8 @@ export const SEAL_FORMAT = 'akidb-seal/1'
 const digest = text(/^[0-9a-f]{64}$/)
 const instant = text(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 
+const kesKey = text(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/)
+
 const collectionShape: Check<SealedCollection> = object(
   {
     name: text(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/),
@@ -97,6 +111,7 @@ const collectionShape: Check<SealedCollection> = object(
     labels: list(text(/^[A-Za-z_][A-Za-z0-9._-]{0,62}$/), 10_000),
     rows: whole(),
     domain: text(/^[A-Za-z0-9_-]{1,64}$/),
+    envelopeKey: optional(kesKey),
     objects: whole(),
     bytes: whole(),
   },
@@ -130,6 +145,7 @@ const objectShape: Check<SealedObject> = object(
     bytes: whole(),
     keyId: optional(text(/^[^\p{Cc}]{1,2048}$/u)),
     checksum: optional(text(/^[A-Za-z0-9+/=-]{1,100}$/)),
+    envelope: optional(object({ keyId: kesKey, bytes: whole() }, true)),
   },
   true,
 )

@@ -139,3 +139,9 @@ export const domainOf = (keyId: string | undefined): string => {
   if (/^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(keyId)) return keyId
   return `k-${sha256Hex(Buffer.from(keyId)).slice(0, 32)}`
 }
+
+/** The same for keys of a key server that akidb encrypts under; domainOf gives none of these. */
+export const envelopeDomainOf = (keyId: string): string =>
+  /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(keyId)
+    ? `_${keyId}`
+    : `__${sha256Hex(Buffer.from(keyId)).slice(0, 32)}`

@@ -1,3 +1,4 @@
+import { sha256 } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 
@@ -66,6 +67,14 @@ export interface EnvelopeWrapping {
   /** The payload key under that data key, and the tag: 48 bytes. */
   readonly wrapped: Uint8Array
 }
+
+/** Subject of the envelope of a blob: which blob, and in which sealed store. Both are hex. */
+export const blobSubject = (storeId: string, digest: string): Uint8Array =>
+  sha256(Buffer.from(storeId, 'hex'), Buffer.from(digest, 'hex'))
+
+/** Length of an envelope, from those of what stands before its chunks and of what is in it. */
+export const envelopeBytes = (openingBytes: number, bytes: number, chunkBytes: number): number =>
+  openingBytes + bytes + Math.max(1, Math.ceil(bytes / chunkBytes)) * TAG_BYTES
 
 /** Whether some bytes begin as an envelope does. */
 export const isEnvelope = (bytes: Uint8Array): boolean =>

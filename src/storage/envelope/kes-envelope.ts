@@ -46,6 +46,14 @@ export function decodeOpening(bytes: Uint8Array, where: string): EnvelopeOpening
   return { head, wrapping: decodeWrapping(bytes.subarray(HEAD_BYTES), where), where }
 }
 
+/** @throws INTEGRITY where it is the envelope of anything but this blob */
+export function requireBlob({ head, where }: EnvelopeOpening, subject: Uint8Array): void {
+  if (head.kind === 'blob' && Buffer.compare(head.subject, subject) === 0) return
+  throw new AkidbError('INTEGRITY', `${where} is the envelope of something else`, {
+    hint: 'See: akidb worm verify',
+  })
+}
+
 /** What is to be encrypted, and under which key. */
 export interface NewEnvelopeRequest {
   readonly keyId: string
@@ -80,19 +88,20 @@ export async function newEnvelope(
 }
 
 /**
- * Keys of an envelope, by the key server. Nothing is decrypted before the payload key is the one
- * that the head commits to.
+ * Keys of an envelope, by the key server; undefined: none was named. Nothing is decrypted before
+ * the payload key is the one that the head commits to.
  *
- * @throws AUTH, UNREACHABLE, TIMEOUT, LIMIT as KesClient.decryptDataKey; NOT_FOUND where the server
- *   has no key of that name; INTEGRITY where its key of that name is another, or head or wrapping
- *   were altered
+ * @throws AUTH where there is no key server; AUTH, UNREACHABLE, TIMEOUT, LIMIT as
+ *   KesClient.decryptDataKey; NOT_FOUND where the server has no key of that name; INTEGRITY where
+ *   its key of that name is another, or head or wrapping were altered
  */
 export async function openEnvelope(
-  server: EnvelopeKeyServer,
+  server: EnvelopeKeyServer | undefined,
   { head, wrapping, where }: EnvelopeOpening,
   signal?: AbortSignal,
 ): Promise<EnvelopeKeys> {
   const { keyId, sealed, wrapped } = wrapping
+  if (server === undefined) throw noKeyServer(where, keyId)
   const headBytes = encodeHead(head)
   const dataKey = await dataKeyOf(server, { keyId, sealed, headBytes, where }, signal)
   const bound = [headBytes, encodeWrappingPrefix(keyId, sealed)]
@@ -106,6 +115,12 @@ export async function openEnvelope(
     details: { keyId },
   })
 }
+
+const noKeyServer = (where: string, keyId: string): AkidbError =>
+  new AkidbError('AUTH', `${where} is encrypted under the key "${keyId}" of a key server`, {
+    hint: 'Name it, and who we are to it: --kes-endpoint, --kes-client-cert, --kes-client-key.',
+    details: { keyId },
+  })
 
 /**
  * Wraps the payload key under another key of the key server. Head and chunks stay as they are, and

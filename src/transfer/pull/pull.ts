@@ -5,6 +5,7 @@ import { createWriterPin } from '../../db/states/pins.ts'
 import type { OpenedStore } from '../../db/store.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
+import type { EnvelopeKeyServer } from '../../storage/envelope/kes-envelope.ts'
 import type { SealedStore } from '../../storage/object-store.ts'
 import { expectedChange, headsOf } from '../import.ts'
 import {
@@ -28,6 +29,8 @@ export interface PullOptions {
   readonly as?: string
   /** The collection may be changed here. */
   readonly diverge?: boolean
+  /** Opens blobs that were sealed in envelopes; absent: they are refused (AUTH). */
+  readonly keyServer?: EnvelopeKeyServer
   readonly dryRun?: boolean
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
@@ -208,6 +211,7 @@ async function take(run: PullRun, act: Act): Promise<Done> {
     const blobs = await receiveSealed(target, store.environment.store, states, {
       ledger,
       pin,
+      keyServer: options.keyServer,
       ...(onProgress === undefined ? {} : { onProgress }),
       ...(signal === undefined ? {} : { signal }),
     })

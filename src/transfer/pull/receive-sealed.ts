@@ -1,3 +1,5 @@
+import { decryptChunks, readOpening } from '../../bundle/bundle-envelope.ts'
+import { ByteSource } from '../../bundle/byte-source.ts'
 import { runningSha256, sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { eachAtOnce } from '../../core/slots.ts'
@@ -12,6 +14,13 @@ import { blobKey } from '../../format/blob.ts'
 import { closureOf } from '../../format/closure.ts'
 import type { BlobRef, Manifest } from '../../format/manifest.ts'
 import { decodeManifest } from '../../format/manifest-codec.ts'
+import { wipe } from '../../storage/envelope/envelope-cipher.ts'
+import { blobSubject } from '../../storage/envelope/envelope-head.ts'
+import {
+  type EnvelopeKeyServer,
+  openEnvelope,
+  requireBlob,
+} from '../../storage/envelope/kes-envelope.ts'
 import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
 
 /** The version that was sealed under a key. @throws INTEGRITY where no seal speaks of it */
@@ -71,6 +80,8 @@ const altered = (key: string): AkidbError =>
 export interface ReceiveOptions {
   readonly ledger: Ledger
   readonly pin: WriterPin
+  /** Opens blobs that were sealed in envelopes. */
+  readonly keyServer?: EnvelopeKeyServer | undefined
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
 }
@@ -116,7 +127,8 @@ export async function receiveSealed(
     if (await hasWholeBlob(store, ref.digest)) {
       counts.present++
     } else {
-      await copyBlob(target, store, { ref, key, object: sealedObject(options.ledger, key) })
+      const object = sealedObject(options.ledger, key)
+      await copyBlob(target, store, { ref, key, object }, options)
       counts.copied++
       counts.bytes += ref.bytes
     }
@@ -130,12 +142,17 @@ async function copyBlob(
   target: SealedStore,
   store: ObjectStore,
   { ref, key, object }: { ref: BlobRef; key: string; object: SealedObject },
+  options: ReceiveOptions,
 ): Promise<void> {
-  if (object.bytes !== ref.bytes || object.sha256 !== ref.digest) throw altered(key)
+  const { envelope } = object
+  const isPlain = envelope === undefined && object.sha256 === ref.digest
+  if (!isPlain && envelope === undefined) throw altered(key)
+  if ((envelope ?? object).bytes !== ref.bytes) throw altered(key)
+  const bytes = isPlain ? sealedBytes(target, object) : opened(target, { ref, object }, options)
   const staged = await store.stage()
   try {
     const digest = runningSha256()
-    for await (const piece of sealedBytes(target, object)) {
+    for await (const piece of bytes) {
       digest.update(piece)
       await staged.write(piece)
     }
@@ -144,6 +161,28 @@ async function copyBlob(
   } catch (error) {
     await staged.abort().catch(() => undefined)
     throw error
+  }
+}
+
+/** A blob out of its envelope, which must be that of this very blob. */
+async function* opened(
+  target: SealedStore,
+  { ref, object }: { ref: BlobRef; object: SealedObject },
+  { ledger, keyServer, signal }: ReceiveOptions,
+): AsyncGenerator<Uint8Array> {
+  const source = new ByteSource(sealedBytes(target, object), signal)
+  try {
+    const opening = await readOpening(source, object.key)
+    if (opening === undefined) throw altered(object.key)
+    requireBlob(opening, blobSubject(ledger.file.id, ref.digest))
+    const keys = await openEnvelope(keyServer, opening, signal)
+    try {
+      yield* decryptChunks(source, keys, object.key)
+    } finally {
+      wipe(keys)
+    }
+  } finally {
+    await source.close()
   }
 }
 

@@ -12,14 +12,11 @@ import { blobKey } from '../../format/blob.ts'
 import { closureOf } from '../../format/closure.ts'
 import type { BlobRef, Manifest } from '../../format/manifest.ts'
 import { getBounded } from '../../storage/bounded-get.ts'
-import type { SealedBody } from '../../storage/object-store.ts'
 import { smallBody } from '../sealed/write-ledger.ts'
+import type { EnvelopedWanted } from './place-envelope.ts'
 
 /** One object that must be in the target. */
-export interface Wanted {
-  readonly key: string
-  readonly body: SealedBody
-}
+export type Wanted = EnvelopedWanted
 
 /** A state that is sealed: the head, or one that a snapshot names. */
 export interface PushedState {
@@ -50,6 +47,8 @@ export async function planPush(
   options: {
     readonly collections: readonly string[]
     readonly domain: string
+    /** Blobs are sealed in envelopes. */
+    readonly envelope?: Wanted['envelope']
     readonly pin: WriterPin
     readonly settle: boolean
     readonly signal?: AbortSignal
@@ -109,7 +108,15 @@ async function statesOf(core: CollectionCore, pin: WriterPin): Promise<PushedSta
 function wantedBlob(
   store: OpenedStore,
   ref: BlobRef,
-  { domain, pin }: { readonly domain: string; readonly pin: WriterPin },
+  {
+    domain,
+    envelope,
+    pin,
+  }: {
+    readonly domain: string
+    readonly envelope?: Wanted['envelope']
+    readonly pin: WriterPin
+  },
 ): Wanted {
   const { store: objects } = store.environment
   const held = async function* (offset: number): AsyncIterable<Uint8Array> {
@@ -121,7 +128,8 @@ function wantedBlob(
     }
   }
   const body = { bytes: ref.bytes, sha256: ref.digest, open: held }
-  return { key: blobKey(ref.digest, domain), body }
+  const sealing = envelope === undefined ? {} : { envelope }
+  return { key: blobKey(ref.digest, domain), body, ...sealing }
 }
 
 async function wantedLabel(store: OpenedStore, name: string, label: string): Promise<Wanted> {

@@ -3,7 +3,7 @@ import { eachAtOnce } from '../../core/slots.ts'
 import type { OnProgress } from '../../db/api/api.ts'
 import { type Ledger, readLedger, sealedStates, witnessRetention } from '../../db/sealed/ledger.ts'
 import type { SealedCollection, SealedObject } from '../../db/sealed/seal-record.ts'
-import { domainOf, newTargetFile, targetFile } from '../../db/sealed/target.ts'
+import { newTargetFile, targetFile } from '../../db/sealed/target.ts'
 import { runAct } from '../../db/states/acts.ts'
 import { isoTime, randomHex } from '../../db/states/environment.ts'
 import { createWriterPin, type WriterPin } from '../../db/states/pins.ts'
@@ -16,7 +16,6 @@ import { requireConditionalPut } from '../sealed/probe.ts'
 import { type RetentionWish, retainUntilMs } from '../sealed/retention.ts'
 import {
   checkOwnLog,
-  encryptionOf,
   extendWitness,
   holdWitness,
   type LedgerMark,
@@ -24,20 +23,18 @@ import {
   writeLedger,
 } from '../sealed/write-ledger.ts'
 import { checkBorn } from './check-born.ts'
-import { checkPlaceable, type Placed, placeObject } from './place-object.ts'
+import { blobDomain, type EncryptionOptions, tryEnvelopes, warnOfPlain } from './encryption.ts'
+import { checkPlaceable, placeObject } from './place-object.ts'
+import type { Placed } from './placed.ts'
 import { type PushPlan, planPush, type Wanted } from './push-plan.ts'
 
-export interface PushOptions {
+export interface PushOptions extends EncryptionOptions {
   /** Absent: every collection. */
   readonly collections?: readonly string[]
   /** Absent: nothing is locked. */
   readonly retain?: RetentionWish
   readonly legalHold?: boolean
-  /** Key of the bucket's KMS. */
-  readonly kmsKey?: string
-  readonly dryRun?: boolean
   readonly onProgress?: OnProgress
-  readonly signal?: AbortSignal
 }
 
 export interface PushResult {
@@ -55,6 +52,8 @@ export interface PushResult {
   }
   readonly legalHold: boolean
   readonly kmsKey: string | null
+  /** Key of the key server that akidb encrypted the blobs under. */
+  readonly envelopeKey: string | null
   readonly manifests: readonly {
     readonly collection: string
     readonly version: number
@@ -112,7 +111,7 @@ async function beginPush(
   pin: WriterPin,
 ): Promise<PushRun> {
   const { environment } = store
-  const { retain, kmsKey, legalHold, signal } = options
+  const { retain, kmsKey, envelope, legalHold, signal } = options
   const nowMs = await target.nowMs()
   checkLock(store, target, await target.lockState(), options)
   const file = await targetFile(target)
@@ -127,15 +126,17 @@ async function beginPush(
   if (names.length === 0) {
     throw new AkidbError('NOT_FOUND', 'the store has no collection to push')
   }
+  const id = ledger?.file.id ?? randomHex(environment, 16)
+  await tryEnvelopes(options)
   const plan = await planPush(store, {
     collections: names,
-    domain: domainOf(kmsKey),
+    domain: blobDomain(options),
     pin,
+    ...(envelope === undefined ? {} : { envelope: { ...envelope, storeId: id } }),
     settle: options.dryRun !== true,
     ...(signal === undefined ? {} : { signal }),
   })
   checkNames(plan, ledger, target)
-  const id = ledger?.file.id ?? randomHex(environment, 16)
   const until =
     retain === undefined
       ? {}
@@ -177,14 +178,6 @@ function checkLock(
     const message = 'the bucket keeps no versions: whoever can write there can replace anything'
     environment.warn({ code: 'NOT_VERSIONED', message })
   }
-}
-
-/** Keys of a KMS are easily forgotten, and what was sealed without stays so. */
-function warnOfPlain({ environment }: OpenedStore, ledger: Ledger, options: PushOptions): void {
-  const keyId = encryptionOf(ledger).encryption?.keyId
-  if (options.kmsKey !== undefined || keyId === undefined) return
-  const message = `what was sealed there before is encrypted under ${keyId}; this push is not`
-  environment.warn({ code: 'NOT_ENCRYPTED', message })
 }
 
 /** @throws CONFLICT where others have sealed, and none of them is trusted here */
@@ -231,6 +224,7 @@ async function pushAct(run: PushRun): Promise<Done> {
       : { mode: seal.retention.mode, until: isoTime(seal.retention.untilMs) }),
     ...(options.legalHold === true ? { legalHold: true } : {}),
     ...(options.kmsKey === undefined ? {} : { kmsKey: options.kmsKey }),
+    ...(options.envelope === undefined ? {} : { envelopeKey: options.envelope.keyId }),
   }
   const details = { ...facts, target: id, states }
   return await runAct(store.environment, { act: 'push', details }, async () => {
@@ -327,6 +321,7 @@ function collectionsOf(
   placed: ReadonlyMap<string, Placed>,
 ): SealedCollection[] {
   const manifests = manifestObjects(plan, placed)
+  const { envelope } = options
   return plan.states.map(({ name, manifest, labels, rows }, i) => {
     const { commit } = manifest
     const blobs = [...closureOf(manifest).values()]
@@ -339,7 +334,8 @@ function collectionsOf(
       manifest: manifest.digest,
       labels,
       rows,
-      domain: domainOf(options.kmsKey),
+      domain: blobDomain(options),
+      ...(envelope === undefined ? {} : { envelopeKey: envelope.keyId }),
       objects: blobs.length + 1,
       bytes: blobs.reduce((sum, { bytes }) => sum + bytes, manifests[i]?.bytes ?? 0),
     }
@@ -380,6 +376,7 @@ function resultOf(run: PushRun, { placed, mark }: Done, elapsedMs: number): Push
     },
     legalHold: options.legalHold === true,
     kmsKey: options.kmsKey ?? null,
+    envelopeKey: options.envelope?.keyId ?? null,
     manifests: plan.states.map(({ name, manifest }, i) => ({
       collection: name,
       version: manifest.commit.version,

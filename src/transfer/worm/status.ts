@@ -22,6 +22,8 @@ export interface SealedRow {
   readonly legalHold: boolean
   /** Key of the KMS. */
   readonly kmsKey: string | null
+  /** Key of the key server that akidb encrypted its blobs under. */
+  readonly envelopeKey: string | null
 }
 
 export interface WormStatus {
@@ -87,6 +89,7 @@ export async function sealedStatus(
             : { mode: retention.mode, until: new Date(retention.untilMs).toISOString() },
         legalHold: held.has(state.manifest),
         kmsKey: expected?.object.keyId ?? null,
+        envelopeKey: state.envelopeKey ?? null,
       }
     }),
     orphans: {
