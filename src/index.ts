@@ -46,6 +46,7 @@ export {
 } from './db/search/query-file.ts'
 export { type VersionInfo, versionInfo } from './db/states/version.ts'
 export { type OpenedStore, openStore } from './db/store.ts'
+export { type WarmRequest, type WarmResult, warmCollections } from './db/warm.ts'
 export { AkidbError } from './errors/errors.ts'
 export { type ErrorCode, EXIT_CODES } from './errors/exit-codes.ts'
 export type { KesAccess } from './storage/kes/kes-access.ts'

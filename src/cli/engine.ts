@@ -23,6 +23,7 @@ type Called =
   | 'openQueries'
   | 'parseQuery'
   | 'auditSearch'
+  | 'warmCollections'
   | 'exportBundle'
   | 'importBundle'
   | 'replayBundle'

@@ -101,6 +101,12 @@ export const REGISTRY: readonly RegisteredCommand[] = [
   ),
   entry(
     STORE,
+    'warm',
+    "bring a bucket's index near",
+    async () => (await import('./commands/warm.ts')).defineWarm,
+  ),
+  entry(
+    STORE,
     'upgrade',
     'raise the format of the store',
     async () => (await import('./commands/upgrade.ts')).defineUpgrade,

@@ -283,6 +283,10 @@ export const limits = {
   cacheChunkBytes: 1 * MIB,
   /** Default size of the disk cache of a bucket. */
   cacheBytesMax: 10 * GIB,
+  /** Parts of blobs that wait to be written to the disk cache; more are not kept. */
+  cacheWritesMax: 64,
+  /** Blobs that `warm` brings at once. */
+  cacheWarmsMax: 4,
   /** Parts of blobs that one open bucket keeps in memory too. */
   cacheMemoryBytesMax: 64 * MIB,
   /** What is read ahead of somebody who reads a blob from front to back. */

@@ -89,6 +89,60 @@ export interface StagedObject {
 }
 
 /**
+ * How a blob's copies are kept: `pinned` ones stay, `hot` ones give way after all `cold` ones.
+ */
+export const CACHE_CLASSES = ['pinned', 'hot', 'cold'] as const
+export type CacheClass = (typeof CACHE_CLASSES)[number]
+
+/** Bytes of copies by class. */
+export type CacheBytes = Readonly<Record<CacheClass, number>>
+
+/** What lies in a cache now. */
+export interface CacheUsage {
+  readonly folder: string
+  readonly bytesMax: number
+  readonly bytes: CacheBytes
+  /** By digest of the blob. */
+  readonly blobs: ReadonlyMap<string, CacheBytes>
+  /** Who has blobs pinned (see `pin`): their bytes, here or still to come. */
+  readonly pins: ReadonlyMap<string, number>
+}
+
+/** A blob that is to be brought near, or pinned. */
+export interface CachedBlob {
+  readonly key: string
+  readonly bytes: number
+}
+
+/** Copies of blobs that a store keeps on this machine. Blobs never change: none goes stale. */
+export interface BlobCache {
+  /** Where the copies come from: to read what really lies there. */
+  readonly source: ObjectStore
+  /** Says that searches need a blob: its copies are hot from the first time on. */
+  expect(key: string): void
+  /** Drops all copies of a blob, so that the next read asks the source. */
+  forget(key: string): Promise<void>
+  /** Bytes of a blob of which there is no whole copy on disk; changes nothing. */
+  missing(blob: CachedBlob): Promise<number>
+  /**
+   * Brings all of a blob onto the disk, hot or pinned, and checks it by its digest.
+   *
+   * @returns bytes that came from the source
+   * @throws INTEGRITY where the source has other bytes; NO_SPACE where the disk cannot be written
+   */
+  warm(blob: CachedBlob, signal?: AbortSignal): Promise<number>
+  /**
+   * Pins exactly these blobs for `owner`, what he had pinned else no more; [] unpins all. Pinned
+   * copies are never given up. What is not here yet is pinned as it comes.
+   *
+   * @param owner 32 hex digits
+   * @throws LIMIT where all that is pinned would take more than the cache may; NO_SPACE, AUTH
+   */
+  pin(owner: string, blobs: readonly CachedBlob[]): Promise<void>
+  usage(): Promise<CacheUsage>
+}
+
+/**
  * The one interface to where bytes live: a folder, memory, or a bucket.
  *
  * Keys are relative, '/'-separated, of [A-Za-z0-9._@=+-] segments, never '.', '..' or empty
@@ -100,6 +154,8 @@ export interface ObjectStore {
   /** For messages. */
   readonly url: string
   readonly capabilities: StoreCapabilities
+  /** Absent: it keeps no copies of what it reads. */
+  readonly cache?: BlobCache
   /**
    * Whole object or a range of it. A range beyond the end is INTEGRITY: somebody promised those
    * bytes.

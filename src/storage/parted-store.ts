@@ -39,6 +39,7 @@ export function createPartedStore(
   return {
     url: inner.url,
     capabilities: { ...inner.capabilities, append: true },
+    ...(inner.cache === undefined ? {} : { cache: inner.cache }),
     get: (key, range) => (isParted(key) ? parts.get(key, range) : inner.get(key, range)),
     ...(getBounded === undefined
       ? {}

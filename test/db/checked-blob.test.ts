@@ -1,8 +1,12 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { sha256 } from '../../src/core/digest.ts'
 import { CheckedBlob, type ChunkDigests } from '../../src/db/segment/checked-blob.ts'
 import { blobKey, encodeBlob, section } from '../../src/format/blob.ts'
 import type { BlobRef } from '../../src/format/manifest.ts'
+import { createCachedStore } from '../../src/storage/cache/cached-store.ts'
 import { createMemoryStore } from '../../src/storage/memory-store.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
 import { systemClock } from '../../src/storage/system-clock.ts'
@@ -118,4 +122,27 @@ it('takes a memory of the right length alone', async () => {
   const { store, ref } = await blobOf(pattern(1_000))
   const blob = await CheckedBlob.open(store, ref)
   await expect(blob.fill('vec', new Uint8Array(999))).rejects.toThrow(RangeError)
+})
+
+it('is read twice where there are copies, and refused where its source is damaged', async () => {
+  const { store, ref, file } = await blobOf(pattern(9 * CHUNK))
+  const folder = await mkdtemp(join(tmpdir(), 'akidb-copies-'))
+  const cached = createCachedStore({ inner: store, folder })
+  const target = new Uint8Array(9 * CHUNK)
+  await (await CheckedBlob.open(cached, ref)).fill('vec', target)
+  const broken = Buffer.from(file)
+  broken[5 * CHUNK] = (broken[5 * CHUNK] as number) ^ 1
+  await store.put(blobKey(ref.digest), broken, { mode: 'replace' })
+  // The copy is right, so nobody looks at what lies there now.
+  await (await CheckedBlob.open(cached, ref)).fill('vec', target)
+  await cached.cache?.forget(blobKey(ref.digest))
+  for (let i = 0; i < 2; i++) {
+    const blob = await CheckedBlob.open(cached, ref)
+    await expect(blob.fill('vec', target)).rejects.toMatchObject({ code: 'INTEGRITY' })
+    await expect(streamed(blob, 'vec', undefined)).rejects.toMatchObject({ code: 'INTEGRITY' })
+  }
+  await store.put(blobKey(ref.digest), file, { mode: 'replace' })
+  await (await CheckedBlob.open(cached, ref)).fill('vec', target)
+  await cached.close()
+  await rm(folder, { recursive: true })
 })

@@ -22,7 +22,8 @@ export async function lookAtBlob(store: ObjectStore, ref: BlobRef): Promise<Blob
 
 /**
  * Reads a whole blob and compares its digest, its chunk list and the root of that with its name and
- * its manifest. Memory: one piece and the chunk hashes (2 MiB for the largest blob).
+ * its manifest, where it really lies: copies of it count for nothing. Memory: one piece and the
+ * chunk hashes (2 MiB for the largest blob).
  *
  * @param onBytes told of every piece that was read
  */
@@ -39,8 +40,9 @@ export async function readWholeBlob(
   const chunks = new ChunkHashes(ref.chunkBytes, layout.bodyBytes)
   const stored = Buffer.alloc(layout.listBytes)
   let at = 0
+  const source = store.cache?.source ?? store
   try {
-    for await (const piece of store.read(blobKey(ref.digest))) {
+    for await (const piece of source.read(blobKey(ref.digest))) {
       whole.update(piece)
       const inBody = Math.max(0, Math.min(piece.byteLength, layout.bodyBytes - at))
       chunks.update(piece.subarray(0, inBody))

@@ -35,6 +35,7 @@ export async function sealedPlace(
     inner: createVersionView(target, chosen),
     folder: resolve(stateFolder, CACHE_FOLDER),
     ...(options.cacheBytes === undefined ? {} : { bytesMax: options.cacheBytes }),
+    ...(options.onWarning === undefined ? {} : { warn: options.onWarning }),
   })
   // Above the cache: on disk there is nothing but ciphertext.
   const store =

@@ -41,6 +41,7 @@ export async function workingPlace(
     inner: after(sealed, target),
     folder: resolve(stateFolder, CACHE_FOLDER),
     ...(options.cacheBytes === undefined ? {} : { bytesMax: options.cacheBytes }),
+    ...(options.onWarning === undefined ? {} : { warn: options.onWarning }),
   })
   const store = createSharedLogs({
     inner: cached,

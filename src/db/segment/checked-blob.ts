@@ -10,6 +10,7 @@ import {
 } from '../../format/blob.ts'
 import { type ChunkLayout, chunkLayout, HASH_BYTES } from '../../format/chunks.ts'
 import type { BlobRef } from '../../format/manifest.ts'
+import { dropCopies } from '../../storage/drop-copies.ts'
 import type { ByteRange, ObjectStore } from '../../storage/object-store.ts'
 import { type RangeTarget, readRanges } from '../../storage/read-ranges.ts'
 import { missingBlob } from '../states/blob-store.ts'
@@ -33,7 +34,8 @@ export type ChunkDigests = (
 /**
  * A blob whose bytes stay in the store. Every chunk is checked against the manifest's root at its
  * first read; one bit a chunk says that it was, so that later only the bytes asked for are read.
- * The operating system keeps the pages that are read often.
+ * The operating system keeps the pages that are read often. Where a chunk is damaged in a copy of
+ * the store's (see BlobCache), it is read once more without it.
  */
 export class CheckedBlob {
   readonly #store: ObjectStore
@@ -53,6 +55,15 @@ export class CheckedBlob {
 
   /** @throws INTEGRITY where it is missing, or its chunk list or header is damaged */
   static async open(store: ObjectStore, ref: BlobRef): Promise<CheckedBlob> {
+    try {
+      return await CheckedBlob.#open(store, ref)
+    } catch (error) {
+      await dropCopies(store, blobKey(ref.digest), error)
+      return await CheckedBlob.#open(store, ref)
+    }
+  }
+
+  static async #open(store: ObjectStore, ref: BlobRef): Promise<CheckedBlob> {
     const layout = chunkLayout(ref.bytes, ref.chunkBytes)
     if (layout === undefined) throw missingBlob(ref)
     const list = new Uint8Array(layout.listBytes)
@@ -122,7 +133,7 @@ export class CheckedBlob {
         await fetchRanges(this.#store, this.#ref, [{ offset: at, target: part }])
         // The next part is read meanwhile.
         if (checks.length >= CHECKS_MAX) await checks.shift()
-        const check = this.#check(part, chunk, digests)
+        const check = this.#checkTwice(part, chunk, digests)
         // A failure is thrown where it is waited for.
         check.catch(() => undefined)
         checks.push(check)
@@ -130,6 +141,18 @@ export class CheckedBlob {
       await Promise.all(checks)
     } finally {
       await Promise.allSettled(checks)
+    }
+  }
+
+  /** Checks chunks; what is damaged is read once more, without the store's copies. */
+  async #checkTwice(bytes: Uint8Array, first: number, digests?: ChunkDigests): Promise<void> {
+    try {
+      await this.#check(bytes, first, digests)
+    } catch (error) {
+      await dropCopies(this.#store, blobKey(this.#ref.digest), error)
+      const offset = first * this.#ref.chunkBytes
+      await fetchRanges(this.#store, this.#ref, [{ offset, target: bytes }])
+      await this.#check(bytes, first, digests)
     }
   }
 
@@ -192,7 +215,7 @@ export class CheckedBlob {
     const bytes = Math.min(buffer.byteLength, this.#layout.bodyBytes - at)
     const whole = buffer.subarray(0, bytes)
     await fetchRanges(this.#store, this.#ref, [{ offset: at, target: whole }])
-    await this.#check(whole, chunk, digests)
+    await this.#checkTwice(whole, chunk, digests)
     return whole.subarray(Math.max(0, offset - at), Math.min(bytes, end - at))
   }
 
@@ -240,8 +263,7 @@ export class CheckedBlob {
       })
       await fetchRanges(this.#store, this.#ref, group)
       for (const { chunk, offset, target } of group) {
-        checkChunk(target, chunk, this.#list, this.#ref)
-        this.#checked[chunk] = 1
+        await this.#checkTwice(target, chunk)
         for (const part of wanted.get(chunk) ?? []) {
           const from = part.offset - offset
           part.target.set(target.subarray(from, from + part.target.byteLength))

@@ -3,8 +3,9 @@ import type { WorkerPool } from '../../ann/worker-pool.ts'
 import { limits } from '../../core/limits.ts'
 import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import { blobKey } from '../../format/blob.ts'
 import { decodeIds, type IdTable } from '../../format/ids-section.ts'
-import type { BlobRole, SegmentEntry } from '../../format/manifest.ts'
+import type { BlobRef, BlobRole, SegmentEntry } from '../../format/manifest.ts'
 import { decodeOrigin, type OriginTable } from '../../format/origin-section.ts'
 import {
   decodePageDirectory,
@@ -56,6 +57,7 @@ export class SegmentReader {
     this.#store = store
     this.entry = entry
     this.#share = share
+    for (const { digest } of neededBySearches(entry)) store.cache?.expect(blobKey(digest))
     this.#index = new SegmentIndex({
       entry,
       store,
@@ -227,6 +229,17 @@ const placeOf = ({ directory }: PageSource, row: number): { number: number; page
 }
 
 const ownShare = (): ReaderShare => ({ pages: new PageCache(limits.payloadCacheBytesMax) })
+
+/**
+ * What searches read of a segment whatever they find: not the payload, nor where rows came from,
+ * nor the float32 rows, but where there are no codes to search by.
+ */
+export const neededBySearches = ({ blobs }: Pick<SegmentEntry, 'blobs'>): BlobRef[] => {
+  const hasCodes = blobs.some(({ role }) => role === 'codes')
+  return blobs.filter(
+    ({ role }) => role !== 'payload' && role !== 'origin' && !(role === 'vectors' && hasCodes),
+  )
+}
 
 /** What a segment's blobs are called in a cache: its content, whatever state names it. */
 export const segmentIdentity = ({ rows, blobs }: Pick<SegmentEntry, 'rows' | 'blobs'>): string =>

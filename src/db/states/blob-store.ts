@@ -10,12 +10,13 @@ import {
 } from '../../format/blob.ts'
 import type { BlobRef } from '../../format/manifest.ts'
 import { getBounded } from '../../storage/bounded-get.ts'
+import { dropCopies } from '../../storage/drop-copies.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import type { WriterPin } from './pins.ts'
 
 /** Where a blob goes. Where what is there already can be read, rot is replaced. */
 export type BlobTarget = Pick<ObjectStore, 'stage'> &
-  Partial<Pick<ObjectStore, 'head' | 'read' | 'delete' | 'capabilities'>>
+  Partial<Pick<ObjectStore, 'head' | 'read' | 'delete' | 'capabilities' | 'cache'>>
 
 /**
  * Writes a blob and makes it durable under its digest. The pin names it before its presence is
@@ -48,6 +49,15 @@ export async function writeBlob(
  * named it
  */
 export async function readBlob(store: ObjectStore, ref: BlobRef): Promise<DecodedBlob> {
+  try {
+    return await readChecked(store, ref)
+  } catch (error) {
+    await dropCopies(store, blobKey(ref.digest), error)
+    return await readChecked(store, ref)
+  }
+}
+
+async function readChecked(store: ObjectStore, ref: BlobRef): Promise<DecodedBlob> {
   const bytes = await readBlobBytes(store, ref)
   checkBlob(bytes, ref)
   return decodeBlob(bytes, ref)
@@ -69,7 +79,7 @@ export const missingBlob = (ref: BlobRef, cause?: unknown): AkidbError =>
     cause,
   })
 
-type ReadableTarget = Pick<ObjectStore, 'head' | 'read' | 'delete'> &
+type ReadableTarget = Pick<ObjectStore, 'head' | 'read' | 'delete' | 'cache'> &
   Partial<Pick<ObjectStore, 'capabilities'>>
 
 const isReadable = (store: BlobTarget): store is BlobTarget & ReadableTarget =>
@@ -90,10 +100,15 @@ export async function hasWholeBlob(store: ReadableTarget, digest: string): Promi
 }
 
 /** Whether a blob is there and its content has its name. Streams; costs one pass of SHA-256. */
-export async function isIntact(store: Pick<ObjectStore, 'read'>, digest: string): Promise<boolean> {
+export async function isIntact(
+  store: Pick<ObjectStore, 'read' | 'cache'>,
+  digest: string,
+): Promise<boolean> {
   const hash = runningSha256()
+  // A copy says nothing of what lies there.
+  const source = store.cache?.source ?? store
   try {
-    for await (const piece of store.read(blobKey(digest))) hash.update(piece)
+    for await (const piece of source.read(blobKey(digest))) hash.update(piece)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND', 'INTEGRITY')) return false
     throw error

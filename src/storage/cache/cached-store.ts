@@ -1,21 +1,9 @@
-import { setImmediate } from 'node:timers/promises'
 import { limits } from '../../core/limits.ts'
-import { AkidbError } from '../../errors/errors.ts'
 import { boundedOf } from '../bounded-get.ts'
-import { checkKey } from '../keys.ts'
 import type * as store from '../object-store.ts'
-import { DiskCache, PartMemory } from './disk-cache.ts'
-
-const CHUNK = limits.cacheChunkBytes
-/** Parts that one request fetches. */
-const RUN_PARTS = 4
-const PIECE_BYTES = 1024 * 1024
-/**
- * Reads after which others get their turn. What lies in memory is given without the event loop, and
- * who searches without a pause would keep all that waits for it from going on: rows, for one, that
- * are on their way into memory.
- */
-const READS_A_TURN = 64
+import { CachedBlobs } from './cached-blobs.ts'
+import { DiskBlobs } from './disk-blobs.ts'
+import { DiskCache } from './disk-cache.ts'
 
 export interface CachedStoreOptions {
   readonly inner: store.ObjectStore
@@ -23,22 +11,27 @@ export interface CachedStoreOptions {
   readonly folder?: string
   /** Of the disk cache; default limits.cacheBytesMax. */
   readonly bytesMax?: number
+  /** Told once where the folder cannot be written: reading goes on without it. */
+  readonly warn?: (warning: { code: string; message: string }) => void
 }
 
 /**
- * A store that reads blobs through a cache on disk and in memory; all else goes straight through.
- * Blobs never change, so nothing of it goes stale. Reading one from front to back is read ahead.
+ * A store of any kind that reads blobs through a cache on disk and in memory; all else goes
+ * straight through. Blobs never change, so nothing of it goes stale. Reading one from front to back
+ * is read ahead.
  */
 export function createCachedStore({
   inner,
   folder,
   bytesMax = limits.cacheBytesMax,
+  warn,
 }: CachedStoreOptions): store.ObjectStore {
-  const disk = folder === undefined ? undefined : new DiskCache(folder, bytesMax)
+  const disk = folder === undefined ? undefined : new DiskCache({ folder, bytesMax, warn })
   const blobs = new CachedBlobs(inner, disk)
   return {
     url: inner.url,
     capabilities: inner.capabilities,
+    ...(disk === undefined ? {} : { cache: new DiskBlobs(inner, disk, blobs) }),
     get: (key, range) => blobs.get(key, range),
     ...boundedOf(inner),
     read: (key, options) => blobs.read(key, options),
@@ -46,7 +39,10 @@ export function createCachedStore({
     stage: () => inner.stage(),
     head: (key) => inner.head(key),
     list: (prefix, options) => inner.list(prefix, options),
-    delete: (key, options) => inner.delete(key, options),
+    delete: async (key, options) => {
+      await blobs.forget(key)
+      return await inner.delete(key, options)
+    },
     append: (key, bytes, at) => inner.append(key, bytes, at),
     truncate: (key, bytes) => inner.truncate(key, bytes),
     nowMs: () => inner.nowMs(),
@@ -58,199 +54,3 @@ export function createCachedStore({
     },
   }
 }
-
-/** Digest of the blob that a key stands for: the name of its parts in the cache. */
-const digestIn = (key: string): string | undefined =>
-  /^blobs\/[^/]+\/[0-9a-f]{2}\/([0-9a-f]{64})$/.exec(key)?.[1]
-
-class CachedBlobs {
-  readonly #inner: store.ObjectStore
-  readonly #disk: DiskCache | undefined
-  readonly #memory = new PartMemory()
-  /** Lengths of blobs: they never change. */
-  readonly #lengths = new Map<string, Promise<number>>()
-  /** Parts on their way, by digest and number. */
-  readonly #coming = new Map<string, Promise<Uint8Array>>()
-  /** Where somebody reads from front to back: the part after the last that was read. */
-  readonly #next = new Map<string, number>()
-  readonly #writing = new Set<Promise<void>>()
-  #reads = 0
-
-  constructor(inner: store.ObjectStore, disk: DiskCache | undefined) {
-    this.#inner = inner
-    this.#disk = disk
-  }
-
-  async get(key: string, range?: store.ByteRange): Promise<Uint8Array> {
-    checkKey(key)
-    const digest = digestIn(key)
-    if (digest === undefined) return await this.#inner.get(key, range)
-    const length = await this.#length(key)
-    const { offset, bytes } = range ?? { offset: 0, bytes: length }
-    if (offset + bytes > length) throw rangeError(key, offset + bytes, length)
-    const target = new Uint8Array(bytes)
-    if (bytes === 0) return target
-    if (++this.#reads % READS_A_TURN === 0) await setImmediate()
-    const blob = { key, digest, length }
-    const first = Math.floor(offset / CHUNK)
-    const last = Math.floor((offset + bytes - 1) / CHUNK)
-    this.#ahead(blob, first, last)
-    const parts = this.#parts(blob, first, last)
-    for (const [i, part] of parts.entries()) {
-      const at = (first + i) * CHUNK
-      const body = await part
-      const from = Math.max(0, offset - at)
-      const to = Math.min(body.byteLength, offset + bytes - at)
-      target.set(body.subarray(from, to), at + from - offset)
-    }
-    return target
-  }
-
-  async *read(
-    key: string,
-    { offset = 0, pieceBytes = PIECE_BYTES }: { offset?: number; pieceBytes?: number } = {},
-  ): AsyncGenerator<Uint8Array> {
-    checkKey(key)
-    if (digestIn(key) === undefined) {
-      yield* this.#inner.read(key, { offset, pieceBytes })
-      return
-    }
-    const length = await this.#length(key)
-    if (offset > length) throw rangeError(key, offset, length)
-    for (let at = offset; at < length; at += pieceBytes) {
-      yield await this.get(key, { offset: at, bytes: Math.min(pieceBytes, length - at) })
-    }
-  }
-
-  /** Waits until what was fetched is written. */
-  async settle(): Promise<void> {
-    await Promise.allSettled(this.#coming.values())
-    await Promise.allSettled(this.#writing)
-  }
-
-  #length(key: string): Promise<number> {
-    const known = this.#lengths.get(key)
-    if (known !== undefined) return known
-    const length = this.#inner.head(key).then((info) => {
-      if (info !== undefined) return info.bytes
-      throw new AkidbError('NOT_FOUND', `cannot read ${key}: there is no such object`)
-    })
-    this.#lengths.set(key, length)
-    length.catch(() => this.#lengths.delete(key))
-    return length
-  }
-
-  /**
-   * Fetches now what will be asked for next: of a blob that is touched first, all where it is
-   * small, else its header, its end (the list of its chunks) and what begins it; of one that is
-   * read from front to back, what comes next.
-   */
-  #ahead(blob: Blob, first: number, last: number): void {
-    const former = this.#next.get(blob.digest)
-    this.#next.set(blob.digest, last + 1)
-    const end = Math.ceil(blob.length / CHUNK) - 1
-    const parts = Math.floor(limits.cacheAheadBytes / CHUNK)
-    if (former === undefined) {
-      this.#prefetch(blob, 0, Math.min(end, parts - 1))
-      this.#prefetch(blob, Math.max(0, end), end)
-    } else if (former === first && last < end) {
-      this.#prefetch(blob, last + 1, Math.min(end, last + parts))
-    }
-  }
-
-  #prefetch(blob: Blob, from: number, to: number): void {
-    for (const part of this.#parts(blob, from, to)) {
-      // Its failure is that of whoever asks for it.
-      part.catch(() => undefined)
-    }
-  }
-
-  /** Parts from one to another: from memory, on their way, from disk, or asked for in runs. */
-  #parts(blob: Blob, first: number, last: number): Promise<Uint8Array>[] {
-    const parts: Promise<Uint8Array>[] = []
-    for (let number = first; number <= last; ) {
-      const known = this.#known(blob, number)
-      if (known !== undefined) {
-        parts.push(known)
-        number++
-        continue
-      }
-      let to = number
-      const end = Math.min(last, number + RUN_PARTS - 1)
-      while (to < end && this.#known(blob, to + 1) === undefined) to++
-      parts.push(...this.#run(blob, number, to))
-      number = to + 1
-    }
-    return parts
-  }
-
-  /** Neighbouring parts that nobody asked for yet. */
-  #run(blob: Blob, from: number, to: number): Promise<Uint8Array>[] {
-    const found = this.#load(blob, from, to)
-    return Array.from({ length: to - from + 1 }, (_, i) => {
-      const part = found.then((all) => all[i] as Uint8Array)
-      this.#announce(`${blob.digest}/${from + i}`, part)
-      return part
-    })
-  }
-
-  #known({ digest }: Blob, number: number): Promise<Uint8Array> | undefined {
-    const name = `${digest}/${number}`
-    const held = this.#memory.get(name)
-    return held === undefined ? this.#coming.get(name) : Promise.resolve(held)
-  }
-
-  #announce(name: string, part: Promise<Uint8Array>): void {
-    this.#coming.set(name, part)
-    part
-      .then((body) => this.#memory.set(name, body))
-      .catch(() => undefined)
-      .finally(() => this.#coming.delete(name))
-  }
-
-  /** From disk what is there; the rest, and what lies between, in one request. */
-  async #load(blob: Blob, from: number, to: number): Promise<Uint8Array[]> {
-    const { key, digest, length } = blob
-    const numbers = Array.from({ length: to - from + 1 }, (_, i) => from + i)
-    const cached = await Promise.all(
-      numbers.map((number) => this.#disk?.read(digest, number, partBytes(length, number))),
-    )
-    const first = cached.indexOf(undefined)
-    if (first < 0) return cached as Uint8Array[]
-    const start = (from + first) * CHUNK
-    const end = Math.min(length, (from + cached.lastIndexOf(undefined) + 1) * CHUNK)
-    const body = await this.#inner.get(key, { offset: start, bytes: end - start })
-    return numbers.map((number, i) => {
-      const known = cached[i]
-      if (known !== undefined) return known
-      const at = number * CHUNK - start
-      const bytes = body.subarray(at, Math.min(body.byteLength, at + CHUNK))
-      // A copy: one part that is kept does not keep its neighbours.
-      const part = bytes.byteLength === body.byteLength ? bytes : new Uint8Array(bytes)
-      this.#keep(digest, number, part)
-      return part
-    })
-  }
-
-  #keep(digest: string, number: number, part: Uint8Array): void {
-    const writing = this.#disk?.write(digest, number, part)
-    if (writing === undefined) return
-    this.#writing.add(writing)
-    void writing.finally(() => this.#writing.delete(writing))
-  }
-}
-
-interface Blob {
-  readonly key: string
-  readonly digest: string
-  readonly length: number
-}
-
-const partBytes = (length: number, number: number): number =>
-  Math.min(CHUNK, length - number * CHUNK)
-
-const rangeError = (key: string, wanted: number, found: number): AkidbError =>
-  new AkidbError('INTEGRITY', `${key} is ${found} bytes long, ${wanted} were promised`, {
-    hint: 'The object was cut or replaced; run "akidb check".',
-    details: { key, expected: wanted, found },
-  })

@@ -1,43 +1,202 @@
-import { mkdir, open, readdir, rename, rm, stat, unlink, utimes } from 'node:fs/promises'
-import { join } from 'node:path'
+import { constants } from 'node:fs'
+import { mkdir, open, rename, rm, rmdir, stat, unlink, utimes } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { sha256 } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
-import { isAbandoned, temporaryName } from '../process-identity.ts'
+import { Slots } from '../../core/slots.ts'
+import { fromFsError, fsCode } from '../fs-errors.ts'
+import {
+  CACHE_CLASSES,
+  type CacheBytes,
+  type CacheClass,
+  type CacheUsage,
+} from '../object-store.ts'
+import { temporaryName } from '../process-identity.ts'
+import {
+  blobFolder,
+  isPart,
+  names,
+  type PartFile,
+  partFiles,
+  partPath,
+  sweepHalfWritten,
+} from './cache-files.ts'
+import { CachePins } from './cache-pins.ts'
 
 const HASH_BYTES = 32
+/** Files that are written at once: what others may not have counted yet. */
+const WRITERS = 2
 /** A file's time is brought up to date where it is older: it says what was used lately. */
 const TOUCH_MS = 10 * 60_000
 /** What is left of the cache when it was cut: so it is not cut again at once. */
 const KEPT_SHARE = 0.8
-const PART_NAME = /^\d{1,6}$/
+/** Others write too: what was written here counts for so much, then all is counted anew… */
+const UNCOUNTED_SHARE = 1 / 32
+/** …and it is cut before it is full by what two processes may have written uncounted. */
+const CUT_SHARE = 1 - 2 * UNCOUNTED_SHARE
+/** A full or read-only disk is left alone for so long. */
+const BROKEN_MS = 60_000
+/** A folder that another process takes away as empty is made again. */
+const WRITE_TRIES = 5
+// A pipe would never give anything; a link may lead anywhere.
+const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW
+
+export interface DiskCacheOptions {
+  readonly folder: string
+  readonly bytesMax: number
+  /** Told once that the folder cannot be written. */
+  readonly warn?: ((warning: { code: string; message: string }) => void) | undefined
+}
+
+/** A part that was read, and where it lay. */
+export interface FoundPart {
+  readonly body: Uint8Array
+  readonly kind: CacheClass
+}
 
 /**
  * Parts of immutable blobs, one file each: the bytes, then their SHA-256, which is checked at every
- * read: `<folder>/<aa>/<digest of the blob>/<number of the part>`. Files appear whole (rename), so
- * several processes share it; one that is damaged or cannot be read is as good as none. Nothing of
- * it is synced: what a power failure takes is fetched again.
+ * read. Files appear whole (rename), so several processes share it; one that is damaged or cannot
+ * be read is as good as none. Nothing of it is synced: what a power failure takes is fetched again.
+ *
+ * What is cold gives way first, then what is hot, each the longest unused first; so what is read
+ * once does not push out what searches need. The classes are the segments of a segmented LRU
+ * (Karedla, Love, Wherry: Caching strategies to improve disk system performance, Computer 27(3),
+ * 1994): cold its probationary one, which has at least a fifth of the room, hot its protected one.
  */
 export class DiskCache {
+  readonly bytesMax: number
+  readonly pins: CachePins
   readonly #folder: string
-  readonly #bytesMax: number
-  /** What the files take, by the last count and what was written since. */
-  #bytes: Promise<number> | undefined
+  readonly #warn: DiskCacheOptions['warn']
+  /** By the last count; undefined before the first. */
+  #counted: number | undefined
+  #uncounted = 0
+  /** Bytes that are being written. */
+  #coming = 0
+  readonly #writers = new Slots(WRITERS)
   #cutting: Promise<void> | undefined
-  /** A full or read-only disk: nothing more is written. */
-  #isBroken = false
+  #brokenUntilMs = 0
+  #failure: unknown
+  #warned = false
 
-  constructor(folder: string, bytesMax: number) {
+  constructor({ folder, bytesMax, warn }: DiskCacheOptions) {
     this.#folder = folder
-    this.#bytesMax = bytesMax
+    this.bytesMax = bytesMax
+    this.#warn = warn
+    this.pins = new CachePins(folder)
+  }
+
+  /** What may be pinned: the rest is room for what comes and goes. */
+  get pinnedBytesMax(): number {
+    return Math.floor(this.bytesMax * KEPT_SHARE)
   }
 
   /** A part; undefined where it is not here, or not whole. */
-  async read(blob: string, part: number, bytes: number): Promise<Uint8Array | undefined> {
-    const path = this.#path(blob, part)
-    const file = await open(path, 'r').catch(() => undefined)
+  async read(blob: string, part: number, bytes: number): Promise<FoundPart | undefined> {
+    for (const kind of CACHE_CLASSES) {
+      const body = await this.#readFile(partPath(this.#folder, kind, blob, part), bytes)
+      if (body !== undefined) return { body, kind }
+    }
+    return undefined
+  }
+
+  /** Whether a file of the right length is here; what stands in it is not looked at. */
+  async has(blob: string, part: number, bytes: number): Promise<boolean> {
+    for (const kind of CACHE_CLASSES) {
+      const found = await stat(partPath(this.#folder, kind, blob, part)).catch(() => undefined)
+      if (found?.isFile() === true && found.size === bytes + HASH_BYTES) return true
+    }
+    return false
+  }
+
+  /**
+   * Keeps a part, if there is room. Never throws: without it the cache is only smaller.
+   *
+   * @returns whether it is on disk now
+   */
+  async write(blob: string, part: number, body: Uint8Array, kind: CacheClass): Promise<boolean> {
+    const bytes = body.byteLength + HASH_BYTES
+    if (bytes > this.bytesMax) return false
+    return await this.#writers.run(async () => {
+      if (Date.now() < this.#brokenUntilMs) return false
+      this.#coming += bytes
+      try {
+        await this.#makeRoom()
+        await this.#writeFile(blob, part, body, kind)
+        this.#uncounted += bytes
+        return true
+      } catch (error) {
+        this.#break(error)
+        return false
+      } finally {
+        this.#coming -= bytes
+      }
+    })
+  }
+
+  async #writeFile(blob: string, part: number, body: Uint8Array, kind: CacheClass): Promise<void> {
+    const temporary = join(this.#folder, temporaryName())
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    try {
+      const file = await open(temporary, 'wx', 0o600)
+      try {
+        await file.writeFile(Buffer.concat([body, sha256(body)]))
+      } finally {
+        await file.close()
+      }
+      const real = (await this.pins.has(blob)) ? 'pinned' : kind
+      await this.#place(temporary, partPath(this.#folder, real, blob, part))
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Makes a cold part hot. Never throws: one that is gone meanwhile is fetched again. */
+  async raise(blob: string, part: number): Promise<void> {
+    const [from, to] = (['cold', 'hot'] as const).map((kind) =>
+      partPath(this.#folder, kind, blob, part),
+    )
+    if (from === undefined || to === undefined) return
+    await this.#place(from, to).catch(() => undefined)
+    await rmdir(dirname(from)).catch(() => undefined)
+  }
+
+  /** Drops all parts of a blob; one that is pinned stays so, and comes again. */
+  async forget(blob: string): Promise<void> {
+    for await (const { path } of this.#partsOf(blob)) await unlink(path).catch(() => undefined)
+  }
+
+  async usage(): Promise<CacheUsage> {
+    const blobs = new Map<string, Record<CacheClass, number>>()
+    const bytes = { pinned: 0, hot: 0, cold: 0 }
+    for await (const file of partFiles(this.#folder)) {
+      const own = blobs.get(file.blob) ?? { pinned: 0, hot: 0, cold: 0 }
+      blobs.set(file.blob, own)
+      own[file.kind] += file.bytes
+      bytes[file.kind] += file.bytes
+    }
+    const pins = new Map<string, number>()
+    for (const { bytes: pinned, owners } of (await this.pins.all()).values()) {
+      for (const owner of owners) pins.set(owner, (pins.get(owner) ?? 0) + pinned)
+    }
+    const { bytesMax } = this
+    return { folder: this.#folder, bytesMax, bytes: bytes satisfies CacheBytes, blobs, pins }
+  }
+
+  /** Why the last write failed, as NO_SPACE, AUTH or what it was. */
+  get failure(): unknown {
+    return fromFsError(this.#failure, 'cannot write the cache', this.#folder)
+  }
+
+  async #readFile(path: string, bytes: number): Promise<Uint8Array | undefined> {
+    const file = await open(path, READ_FLAGS).catch(() => undefined)
     if (file === undefined) return undefined
     try {
-      const { size, mtimeMs } = await file.stat()
+      const found = await file.stat()
+      if (!found.isFile()) return undefined
+      const { size, mtimeMs } = found
       if (size !== bytes + HASH_BYTES) return await this.#discard(path)
       const content = Buffer.allocUnsafe(size)
       const { bytesRead } = await file.read(content, 0, size, 0)
@@ -56,29 +215,13 @@ export class DiskCache {
     }
   }
 
-  /** Keeps a part, if there is room. Never throws: without it the cache is only smaller. */
-  async write(blob: string, part: number, body: Uint8Array): Promise<void> {
-    if (this.#isBroken || body.byteLength + HASH_BYTES > this.#bytesMax) return
-    const path = this.#path(blob, part)
-    const temporary = join(this.#folder, temporaryName())
-    try {
-      await mkdir(join(path, '..'), { recursive: true, mode: 0o700 })
-      const file = await open(temporary, 'wx', 0o600)
-      try {
-        await file.writeFile(Buffer.concat([body, sha256(body)]))
-      } finally {
-        await file.close()
+  async *#partsOf(blob: string): AsyncGenerator<Pick<PartFile, 'path'>> {
+    for (const kind of CACHE_CLASSES) {
+      const folder = blobFolder(this.#folder, kind, blob)
+      for (const name of await names(folder)) {
+        if (isPart(name)) yield { path: join(folder, name) }
       }
-      await rename(temporary, path)
-      await this.#grow(body.byteLength + HASH_BYTES)
-    } catch {
-      this.#isBroken = true
-      await rm(temporary, { force: true }).catch(() => undefined)
     }
-  }
-
-  #path(blob: string, part: number): string {
-    return join(this.#folder, blob.slice(0, 2), blob, String(part))
   }
 
   async #discard(path: string): Promise<undefined> {
@@ -86,85 +229,71 @@ export class DiskCache {
     return undefined
   }
 
-  async #grow(bytes: number): Promise<void> {
-    this.#bytes = (this.#bytes ?? this.#count()).then((known) => known + bytes)
-    if ((await this.#bytes) <= this.#bytesMax) return
+  async #place(from: string, to: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      await mkdir(dirname(to), { recursive: true, mode: 0o700 })
+      try {
+        return await rename(from, to)
+      } catch (error) {
+        if (fsCode(error) !== 'ENOENT' || tries === WRITE_TRIES) throw error
+      }
+    }
+  }
+
+  #break(error: unknown): void {
+    this.#failure = error
+    this.#brokenUntilMs = Date.now() + BROKEN_MS
+    if (this.#warned) return
+    this.#warned = true
+    const why = fsCode(error) ?? (error instanceof Error ? error.message : String(error))
+    const message = `cannot write the cache ${this.#folder} (${why}): reading goes on without it`
+    this.#warn?.({ code: 'CACHE', message })
+  }
+
+  async #makeRoom(): Promise<void> {
+    const isFull =
+      this.#counted === undefined ||
+      this.#uncounted > this.bytesMax * UNCOUNTED_SHARE ||
+      this.#counted + this.#uncounted + this.#coming > this.bytesMax * CUT_SHARE
+    if (!isFull) return
     this.#cutting ??= this.#cut().finally(() => {
       this.#cutting = undefined
     })
     await this.#cutting
   }
 
-  async #count(): Promise<number> {
-    await this.#sweep()
-    let bytes = 0
-    for await (const file of this.#files()) bytes += file.bytes
-    return bytes
-  }
-
-  /** Takes away what processes that were killed left half written. */
-  async #sweep(): Promise<void> {
-    for (const name of await names(this.#folder)) {
-      if (!name.endsWith('.tmp')) continue
-      const path = join(this.#folder, name)
-      const found = await stat(path).catch(() => undefined)
-      if (found === undefined || !isAbandoned(name, Date.now() - found.mtimeMs)) continue
-      await unlink(path).catch(() => undefined)
-    }
-  }
-
-  /** Takes away what was used longest ago. */
+  /** Counts what lies there, and takes away what is too much of it. */
   async #cut(): Promise<void> {
-    const files: { path: string; bytes: number; usedMs: number }[] = []
-    for await (const file of this.#files()) files.push(file)
-    files.sort((a, b) => a.usedMs - b.usedMs)
-    let left = files.reduce((sum, { bytes }) => sum + bytes, 0)
-    for (const { path, bytes } of files) {
-      if (left <= this.#bytesMax * KEPT_SHARE) break
-      await unlink(path).catch(() => undefined)
-      left -= bytes
-    }
-    this.#bytes = Promise.resolve(left)
-  }
-
-  async *#files(): AsyncGenerator<{ path: string; bytes: number; usedMs: number }> {
-    for (const shard of await names(this.#folder)) {
-      for (const blob of await names(join(this.#folder, shard))) {
-        const folder = join(this.#folder, shard, blob)
-        for (const part of await names(folder)) {
-          if (!PART_NAME.test(part)) continue
-          const found = await stat(join(folder, part)).catch(() => undefined)
-          if (found === undefined) continue
-          yield { path: join(folder, part), bytes: found.size, usedMs: found.mtimeMs }
-        }
+    if (this.#counted === undefined) await sweepHalfWritten(this.#folder)
+    this.#uncounted = 0
+    const files: PartFile[] = []
+    for await (const file of partFiles(this.#folder)) files.push(file)
+    const pinned = sumOf(files.filter(({ kind }) => kind === 'pinned'))
+    let left = sumOf(files)
+    if (left + this.#coming > this.bytesMax * CUT_SHARE) {
+      const kept = pinned + Math.max(0, this.bytesMax - pinned) * KEPT_SHARE
+      for (const { path, bytes } of inOrderOfLeaving(files)) {
+        if (left + this.#coming <= kept) break
+        await unlink(path).catch(() => undefined)
+        await rmdir(dirname(path)).catch(() => undefined)
+        left -= bytes
       }
     }
+    this.#counted = left
   }
 }
 
-const names = async (folder: string): Promise<string[]> => await readdir(folder).catch(() => [])
+const sumOf = (files: readonly PartFile[]): number =>
+  files.reduce((sum, { bytes }) => sum + bytes, 0)
 
-/** Parts of a blob in memory, the one used longest ago gives way. */
-export class PartMemory {
-  readonly #parts = new Map<string, Uint8Array>()
-  #bytes = 0
-
-  get(name: string): Uint8Array | undefined {
-    const part = this.#parts.get(name)
-    if (part === undefined) return undefined
-    this.#parts.delete(name)
-    this.#parts.set(name, part)
-    return part
-  }
-
-  set(name: string, part: Uint8Array): void {
-    if (this.#parts.has(name)) return
-    this.#parts.set(name, part)
-    this.#bytes += part.byteLength
-    for (const [oldest, { byteLength }] of this.#parts) {
-      if (this.#bytes <= limits.cacheMemoryBytesMax) return
-      this.#parts.delete(oldest)
-      this.#bytes -= byteLength
-    }
-  }
+/** What is cold before what is hot, each the longest unused first; nothing that is pinned. */
+const inOrderOfLeaving = (files: readonly PartFile[]): PartFile[] => {
+  const rank = { cold: 0, hot: 1, pinned: 2 } as const
+  return files
+    .filter(({ kind }) => kind !== 'pinned')
+    .sort((a, b) => rank[a.kind] - rank[b.kind] || a.usedMs - b.usedMs)
 }
+
+/** What parts of `bytes` take on disk. */
+export const diskBytesOf = (bytes: number): number =>
+  bytes + Math.ceil(bytes / limits.cacheChunkBytes) * HASH_BYTES
