@@ -265,6 +265,10 @@ export const limits = {
   s3TriesMax: 64,
   /** Error document of a bucket's server. */
   s3ErrorBytesMax: 64 * KIB,
+  /** Replication and lifecycle rules of a bucket, and what its server says of its drives. */
+  s3RulesBytesMax: 4 * MIB,
+  /** Seals whose replication `doctor --target` looks at, the newest first. */
+  doctorSealsMax: 32,
   /** One page of a bucket's listing, as XML. */
   s3ListBytesMax: 16 * MIB,
   /** Objects of one seal record; an act on more writes several. */

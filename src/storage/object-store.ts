@@ -247,6 +247,38 @@ export interface SealedInfo extends ObjectInfo {
   readonly keyId: string | undefined
   /** Digest that the store computed when it took the object, as it gives it (base64). */
   readonly checksum: string | undefined
+  /** PENDING, COMPLETED, FAILED; REPLICA of a copy. Absent: nobody copies it elsewhere. */
+  readonly replication?: string | undefined
+}
+
+/** Copies what comes into a bucket to another one. */
+export interface ReplicationRule {
+  readonly id: string
+  readonly enabled: boolean
+  /** Of whole keys; '': all. */
+  readonly prefix: string
+  /** Bucket that the copies go to. */
+  readonly target: string
+}
+
+/** Takes or moves objects when their time has come. */
+export interface LifecycleRule {
+  readonly id: string
+  readonly enabled: boolean
+  /** Of whole keys; '': all. */
+  readonly prefix: string
+  /** Takes objects: in a bucket of versions it puts delete markers above them. */
+  readonly expires: boolean
+  /** Takes versions that others hide. */
+  readonly expiresHidden: boolean
+  /** Moves them to other storage. */
+  readonly moves: boolean
+}
+
+/** Of all drives of a server together, before what its redundancy takes. */
+export interface FreeSpace {
+  readonly freeBytes: number
+  readonly bytes: number
 }
 
 /** What the store says of itself. */
@@ -287,6 +319,12 @@ export interface SealedStore extends ObjectStore {
   /** @throws RETENTION for a version that is locked */
   deleteVersion(key: string, versionId: string): Promise<void>
   lockState(): Promise<LockState>
+  /** Rules of the bucket that concern keys of this store. @throws AUTH */
+  replicationRules(): Promise<readonly ReplicationRule[]>
+  /** The same. @throws AUTH */
+  lifecycleRules(): Promise<readonly LifecycleRule[]>
+  /** Undefined where the server does not say. */
+  freeSpace(): Promise<FreeSpace | undefined>
   /** The checksum (see SealedInfo) that `body` must have been given. */
   checksumOf(body: SealedBody): Promise<string>
 }

@@ -7,24 +7,30 @@ import { systemClock } from '../storage/system-clock.ts'
 import { systemRandom } from '../storage/system-random.ts'
 import { type TargetRequest, withTarget } from './sealed/open-target.ts'
 import { probeBucket } from './sealed/probe.ts'
+import { checkLifecycle, checkReplication, checkSpace } from './sealed-doctor-bucket.ts'
 
 /** Servers refuse signatures of clocks that are 15 minutes off; half of it is a warning. */
 const SKEW_WARN_MS = 7.5 * 60_000
 
 /**
  * Looks whether a bucket can seal: reachable, clocks, versions, object lock, what it locks by
- * itself, conditional writes, checksums, and what lies under the prefix. Writes one small object
- * and removes it again. Never throws for what it finds.
+ * itself, conditional writes, checksums, what lies under the prefix, where it is copied to, what
+ * lifecycle rules would do to it, and the server's free space. Writes one small object and removes
+ * it again. Never throws for what it finds.
  */
 export async function doctorTarget(request: TargetRequest): Promise<DoctorResult> {
   const checks: DoctorCheck[] = []
   try {
     await withTarget(request, async (target) => {
-      checks.push(await checkClock(target))
+      const nowMs = await look('server', () => target.nowMs())
+      if (typeof nowMs !== 'number') return void checks.push(nowMs)
+      checks.push(fine('server', `${target.url} answers`), checkClock(nowMs))
       const lock = await look('bucket', () => target.lockState())
       if (!('versioned' in lock)) return void checks.push(lock)
       checks.push(...checkLock(lock))
       checks.push(await checkWrites(target), await checkPrefix(target))
+      checks.push(await checkReplication(target, nowMs), await checkLifecycle(target))
+      checks.push(await checkSpace(target))
     })
   } catch (error) {
     checks.push(finding('address', error))
@@ -46,16 +52,14 @@ async function look<T>(name: string, work: () => Promise<T>): Promise<T | Doctor
   }
 }
 
-async function checkClock(target: SealedStore): Promise<DoctorCheck> {
-  const found = await look('server', () => target.nowMs())
-  if (typeof found !== 'number') return found
-  const skewMs = Math.abs(found - systemClock.nowMs())
+function checkClock(serverMs: number): DoctorCheck {
+  const skewMs = Math.abs(serverMs - systemClock.nowMs())
   const seconds = Math.round(skewMs / 1_000)
   if (skewMs < SKEW_WARN_MS) {
-    return fine('server', `${target.url} answers; its clock is within ${seconds + 1} s of ours`)
+    return fine('clock', `the server's clock is within ${seconds + 1} s of ours`)
   }
   const message = `its clock and ours are ${seconds} s apart; from 900 s on it refuses us`
-  return warned('server', message, 'Set both clocks. Retention ends by the clock of the server.')
+  return warned('clock', message, 'Set both clocks. Retention ends by the clock of the server.')
 }
 
 function checkLock({ versioned, locked, defaultRetention }: LockState): DoctorCheck[] {

@@ -29,6 +29,7 @@ export async function headVersion(
     legalHold: headers['x-amz-object-lock-legal-hold'] === 'ON',
     keyId: plainKeyId(headers['x-amz-server-side-encryption-aws-kms-key-id']),
     checksum: headers['x-amz-checksum-sha256'],
+    replication: headers['x-amz-replication-status'],
   }
 }
 

@@ -20,6 +20,7 @@ import {
 import { abortOldUploads } from './s3-parts.ts'
 import { headOf, readPieces, readRange, readWhole } from './s3-read.ts'
 import type { S3Transport } from './s3-request.ts'
+import { readFreeSpace, readLifecycle, readReplication } from './s3-rules.ts'
 import { upload } from './s3-upload.ts'
 
 export interface S3StoreOptions extends S3Access {
@@ -60,6 +61,7 @@ class S3Store implements store.SealedStore {
     checksums: true,
   }
   readonly #bucket: Bucket
+  readonly #admin: Bucket | undefined
   readonly #prefix: string
   readonly #transport: S3Transport
   readonly #openSpool: () => store.ObjectStore
@@ -74,14 +76,17 @@ class S3Store implements store.SealedStore {
     this.#openSpool = options.spool
     this.#clock = options.clock
     this.#random = options.random
-    this.#bucket = new Bucket({
+    const common = {
       transport,
-      bucket: place.bucket,
       clock: options.clock,
-      retryForMs: options.retryForMs ?? limits.s3RetryForMs,
       random: () => (options.random(1)[0] ?? 0) / 256,
       signal: options.signal,
-    })
+    }
+    const retryForMs = options.retryForMs ?? limits.s3RetryForMs
+    this.#bucket = new Bucket({ ...common, bucket: place.bucket, retryForMs })
+    // Where buckets stand before the host, this would be another host.
+    if (options.addressing === 'virtual') return
+    this.#admin = new Bucket({ ...common, bucket: 'minio', retryForMs: 0 })
   }
 
   async get(key: string, range?: store.ByteRange): Promise<Uint8Array> {
@@ -264,6 +269,26 @@ class S3Store implements store.SealedStore {
 
   async lockState(): Promise<store.LockState> {
     return await readLockState(this.#bucket, `cannot look at bucket ${this.#bucket.name}`)
+  }
+
+  async replicationRules(): Promise<readonly store.ReplicationRule[]> {
+    const what = `cannot look at the replication of bucket ${this.#bucket.name}`
+    return this.#ours(await readReplication(this.#bucket, what))
+  }
+
+  async lifecycleRules(): Promise<readonly store.LifecycleRule[]> {
+    const what = `cannot look at the lifecycle rules of bucket ${this.#bucket.name}`
+    return this.#ours(await readLifecycle(this.#bucket, what))
+  }
+
+  async freeSpace(): Promise<store.FreeSpace | undefined> {
+    return this.#admin === undefined ? undefined : await readFreeSpace(this.#admin)
+  }
+
+  /** Rules for keys of this store, or for some of them. */
+  #ours<T extends { readonly prefix: string }>(rules: readonly T[]): readonly T[] {
+    const own = this.#prefix
+    return rules.filter(({ prefix }) => own.startsWith(prefix) || prefix.startsWith(own))
   }
 
   checksumOf(body: store.SealedBody): Promise<string> {
