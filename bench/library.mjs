@@ -13,5 +13,5 @@ export async function newStore(folder) {
   mkdirSync(folder, { recursive: true })
   const url = join(folder, 'store')
   await initStore({ url, noKey: true })
-  return { url, store: await openStore({ url, mode: 'write', threads: 2 }) }
+  return { url, store: await openStore({ url, mode: 'write', threads: 2, resultCacheBytes: 0 }) }
 }

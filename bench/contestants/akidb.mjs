@@ -36,7 +36,12 @@ await contest({
   },
   save: () => undefined,
   async open(set, job) {
-    const store = await openStore({ url: urlOf(job), mode: 'read', threads: job.threads })
+    const store = await openStore({
+      url: urlOf(job),
+      mode: 'read',
+      threads: job.threads,
+      resultCacheBytes: 0,
+    })
     const rows = await store.collection('rows')
     return { store, rows, numbers: numbersOf(set) }
   },

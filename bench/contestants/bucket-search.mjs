@@ -12,7 +12,7 @@ const ROUNDS = 4
 const { collection: name, queries, ...request } = JSON.parse(readFileSync(process.argv[2], 'utf8'))
 const { openStore } = await library()
 const started = performance.now()
-const store = await openStore({ ...request, mode: 'read' })
+const store = await openStore({ ...request, mode: 'read', resultCacheBytes: 0 })
 const collection = await store.collection(name)
 const vectors = queries.map((query) => Float32Array.from(query))
 await collection.search({ vector: vectors[0], k: 10 })

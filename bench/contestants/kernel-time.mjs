@@ -24,7 +24,7 @@ WebAssembly.Instance = class {
 const [url, name] = process.argv.slice(2)
 const set = openSet(await labseSet())
 const { openStore } = await library()
-const store = await openStore({ url, mode: 'read' })
+const store = await openStore({ url, mode: 'read', resultCacheBytes: 0 })
 const collection = await store.collection(name)
 // An exact search has all rows brought to memory; without it the first hundreds read theirs.
 await collection.search({ vector: set.queries[0], k: 10, exact: true })

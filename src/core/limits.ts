@@ -74,6 +74,10 @@ export const limits = {
   filterCacheBytesMax: 64 * MIB,
   /** A filter whose JSON text is longer is not kept. */
   filterCacheTextMax: 16 * KIB,
+  /** Answers of searches that one open store keeps. */
+  resultCacheEntriesMax: 4_096,
+  /** Bytes of the answers of searches that one open store keeps. */
+  resultCacheBytesMax: 32 * MIB,
   /** Decoded payload pages that one collection keeps. */
   payloadCacheBytesMax: 64 * MIB,
   /** Threads that search one segment at once. */

@@ -72,7 +72,7 @@ async function measure(folder: string, request: BenchRequest): Promise<BenchResu
   for (let i = 0; i < queries; i++) {
     const vector = near(random, centres)
     const started = performance.now()
-    await collection.search({ vector, k: NEIGHBOURS, withPayload: false })
+    await collection.search({ vector, k: NEIGHBOURS, withPayload: false, cached: false })
     times.push(performance.now() - started)
   }
   const { recall } = await collection.recall({ samples: Math.min(queries, 100) })

@@ -29,6 +29,7 @@ export interface AppParts {
   readonly rowsAtRisk: () => Promise<number | undefined>
   /** Absent where no source of events is followed. */
   readonly events?: () => EventCounts
+  readonly results?: () => Gauges['results']
   readonly onRequest: (note: RequestNote) => void
 }
 
@@ -149,6 +150,7 @@ async function scrape(parts: AppParts): Promise<Response> {
     requestsInFlight: parts.admission.requests,
     rowsAtRisk: await parts.rowsAtRisk(),
     ...(parts.events === undefined ? {} : { events: parts.events() }),
+    results: parts.results?.(),
   }
   const headers = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }
   return new Response(parts.metrics.expose(gauges), { headers })

@@ -17,6 +17,15 @@ export interface Gauges {
   readonly rowsAtRisk: number | undefined
   /** Absent where no source of events is followed. */
   readonly events?: EventCounts
+  /** Of the store's kept answers. */
+  readonly results?: ResultCacheUsage | undefined
+}
+
+interface ResultCacheUsage {
+  readonly hits: number
+  readonly misses: number
+  readonly entries: number
+  readonly bytes: number
 }
 
 /** Upper bounds of the latency buckets, in seconds. */
@@ -66,6 +75,7 @@ export class Metrics {
       ...gauge('akidb_http_requests_in_flight', 'Being answered', gauges.requestsInFlight),
       ...gauge('akidb_wal_rows', 'Rows in the write-ahead log only', gauges.rowsAtRisk),
       ...eventLines(gauges.events),
+      ...resultLines(gauges.results),
       ...gauge('process_resident_memory_bytes', 'Resident memory', rss),
       ...gauge('process_heap_bytes', 'Memory of the JavaScript heap in use', heapUsed),
       ...gauge('process_external_memory_bytes', 'Memory held outside that heap', external),
@@ -99,6 +109,20 @@ const eventLines = (events: EventCounts | undefined): string[] =>
         `akidb_event_gaps_total ${events.gaps}`,
         ...gauge('akidb_events_connected', 'Whether events come', events.connected ? 1 : 0),
       ]
+const resultLines = (results: ResultCacheUsage | undefined): string[] => {
+  if (results === undefined) return []
+  const { hits, misses, entries, bytes } = results
+  const lookups = new Map([
+    ['result="hit"', hits],
+    ['result="miss"', misses],
+  ])
+  const name = 'akidb_result_cache_lookups_total'
+  return [
+    ...family(name, 'counter', 'Searches looked up among kept answers', lookups),
+    ...gauge('akidb_result_cache_entries', 'Answers kept', entries),
+    ...gauge('akidb_result_cache_bytes', 'Memory of the answers kept', bytes),
+  ]
+}
 
 const head = (name: string, type: string, help: string): string[] => [
   `# HELP ${name} ${help}`,

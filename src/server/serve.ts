@@ -7,7 +7,7 @@ import { createApp, type RequestNote } from './app.ts'
 import { serveCollections } from './collections.ts'
 import { EventFollower } from './follow-events.ts'
 import { type HttpServer, listenHttp } from './http-server.ts'
-import { Metrics } from './metrics.ts'
+import { type Gauges, Metrics } from './metrics.ts'
 import { isLoopback } from './origin-check.ts'
 import { type SearchBatch, SearchJournal } from './search-journal.ts'
 
@@ -30,6 +30,8 @@ export interface ServerRequest {
   readonly rowsAtRisk?: () => Promise<number>
   /** Tells of other processes' commits. */
   readonly bucketEvents?: BucketEvents
+  /** How often searches were answered by earlier ones, for the metrics. */
+  readonly results?: () => Gauges['results']
   /** Stops the server; without it the server never stops. */
   readonly signal?: AbortSignal
 }
@@ -59,6 +61,7 @@ export async function serve(
     loopback,
     rowsAtRisk: async () => await request.rowsAtRisk?.().catch(() => undefined),
     ...(follower === undefined ? {} : { events: () => follower.counts }),
+    results: () => request.results?.(),
     onRequest: (note) => log({ event: 'request', ...rounded(note) }),
   })
   request.signal?.throwIfAborted()

@@ -124,6 +124,30 @@ describe('a server', () => {
     return { count }
   }
 
+  it('answers again what was asked before, says how often, and audits each', async () => {
+    const first = await start()
+    await post(`${first.url}/collections`, { name: 'docs', vector_dim: 2 })
+    await post(`${first.url}/collections/docs/vectors`, { vectors: [{ id: 'a', vector: [1, 0] }] })
+    await first.stop()
+    const server = await start()
+    const request = { vector: [1, 0], filter: { must: [] } }
+    for (let i = 0; i < 3; i++) expect(await hits(server.url, request)).toEqual(['a'])
+    expect(await hits(server.url, { ...request, top_k: 2 })).toEqual(['a'])
+    const metrics = await (await fetch(`${server.url}/metrics`)).text()
+    expect(metrics).toContain('akidb_result_cache_lookups_total{result="hit"} 2')
+    expect(metrics).toContain('akidb_result_cache_lookups_total{result="miss"} 2')
+    expect(metrics).toMatch(/^akidb_result_cache_entries 2$/m)
+    // Rows of the write-ahead log alone are seen at once.
+    await post(`${server.url}/collections/docs/vectors`, { vectors: [{ id: 'b', vector: [1, 0] }] })
+    expect(await hits(server.url, request)).toEqual(['a', 'b'])
+    await server.stop()
+    let queries = 0
+    for await (const { act, details } of auditEntries({ url: folder })) {
+      if (act === 'search') queries += Number(details?.queries)
+    }
+    expect(queries).toBe(5)
+  })
+
   it('is the only one of its store: the second is told who holds the lock', async () => {
     await start()
     // A second process; within one, openStore shares the store.

@@ -55,6 +55,8 @@ export interface OpenOptions extends BucketOptions {
    * top.
    */
   readonly memoryBytes?: number
+  /** Answers of searches that are kept (see SearchRequest.cached); 0: none. */
+  readonly resultCacheBytes?: number
   readonly lockWaitMs?: number
   /** Whom sudo runs this process for, where it does: goes into the audit log. */
   readonly sudoUser?: string

@@ -87,6 +87,8 @@ export interface QueryRequest extends QueryNode {
   readonly withPayload?: boolean
   readonly withVector?: boolean
   readonly withSource?: boolean
+  /** As of SearchRequest. */
+  readonly cached?: boolean
   readonly signal?: AbortSignal
 }
 

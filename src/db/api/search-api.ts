@@ -56,6 +56,11 @@ export interface SearchRequest {
    * that will take milliseconds.
    */
   readonly offThread?: boolean
+  /**
+   * Whether the answer may be that of an earlier search of the same state: same request, same hits,
+   * and the plan of then. Default true.
+   */
+  readonly cached?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -80,7 +85,8 @@ export interface BatchOptions {
 }
 
 /** One query of a batch; state and signal are those of the batch. */
-export interface BatchSearch extends Omit<SearchRequest, 'asOf' | 'signal' | 'offThread'> {}
+export interface BatchSearch
+  extends Omit<SearchRequest, 'asOf' | 'signal' | 'offThread' | 'cached'> {}
 
 /** JSON-ready: what was done and why. `segments` only with explain. */
 export interface SearchPlan {

@@ -40,6 +40,14 @@ interface KeptView {
   readonly view: View
 }
 
+/** What requests that can be answered again have beside their question. */
+interface Repeatable {
+  readonly signal?: AbortSignal
+  readonly offThread?: boolean
+  readonly cached?: boolean
+  readonly asOf?: string
+}
+
 /** How many commits of this process there were, and when. */
 interface Moment {
   readonly commits: number
@@ -235,6 +243,29 @@ export class CollectionCore {
       head = await this.head()
     }
     throw tooFast(this.name)
+  }
+
+  /**
+   * The answer to a request, by an earlier one of the same state where there was one. Rows of an
+   * open write-ahead log are in no state root: on top of those nothing is looked up.
+   *
+   * @param kind of the request: requests of another kind are others
+   */
+  async answer<T>(
+    view: View,
+    kind: string,
+    request: Repeatable,
+    make: () => Promise<T>,
+  ): Promise<T> {
+    const { results } = this.environment
+    if (results === undefined || request.cached === false || view.log !== undefined) {
+      return await make()
+    }
+    // What tells neither which records nor what of them. The state is named by its root.
+    const { signal, offThread: _, cached: __, asOf: ___, ...question } = request
+    signal?.throwIfAborted()
+    const { stateRoot } = view.manifest.commit
+    return await results.answer([this.name, stateRoot, kind, question], make)
   }
 
   /**

@@ -21,6 +21,7 @@ import { currentActor } from '../states/actor.ts'
 import type { Environment } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
 import { defaultMemoryBytes, MemoryBudget } from '../states/memory-budget.ts'
+import { ResultCache } from '../states/result-cache.ts'
 import type { StoreFile } from '../states/store-file.ts'
 import { openPlace } from './open-place.ts'
 import { openKeys } from './state-keys.ts'
@@ -99,6 +100,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     builder: workers,
     workers,
     memory: new MemoryBudget(options.memoryBytes ?? machineMemoryBytes(), systemClock),
+    results: new ResultCache(options.resultCacheBytes),
     close: async () => {
       await pool?.close()
       await locks.close()

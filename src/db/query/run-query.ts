@@ -20,11 +20,13 @@ export async function runQuery(core: CollectionCore, request: QueryRequest): Pro
   const { signal } = request
   return await core.read(request.asOf, async (view) => {
     const context = { core, view, signal }
-    const result =
-      grouping === undefined
-        ? await plainResult(context, node, request)
-        : await groupedResult(context, { node, grouping, request })
-    return { ...result, stateRoot: view.manifest.commit.stateRoot }
+    return await core.answer(view, 'query', request, async () => {
+      const result =
+        grouping === undefined
+          ? await plainResult(context, node, request)
+          : await groupedResult(context, { node, grouping, request })
+      return { ...result, stateRoot: view.manifest.commit.stateRoot }
+    })
   })
 }
 

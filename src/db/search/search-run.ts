@@ -41,9 +41,11 @@ export async function runSearch(
   core.searchCount++
   try {
     return await core.read(request.asOf, async (view) => {
-      const parallel = request.offThread === true || core.searches > 1
-      const ranked = await rankRecords(core, view, request, { ...search, parallel })
-      return await completeResult(core, view, request, ranked)
+      return await core.answer(view, 'search', request, async () => {
+        const parallel = request.offThread === true || core.searches > 1
+        const ranked = await rankRecords(core, view, request, { ...search, parallel })
+        return await completeResult(core, view, request, ranked)
+      })
     })
   } finally {
     core.searches--

@@ -7,6 +7,7 @@ import type { LockManager } from '../../storage/locks.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import type { Warning } from '../api/api.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import type { ResultCache } from './result-cache.ts'
 
 /**
  * Everything that a store's engine touches outside itself. Tests pass memory, a fake clock and a
@@ -46,6 +47,8 @@ export interface Environment {
   readonly workers?: () => WorkerPool
   /** What open segments may take of memory; absent: whatever they need. */
   readonly memory?: MemoryBudget
+  /** Answers of searches; absent: none are kept. */
+  readonly results?: ResultCache
 }
 
 /** Random name of `bytes` bytes, hex. */
