@@ -3,6 +3,7 @@ import {
   parseChoice,
   parseCount,
   parseDurationMs,
+  parsePrice,
   parseRejects,
   parseSizeBytes,
 } from './values.ts'
@@ -112,6 +113,7 @@ export const SETTINGS: readonly Setting[] = [
     ...{ path: true, project: false, flag: 's3-client-key' },
   }),
   setting('s3.cache', 'string or number', parseSizeBytes, { flag: 's3-cache' }),
+  setting('pricePerGibMonth', 'string or number', parsePrice),
   setting('retryFor', 'string', parseDurationMs),
   setting('kes.endpoint', 'string', nonEmpty, { flag: 'kes-endpoint' }),
   setting('kes.ca', 'string', nonEmpty, { path: true, project: false, flag: 'kes-ca' }),

@@ -90,6 +90,13 @@ export function parseChoice<T extends string>(
   return found
 }
 
+/** A price: a decimal number from 0. USAGE otherwise. */
+export function parsePrice(text: string, what: string): number {
+  const value = /^\d{1,9}(\.\d{1,9})?$/.test(text.trim()) ? Number(text) : Number.NaN
+  if (Number.isNaN(value)) throw badValue(what, text, 'Write a decimal number: 0.02.')
+  return value
+}
+
 /** `--max-rejects`: a count, or a share such as `5%`. */
 export function parseRejects(text: string, what: string): number | string {
   const share = /^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(text.trim())

@@ -6,6 +6,7 @@ import type {
   CreateOptions,
   GcResult,
   OpenOptions,
+  StatusOptions,
   Store,
 } from './api/api.ts'
 import { checkStore } from './check/check.ts'
@@ -231,8 +232,9 @@ export class OpenedStore implements Store {
     return upgradeStore(this.environment, options)
   }
 
-  status(): Promise<Readonly<Record<string, unknown>>> {
-    return storeStatus(this.environment)
+  status(options?: StatusOptions): Promise<Readonly<Record<string, unknown>>> {
+    const memoryOf = (name: string) => this.core(name).memory
+    return storeStatus(this.environment, { ...options, memoryOf })
   }
 
   /** Has whoever owns the write-ahead log commit what it holds. */

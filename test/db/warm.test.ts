@@ -8,6 +8,7 @@ import {
   initStore,
   type OpenedStore,
   openStore,
+  type TiersStatus,
   trustKey,
   warmCollections,
 } from '../../src/index.ts'
@@ -41,7 +42,9 @@ describeMinio('what is brought near of a store in a bucket', () => {
     const small = await store.createCollection('small', { dimension: 2, metric: 'l2' })
     await small.upsert([{ id: 'a', vector: Float32Array.of(1, 2) }])
     const target = await openBucket(URL, accessTo(server))
-    await pushCollections(store, target, {})
+    const locked = { forMs: 2 * 365 * 86_400_000, mode: 'GOVERNANCE' } as const
+    await pushCollections(store, target, { collections: ['docs'], retain: locked })
+    await pushCollections(store, target, { collections: ['small'] })
     await target.close()
     await store.close()
   }, 120_000)
@@ -143,6 +146,42 @@ describeMinio('what is brought near of a store in a bucket', () => {
       expect([...(usage?.pins ?? [])]).toEqual([])
       expect(usage?.bytes.hot).toBeGreaterThan(again.bytes)
     }, budget)
+  })
+
+  it('is told by class and collection, with what is stored, locked and paid for', async () => {
+    const bytes = 40 * 2 ** 20
+    const { tiers } = await using(async (store) => {
+      await warmCollections(store, { collection: 'small', pin: 'pin' })
+      await warmCollections(store, { collection: 'docs' })
+      await search(store)
+      return (await store.status({ pricePerGibMonth: 2 })) as { readonly tiers: TiersStatus }
+    }, bytes)
+    const [docs, small] = tiers.collections
+    const { memory, cache, stored } = tiers
+    expect(cache).toMatchObject({ budget: bytes, pinned: small?.cache?.pinned })
+    expect(small?.cache?.pinned).toBeGreaterThan(small?.stored.bytes ?? Infinity)
+    expect(docs?.cache).toMatchObject({ pinned: 0, hot: expect.any(Number) })
+    expect(docs?.cache?.hot).toBeGreaterThan(2 ** 20)
+    expect(docs?.memory?.held).toBeGreaterThan(2 ** 20)
+    expect(memory?.held).toBe(docs?.memory?.held)
+    expect(stored).toMatchObject({ kind: 'bucket', blobs: expect.any(Number) })
+    expect(stored.bytes).toBeGreaterThanOrEqual(
+      (docs?.stored.bytes ?? 0) + (small?.stored.bytes ?? 0),
+    )
+    // Sealed for about two years, rounded up to the first of a month; the other was sealed freely.
+    expect(small?.stored.locked).toBeNull()
+    const { bytes: locked = 0, gibYears = 0, until = '' } = docs?.stored.locked ?? {}
+    expect(locked).toBe(docs?.stored.bytes)
+    const years = gibYears / (locked / 2 ** 30)
+    expect(years).toBeGreaterThan(1.99)
+    expect(years).toBeLessThan(2.1)
+    expect(until).toMatch(/^20\d\d-\d\d-01T00:00:00\.000Z$/)
+    const { perMonth = 0, committed = 0 } = docs?.stored.cost ?? {}
+    expect(perMonth).toBeCloseTo((2 * locked) / 2 ** 30, 9)
+    expect(committed).toBeCloseTo(perMonth * 12 * years, 9)
+    await expect(
+      using((store) => store.status({ pricePerGibMonth: Number.NaN })),
+    ).rejects.toMatchObject({ code: 'BAD_INPUT' })
   })
 
   it('is refused where it would push itself out', async () => {

@@ -1,30 +1,38 @@
+import type { TiersStatus } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { shortDigest } from '../human.ts'
 import { jsonLine } from '../json-document.ts'
 import { fields } from '../table.ts'
+import { tiersText } from '../tiers-text.ts'
 
 /** `akidb status`: what the store is at. */
 export const defineStatus = (command: Command, app: App): void => {
   describe(command, {
     summary: 'show the state of the store',
     examples: [
-      ['akidb status', 'collections, log owner, unfinished ingests, audit log'],
+      ['akidb status', 'collections, log owner, unfinished ingests, audit log, what lies where'],
+      ['akidb status --price-per-gib-month 0.02', 'and what it costs'],
       ['akidb status --json', 'the same as one JSON document'],
     ],
     exits: [21, 24],
   })
+  command.option('--price-per-gib-month <number>', 'price of the storage, in your own money')
   command.action(() =>
     app.run(command, (context) =>
       context.withStore('read', async (store) => {
-        const result = await store.status()
-        const entries = Object.entries(result).flatMap(([name, value]): [string, string][] =>
+        const pricePerGibMonth = context.settings.number('pricePerGibMonth')
+        const result = await store.status({
+          ...(pricePerGibMonth === undefined ? {} : { pricePerGibMonth }),
+        })
+        const { tiers, ...rest } = result
+        const entries = Object.entries(rest).flatMap(([name, value]): [string, string][] =>
           Array.isArray(value) && value.length > 0
             ? value.map((one, i) => [i === 0 ? name : '', plain(one)])
             : [[name, plain(value)]],
         )
-        return { result, text: fields(entries) }
+        return { result, text: `${fields(entries)}\n\n${tiersText(tiers as TiersStatus)}` }
       }),
     ),
   )

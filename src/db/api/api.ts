@@ -7,7 +7,7 @@ import type {
   Schema,
   VectorStorage,
 } from '../../core/schema.ts'
-import type { BucketOptions } from './bucket-options.ts'
+import type { BucketOptions, StatusOptions } from './bucket-options.ts'
 import type { Queries, SparseVectorInput } from './query-api.ts'
 import type { RemoteNews } from './remote-api.ts'
 import type {
@@ -19,6 +19,7 @@ import type {
   StoredRecord,
 } from './search-api.ts'
 
+export type { StatusOptions } from './bucket-options.ts'
 export type * from './query-api.ts'
 export type * from './search-api.ts'
 
@@ -394,7 +395,7 @@ export interface Store extends RemoteNews {
   upgrade(options?: {
     dryRun?: boolean
   }): Promise<{ changed: readonly string[]; loses: readonly string[] }>
-  status(): Promise<Readonly<Record<string, unknown>>>
+  status(options?: StatusOptions): Promise<Readonly<Record<string, unknown>>>
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -14,3 +14,9 @@ export interface BucketOptions {
   /** Only the keys of the state folder are to be used, changed or not. */
   readonly keysOnly?: boolean
 }
+
+/** How `status` tells what lies where. */
+export interface StatusOptions {
+  /** What one GiB costs in a month where the store lies; absent: no costs are told. */
+  readonly pricePerGibMonth?: number
+}

@@ -11,15 +11,16 @@ import { ManifestStore } from '../states/manifest-store.ts'
 import type { StoreFile } from '../states/store-file.ts'
 import { readLog } from '../wal/log-file.ts'
 import { OWNER_LOCK } from '../wal/log-owner.ts'
+import { type TiersEnvironment, type TiersOptions, type TiersStatus, tiersStatus } from './tiers.ts'
 
 /** What `status` looks at beside the store itself. */
-export interface StatusEnvironment extends Environment {
+export interface StatusEnvironment extends Environment, TiersEnvironment {
   readonly file: StoreFile
   readonly stateFolder: string
   readonly keys: Pick<KeyStore, 'publicKey'>
 }
 
-/** Where a store stands now; from manifests alone, without reading a blob. */
+/** Where a store stands now; from manifests and a listing, without reading a blob. */
 export type StoreStatus = {
   readonly store: string
   readonly id: string
@@ -34,6 +35,7 @@ export type StoreStatus = {
   readonly audit: AuditStatus | null
   /** Where imported collections come from. */
   readonly origins: readonly OriginStatus[]
+  readonly tiers: TiersStatus
 }
 
 export interface CollectionStatus {
@@ -66,17 +68,24 @@ export interface OriginStatus {
 }
 
 /**
- * Looks at everything that moves. @throws INTEGRITY where a head or a write-ahead log is damaged
+ * Looks at everything that moves, and at what lies where (see tiersStatus).
+ *
+ * @throws INTEGRITY where a head or a write-ahead log is damaged; BAD_INPUT
  */
-export async function storeStatus(environment: StatusEnvironment): Promise<StoreStatus> {
+export async function storeStatus(
+  environment: StatusEnvironment,
+  options: TiersOptions = {},
+): Promise<StoreStatus> {
   const { store, state, locks, file } = environment
   const collections: CollectionStatus[] = []
   const origins: OriginStatus[] = []
+  const heads = new Map<string, Manifest>()
   for (const name of await collectionNames(environment)) {
     const head = await new ManifestStore(store, name).newest()
     if (head === undefined || head.state.dropped === true) continue
     collections.push(await collectionStatus(environment, name, head))
     origins.push(...originOf(name, head))
+    heads.set(name, head)
   }
   return {
     store: store.url,
@@ -88,6 +97,7 @@ export async function storeStatus(environment: StatusEnvironment): Promise<Store
     walRows: collections.reduce((sum, { walRows }) => sum + walRows, 0),
     audit: await auditStatus(environment),
     origins,
+    tiers: await tiersStatus(environment, heads, options),
   }
 }
 

@@ -17,6 +17,7 @@ import { type KeyStore, LOG_KEY } from '../../trust/key-store.ts'
 import type { Signer } from '../../trust/signer.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
+import type { Ledger } from '../sealed/ledger.ts'
 import { currentActor } from '../states/actor.ts'
 import type { Environment } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
@@ -35,6 +36,8 @@ export interface OpenEnvironment extends Environment {
   readonly keys: KeyStore
   /** See StorePlace. */
   readonly identity: () => Promise<string>
+  /** Of a sealed store. */
+  readonly ledger?: Ledger
   /** Whether the audit log was opened, so that a checkpoint is due at the end. */
   readonly auditOpened: () => boolean
   close(): Promise<void>
@@ -100,6 +103,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     builder: workers,
     workers,
     memory: new MemoryBudget(options.memoryBytes ?? machineMemoryBytes(), systemClock),
+    ...(place.ledger === undefined ? {} : { ledger: place.ledger }),
     results: new ResultCache(options.resultCacheBytes),
     close: async () => {
       await pool?.close()

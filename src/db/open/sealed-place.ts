@@ -46,6 +46,7 @@ export async function sealedPlace(
     store,
     file,
     stateFolder,
+    ledger,
     isShared: false,
     identity: async () => target.url,
     pins: () => undefined,

@@ -5,6 +5,7 @@ import { AkidbError } from '../../errors/errors.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import { isS3Url } from '../../storage/s3/s3-access.ts'
 import type { OpenOptions } from '../api/api.ts'
+import type { Ledger } from '../sealed/ledger.ts'
 import { STORE_FILE, type StoreFile } from '../states/store-file.ts'
 
 /** Folder of a local store's state. */
@@ -21,6 +22,8 @@ export interface StorePlace {
   identity(): Promise<string>
   /** Where who reads keeps his pins; undefined where he needs none, or can write nowhere. */
   pins(): ObjectStore | undefined
+  /** Of a sealed store: what was sealed, until when. */
+  readonly ledger?: Ledger
   /** Where audit entries go; undefined: into the state folder. */
   log(): ObjectStore | undefined
 }

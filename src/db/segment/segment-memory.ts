@@ -56,6 +56,11 @@ export class SegmentMemory {
     return this.#options.budget?.bytes
   }
 
+  /** What the segments that are open now hold. */
+  get heldBytes(): number {
+    return this.#options.budget?.heldBy(this) ?? 0
+  }
+
   /**
    * The index of a view's segment, opened where it is not.
    *

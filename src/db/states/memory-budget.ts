@@ -51,6 +51,13 @@ export class MemoryBudget {
     return bytes
   }
 
+  /** Bytes that an owner holds. */
+  heldBy(owner: object): number {
+    let held = 0
+    for (const [holder, { bytes }] of this.#holdings) if (holder.owner === owner) held += bytes
+    return held
+  }
+
   /** Makes room and takes it; in place of what the holder had before. */
   take(holder: Holder, bytes: number): void {
     this.#drop(holder)
