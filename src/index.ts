@@ -7,7 +7,6 @@ export { auditSearch, type QueryPolicy, type SearchToAudit } from './db/audit-se
 export { type BenchRequest, type BenchResult, runBench } from './db/bench.ts'
 export type { RepairResult } from './db/check/repair.ts'
 export type { DoctorResult } from './db/doctor/doctor.ts'
-export { type DoctorResult, doctor } from './db/doctor/doctor.ts'
 export type { TiersStatus } from './db/doctor/tiers.ts'
 export {
   type AuditCheckpointResult,

@@ -64,6 +64,30 @@ describeMinio('commands on a store in a bucket', () => {
     }
   })
 
+  it('brings an index near, pins it, and says what lies where', async () => {
+    const warm = async (...args: readonly string[]) => {
+      const ran = await akidb(URL, 'warm', ...args, '--json')
+      expect(ran.code, ran.stderr).toBe(0)
+      return JSON.parse(ran.stdout)
+    }
+    const plan = await warm('-n')
+    expect(plan).toMatchObject({ type: 'warm', moved: expect.any(Number) })
+    expect(plan.bytes).toBeGreaterThan(0)
+    const first = await warm('--pin')
+    expect(first).toMatchObject({ bytes: plan.bytes, moved: plan.moved })
+    expect(await warm()).toMatchObject({ moved: 0, collections: [{ pinned: true }] })
+    const shown = await akidb(URL, 'status', '--price-per-gib-month', '0.5')
+    expect(shown.code, shown.stderr).toBe(0)
+    expect(shown.stdout).toMatch(/in the cache +[\d.]+ \w+ of 10 GiB/)
+    expect(shown.stdout).toMatch(/^COLLECTION +IN MEMORY .*PINNED, HOT, COLD +STORED/m)
+    expect(shown.stdout).toMatch(/costs +[\d.e-]+ a month/)
+    expect((await akidb(URL, 'status')).stdout).not.toContain('a month')
+    expect((await akidb(URL, 'warm', '--unpin')).stdout).toContain('no longer pinned')
+    expect((await akidb(URL, 'warm', '--pin', '--unpin')).code).toBe(2)
+    const status = JSON.parse((await akidb(URL, 'status', '--json')).stdout)
+    expect(status.tiers.cache).toMatchObject({ pinned: 0, budget: 10 * 2 ** 30 })
+  })
+
   it('refuses what changes it', async () => {
     const lock = ['--retain', '1d', '--mode', 'GOVERNANCE']
     for (const command of [
