@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -134,6 +134,23 @@ describe('the classes of a disk cache', () => {
       expect(now.blobs.get(other.digest)?.pinned).toBe(4 * FILE)
       expect(now.blobs.get(kept.digest)?.pinned ?? 0).toBe(0)
       expect(now.bytes.pinned + now.bytes.hot + now.bytes.cold).toBeLessThanOrEqual(max)
+    })
+  })
+
+  it('take in what another process wrote while its blob was being pinned', async () => {
+    const blob = await put(2, 1)
+    await once1(20 * FILE, async (store) => void (await store.get(blob.key)))
+    const [cold = ''] = await files()
+    const content = await readFile(cold)
+    await once1(20 * FILE, async (store) => {
+      await store.cache.pin(OWNER, [blob])
+      // As if it were written by one that had looked before.
+      const pinned = (await files()).find((file) => file.endsWith(cold.slice(-67))) ?? ''
+      await rm(pinned)
+      await mkdir(dirname(cold), { recursive: true })
+      await writeFile(cold, content)
+      expect(await store.cache.warm(blob)).toBe(0)
+      expect((await store.cache.usage()).bytes).toEqual({ pinned: 2 * FILE, hot: 0, cold: 0 })
     })
   })
 

@@ -159,7 +159,7 @@ export class CachedBlobs {
   /** A second use, apart from reading on: a scan or an export makes nothing hot. */
   #used(digest: string, number: number): void {
     if (this.#cold.size === 0 || !this.#cold.delete(`${digest}/${number}`)) return
-    this.#track(this.#disk?.raise(digest, number))
+    this.#track(this.#disk?.raise(digest, number, 'cold'))
   }
 
   #prefetch(blob: Blob, from: number, to: number): void {
@@ -241,7 +241,7 @@ export class CachedBlobs {
     const found = await this.#disk?.read(digest, number, partBytes(length, number))
     if (found === undefined) return undefined
     if (found.kind === 'cold') {
-      if (this.#hot.has(digest)) this.#track(this.#disk?.raise(digest, number))
+      if (this.#hot.has(digest)) this.#track(this.#disk?.raise(digest, number, 'cold'))
       else if (this.#cold.size < EXPECTED_MAX) this.#cold.add(`${digest}/${number}`)
     }
     return found.body

@@ -100,7 +100,7 @@ export class DiskBlobs implements BlobCache {
       for (let number = from; number <= to; ) {
         const found = await this.#disk.read(digest, number, partBytes(bytes, number))
         if (found !== undefined) {
-          if (found.kind === 'cold') await this.#disk.raise(digest, number)
+          await this.#disk.raise(digest, number, found.kind)
           hash.update(found.body)
           number++
           continue

@@ -153,13 +153,15 @@ export class DiskCache {
     }
   }
 
-  /** Makes a cold part hot. Never throws: one that is gone meanwhile is fetched again. */
-  async raise(blob: string, part: number): Promise<void> {
-    const [from, to] = (['cold', 'hot'] as const).map((kind) =>
-      partPath(this.#folder, kind, blob, part),
-    )
-    if (from === undefined || to === undefined) return
-    await this.#place(from, to).catch(() => undefined)
+  /**
+   * Makes a part hot, or pinned where its blob is. Never throws: one that is gone meanwhile is
+   * fetched again.
+   */
+  async raise(blob: string, part: number, kind: CacheClass): Promise<void> {
+    const better = (await this.pins.has(blob)) ? 'pinned' : 'hot'
+    if (kind === better || kind === 'pinned') return
+    const from = partPath(this.#folder, kind, blob, part)
+    await this.#place(from, partPath(this.#folder, better, blob, part)).catch(() => undefined)
     await rmdir(dirname(from)).catch(() => undefined)
   }
 
