@@ -1,11 +1,12 @@
 import { sha256Hex } from '../../src/core/digest.ts'
 import { limits } from '../../src/core/limits.ts'
+import { AkidbError } from '../../src/errors/errors.ts'
 import { createCachedStore } from '../../src/storage/cache/cached-store.ts'
 import { createMemoryStore } from '../../src/storage/memory-store.ts'
 
 /**
- * Reads 12 blobs through the cache argv[2] of argv[3] bytes for ever, pins and unpins, and says a
- * line after each blob; the same blobs in every process.
+ * Reads 12 blobs through the cache argv[2] of argv[3] bytes, argv[4] times or for ever, pins and
+ * unpins, and says a line after each blob; the same blobs in every process.
  */
 const store = createMemoryStore({ clock: { nowMs: () => 1 } })
 const cached = createCachedStore({
@@ -33,7 +34,9 @@ for (let round = 0; process.argv[4] === undefined || round < Number(process.argv
     if (i % 4 === 0) {
       const pinned = { key: keys[round % 3] ?? key, bytes }
       await cached.cache?.pin(owner, round % 2 === 0 ? [pinned] : [])
-      await cached.cache?.warm(pinned)
+      await cached.cache?.warm(pinned).catch((error: unknown) => {
+        process.stdout.write(`warm ${error instanceof AkidbError ? error.code : error}\n`)
+      })
     }
     process.stdout.write(`read ${turn}\n`)
   }
