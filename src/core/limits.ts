@@ -299,6 +299,8 @@ export const limits = {
   cacheMemoryBytesMax: 64 * MIB,
   /** What is read ahead of somebody who reads a blob from front to back. */
   cacheAheadBytes: 16 * MIB,
+  /** What a search has fetched of its segments before it opens the first. */
+  cachePrefetchBytes: 32 * MIB,
   /** Keys of one page of a bucket's listing. */
   s3ListKeysMax: 1_000,
   /** Wait for one whole answer of a key server (KES), whose own limit is 15 s. */

@@ -120,6 +120,11 @@ export interface BlobCache {
   readonly source: ObjectStore
   /** Says that searches need a blob: its copies are hot from the first time on. */
   expect(key: string): void
+  /**
+   * Begins to fetch what is read of a blob first: all of a small one, else its beginning and its
+   * end. Nothing where it was read before.
+   */
+  begin(key: string): void
   /** Drops all copies of a blob, so that the next read asks the source. */
   forget(key: string): Promise<void>
   /** Bytes of a blob of which there is no whole copy on disk; changes nothing. */

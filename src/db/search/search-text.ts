@@ -8,6 +8,7 @@ import { hasPhrases } from '../../search/text-required.ts'
 import { searchText, type TextResult, type TextSegment } from '../../search/text-search.ts'
 import type { SearchPlan } from '../api/api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
+import { prefetchSegments } from '../segment/prefetch.ts'
 import { payloadObject, type View, type ViewSegment } from '../segment/view.ts'
 import { type LogText, logText } from './log-text.ts'
 import type { CheckedSearch, RankedRecord } from './search-vector.ts'
@@ -68,6 +69,8 @@ async function storedSegments(
   { filter, filterText, signal }: CheckedSearch,
 ): Promise<StoredSegment[]> {
   const found: StoredSegment[] = []
+  const parts = filter === undefined ? 'text' : 'text, filter'
+  prefetchSegments(core.environment.store, view, parts)
   for (const [number, segment] of view.segments.entries()) {
     signal?.throwIfAborted()
     const index = await segment.reader.text()

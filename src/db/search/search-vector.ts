@@ -12,6 +12,7 @@ import { planSegment, type SegmentPlan } from '../../search/planner.ts'
 import type { SearchPlan } from '../api/api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import type { LogRow, LogRows } from '../segment/log-rows.ts'
+import { prefetchSegments } from '../segment/prefetch.ts'
 import { type Place, type View, type ViewSegment, vectorSpecOf } from '../segment/view.ts'
 import { rescoreFromDisk, scanFromDisk } from './search-disk.ts'
 
@@ -77,6 +78,8 @@ export async function startVectorSearch(
   const spec = vectorSpecOf(view.manifest.state.schema) as VectorSpec
   const { search } = query
   const work: SegmentWork[] = []
+  const parts = search.filter === undefined ? 'vector' : 'vector, filter'
+  prefetchSegments(core.environment.store, view, parts)
   for (const [number, segment] of view.segments.entries()) {
     search.signal?.throwIfAborted()
     work.push(await prepare(core, view, { spec, number, segment, query }))

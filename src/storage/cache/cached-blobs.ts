@@ -98,6 +98,13 @@ export class CachedBlobs {
     this.#hot.add(digest)
   }
 
+  /** Begins to fetch what is read of a blob first. Its failure is that of whoever reads it. */
+  begin(key: string): void {
+    const digest = digestIn(key)
+    if (digest === undefined || this.#next.has(digest)) return
+    this.get(key, { offset: 0, bytes: 1 }).catch(() => undefined)
+  }
+
   /** Drops all that is known of a blob; what is on its way reaches only who waits for it. */
   async forget(key: string): Promise<void> {
     const digest = digestIn(key)

@@ -25,6 +25,10 @@ export class DiskBlobs implements BlobCache {
     this.#blobs.expect(key)
   }
 
+  begin(key: string): void {
+    this.#blobs.begin(key)
+  }
+
   forget(key: string): Promise<void> {
     return this.#blobs.forget(key)
   }
