@@ -43,7 +43,7 @@ class FsStore implements store.ObjectStore {
     retention: false,
     legalHold: false,
     serverEncryption: false,
-      checksums: false,
+    checksums: false,
   }
   readonly #tree: FolderTree
   readonly #writable: boolean

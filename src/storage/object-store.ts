@@ -118,8 +118,11 @@ export interface CachedBlob {
 export interface BlobCache {
   /** Where the copies come from: to read what really lies there. */
   readonly source: ObjectStore
-  /** Says that searches need a blob: its copies are hot from the first time on. */
-  expect(key: string): void
+  /**
+   * Says that a blob will be read, and its length, which need not be asked for then. One that
+   * searches need is hot from the first time on.
+   */
+  expect(blob: CachedBlob, isHot: boolean): void
   /**
    * Begins to fetch what is read of a blob first: all of a small one, else its beginning and its
    * end. Nothing where it was read before.

@@ -75,7 +75,7 @@ describe('the classes of a disk cache', () => {
     const max = 10 * FILE
     const index = await put(4, 1)
     await once1(max, async (store) => {
-      store.cache.expect(index.key)
+      store.cache.expect(index, true)
       await store.get(index.key)
     })
     await once1(max, async (store) => {

@@ -57,7 +57,10 @@ export class SegmentReader {
     this.#store = store
     this.entry = entry
     this.#share = share
-    for (const { digest } of neededBySearches(entry)) store.cache?.expect(blobKey(digest))
+    const hot = new Set(neededBySearches(entry).map(({ digest }) => digest))
+    for (const { digest, bytes } of entry.blobs) {
+      store.cache?.expect({ key: blobKey(digest), bytes }, hot.has(digest))
+    }
     this.#index = new SegmentIndex({
       entry,
       store,

@@ -74,6 +74,12 @@ export class CachedBlobs {
     return target
   }
 
+  /** All of a blob whose length its name's owner knows: the server need not be asked for that. */
+  async whole(key: string, bytes: number): Promise<Uint8Array> {
+    this.#knownLength(key, bytes)
+    return await this.get(key, { offset: 0, bytes })
+  }
+
   async *read(
     key: string,
     { offset = 0, pieceBytes = PIECE_BYTES }: { offset?: number; pieceBytes?: number } = {},
@@ -90,10 +96,12 @@ export class CachedBlobs {
     }
   }
 
-  /** What is read of a blob is hot from the first time on. */
-  expect(key: string): void {
+  /** See BlobCache. */
+  expect({ key, bytes }: store.CachedBlob, isHot: boolean): void {
     const digest = digestIn(key)
     if (digest === undefined) return
+    this.#knownLength(key, bytes)
+    if (!isHot) return
     if (this.#hot.size >= EXPECTED_MAX) this.#hot.clear()
     this.#hot.add(digest)
   }
@@ -128,6 +136,10 @@ export class CachedBlobs {
   async settle(): Promise<void> {
     await Promise.allSettled(this.#coming.values())
     await Promise.allSettled(this.#writing)
+  }
+
+  #knownLength(key: string, bytes: number): void {
+    if (!this.#lengths.has(key)) this.#lengths.set(key, Promise.resolve(bytes))
   }
 
   #length(key: string): Promise<number> {

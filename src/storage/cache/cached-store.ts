@@ -1,7 +1,7 @@
 import { limits } from '../../core/limits.ts'
-import { boundedOf } from '../bounded-get.ts'
+import { getBounded } from '../bounded-get.ts'
 import type * as store from '../object-store.ts'
-import { CachedBlobs } from './cached-blobs.ts'
+import { CachedBlobs, digestIn } from './cached-blobs.ts'
 import { DiskBlobs } from './disk-blobs.ts'
 import { DiskCache } from './disk-cache.ts'
 
@@ -33,7 +33,14 @@ export function createCachedStore({
     capabilities: inner.capabilities,
     ...(disk === undefined ? {} : { cache: new DiskBlobs(inner, disk, blobs) }),
     get: (key, range) => blobs.get(key, range),
-    ...boundedOf(inner),
+    ...(inner.getBounded === undefined
+      ? {}
+      : {
+          getBounded: (key: string, bytesMax: number) =>
+            digestIn(key) === undefined
+              ? getBounded(inner, key, bytesMax)
+              : blobs.whole(key, bytesMax),
+        }),
     read: (key, options) => blobs.read(key, options),
     put: (key, body, options) => inner.put(key, body, options),
     stage: () => inner.stage(),

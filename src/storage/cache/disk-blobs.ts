@@ -21,8 +21,8 @@ export class DiskBlobs implements BlobCache {
     this.#blobs = blobs
   }
 
-  expect(key: string): void {
-    this.#blobs.expect(key)
+  expect(blob: CachedBlob, isHot: boolean): void {
+    this.#blobs.expect(blob, isHot)
   }
 
   begin(key: string): void {
@@ -48,7 +48,7 @@ export class DiskBlobs implements BlobCache {
   }
 
   async warm(blob: CachedBlob, signal?: AbortSignal): Promise<number> {
-    this.expect(blob.key)
+    this.expect(blob, true)
     // What is on its way to the disk does not come twice.
     await this.#blobs.settle()
     const first = await this.#bring(blob, signal)
