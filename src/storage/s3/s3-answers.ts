@@ -4,6 +4,7 @@ import { finished } from 'node:stream/promises'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { cut, notS3, S3Failure } from './s3-errors.ts'
+import { giveBack } from './s3-memory.ts'
 
 /** Headers of an answer that came once. */
 export type Headers = Readonly<Record<string, string>>
@@ -52,6 +53,7 @@ export async function readExactly(
     if (at + piece.length > bytes) response.destroy(notS3(`more than ${bytes} bytes came`))
     else piece.copy(body, at)
     at += piece.length
+    giveBack(piece)
   })
   await finished(response)
   if (at < bytes) throw cut(`${at} of ${bytes} bytes came`)

@@ -8,6 +8,7 @@ import { AkidbError } from '../../errors/errors.ts'
 import { credentialsOf, parseEndpoint, readSecureContext, type S3Access } from './s3-access.ts'
 import { failureOf, readText } from './s3-answers.ts'
 import { S3Failure } from './s3-errors.ts'
+import { giveBack } from './s3-memory.ts'
 import type { BodySource, S3Request, S3Transport } from './s3-request.ts'
 import { parseXml, textOf } from './s3-xml.ts'
 
@@ -246,9 +247,19 @@ const guarded = (
       request.destroy(failure)
     })
     if (onContinue !== undefined) request.on('continue', onContinue)
+    giveBackWhatCame(request)
     return request
   }) as typeof http.request,
 })
+
+/** The parser of HTTP, which listens first, has copied what it needs out of what the socket read. */
+function giveBackWhatCame(request: http.ClientRequest): void {
+  request.on('socket', (socket) => {
+    // Behind the parser's, which a connection that is used again has anew.
+    socket.off('data', giveBack).on('data', giveBack)
+    request.on('close', () => socket.off('data', giveBack))
+  })
+}
 
 async function readFailure(response: IncomingMessage, isHead: boolean): Promise<S3Failure> {
   const status = response.statusCode ?? 0
