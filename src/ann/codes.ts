@@ -64,6 +64,8 @@ const UNIT_NORM_MAX = 8
 
 /** An array of the segment as it is stored: `rows` runs of `rowBytes`, `stride` bytes apart. */
 interface Region {
+  /** Any bytes will do there: nothing of them is checked. */
+  readonly isFree?: boolean
   readonly address: number
   readonly rows: number
   readonly rowBytes: number
@@ -98,6 +100,7 @@ export function encodeCodes(segment: Segment): Uint8Array {
  */
 export class CodesReader {
   readonly #segment: Segment
+  readonly #keeps: boolean
   readonly #regions: readonly Region[]
   readonly #header = new Uint8Array(HEADER_BYTES)
   #read = 0
@@ -105,8 +108,10 @@ export class CodesReader {
   /** Bytes of the region that were read. */
   #done = 0
 
-  constructor(segment: Segment) {
+  /** @param keeps false: what needs no check is passed over, and the segment cannot be searched */
+  constructor(segment: Segment, keeps = true) {
     this.#segment = segment
+    this.#keeps = keeps
     this.#regions = regionsOf(segment)
   }
 
@@ -141,7 +146,16 @@ export class CodesReader {
   }
 
   /** Copies the rest of one row, or many rows where they lie without gaps. */
-  #copy({ address, rows, rowBytes, stride }: Region, chunk: Uint8Array, at: number): number {
+  #copy(
+    { address, rows, rowBytes, stride, isFree }: Region,
+    chunk: Uint8Array,
+    at: number,
+  ): number {
+    if (isFree === true && !this.#keeps) {
+      const passed = Math.min(chunk.length - at, rows * rowBytes - this.#done)
+      this.#done += passed
+      return passed
+    }
     const row = Math.floor(this.#done / rowBytes)
     const within = this.#done - row * rowBytes
     const left = stride === rowBytes ? rows * rowBytes - this.#done : rowBytes - within
@@ -170,7 +184,11 @@ function regionsOf(segment: Segment): Region[] {
   })
   const centre = metric === 'l2' ? [line('centre', dimension)] : []
   if (form === 'int8') {
-    return [...centre, line('scales', rows), table('codes', dimension, plan.stride)]
+    return [
+      ...centre,
+      line('scales', rows),
+      { ...table('codes', dimension, plan.stride), isFree: true },
+    ]
   }
   if (form === 'binary') {
     const mean = metric === 'l2' ? centre : [line('mean', dimension)]
@@ -179,7 +197,7 @@ function regionsOf(segment: Segment): Region[] {
   }
   const subspaces = subspacesOf(dimension)
   const centroids = line('centroids', subspaces * CENTROIDS * PIECE)
-  return [...centre, centroids, table('pieces', subspaces, subspaces)]
+  return [...centre, centroids, { ...table('pieces', subspaces, subspaces), isFree: true }]
 }
 
 const bytesOf = (regions: readonly Region[]): number =>

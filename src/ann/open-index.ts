@@ -60,12 +60,25 @@ export async function openVectorIndexStream(input: OpenIndexStream): Promise<Vec
 }
 
 /**
+ * Reads codes and links as an opening would whose rows stay on disk, with the same checks, and
+ * keeps nothing; memory is not touched for codes. Errors: as openVectorIndexStream.
+ */
+export async function checkCodesAndLinks(input: OpenIndexStream): Promise<void> {
+  const graph = input.graph === undefined ? undefined : new AsyncByteStream(input.graph)
+  const loader = new Loader(input, await graph?.takeHeader(), { keepsCodes: false })
+  for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
+  for await (const chunk of graph?.rest() ?? []) loader.addLinks(chunk)
+  loader.finishCodes()
+  loader.finish()
+}
+
+/**
  * The same in two steps: codes and links first, which is enough to search as where the rows stay on
  * disk; the rows when they are asked for. Needs `codes`, and vectors of more than 64 components.
  */
 export async function openEarly(input: OpenIndexStream): Promise<EarlyIndex> {
   const graph = input.graph === undefined ? undefined : new AsyncByteStream(input.graph)
-  const loader = new Loader(input, await graph?.takeHeader(), true)
+  const loader = new Loader(input, await graph?.takeHeader(), { early: true })
   for await (const chunk of input.codes ?? []) loader.addCodes(chunk)
   for await (const chunk of graph?.rest() ?? []) loader.addLinks(chunk)
   loader.finishCodes()
@@ -101,6 +114,12 @@ const MEASURED_AT_ONCE = 2 ** 20
 
 type OpenInput = OpenIndexInput | OpenIndexStream
 
+interface LoaderOptions {
+  /** The rows come last, when all else is in use. */
+  readonly early?: boolean
+  readonly keepsCodes?: boolean
+}
+
 /** A segment that is being filled: rows, then codes, then links. */
 class Loader {
   readonly #segment: Segment
@@ -109,8 +128,11 @@ class Loader {
   readonly #links: GraphReader | undefined
   #rows = 0
 
-  /** @param early the rows come last, when all else is in use */
-  constructor(input: OpenInput, graphHeader: Uint8Array | undefined, early = false) {
+  constructor(
+    input: OpenInput,
+    graphHeader: Uint8Array | undefined,
+    { early = false, keepsCodes = true }: LoaderOptions = {},
+  ) {
     const { rows, dimension, metric, contexts = 1 } = input
     checkContexts(contexts)
     const form = input.parameters.quantization ?? 'int8'
@@ -133,7 +155,7 @@ class Loader {
       this.#segment.setLevels(levels)
       this.#links = new GraphReader(this.#segment, this.#header.listBytes)
     }
-    this.#codes = codes === 'computed' ? undefined : new CodesReader(this.#segment)
+    this.#codes = codes === 'computed' ? undefined : new CodesReader(this.#segment, keepsCodes)
   }
 
   addRows(piece: Float32Array): void {

@@ -46,7 +46,8 @@ export class JsonReader {
   #end = 0
   #at = 0
   #depth = 0
-  #numbers = new Float64Array(1_024)
+  /** Room for the components of a vector; made where there is one. */
+  #numbers = NO_NUMBERS
 
   constructor(depthMax: number) {
     this.#depthMax = depthMax
@@ -191,7 +192,7 @@ export class JsonReader {
       }
       this.#at = number.end
       if (count === this.#numbers.length) {
-        const grown = new Float64Array(count * 2)
+        const grown = new Float64Array(Math.max(NUMBERS_MIN, count * 2))
         grown.set(this.#numbers)
         this.#numbers = grown
       }
@@ -355,6 +356,9 @@ export class JsonReader {
     })
   }
 }
+
+const NO_NUMBERS = new Float64Array(0)
+const NUMBERS_MIN = 1_024
 
 const isNumberStart = (byte: number): boolean => byte === MINUS || (byte >= 0x30 && byte <= 0x39)
 

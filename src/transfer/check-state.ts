@@ -1,9 +1,11 @@
+import type { WorkerPool } from '../ann/worker-pool.ts'
 import { CheckProblems } from '../db/check/check-problems.ts'
 import { checkStateParts } from '../db/check/check-state.ts'
+import { type ChunkHashing, hashingMemory } from '../db/segment/checked-blob.ts'
+import type { Environment } from '../db/states/environment.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { type ErrorCode, exitCodeOf } from '../errors/exit-codes.ts'
 import type { CollectionState } from '../format/manifest.ts'
-import type { ObjectStore } from '../storage/object-store.ts'
 
 /**
  * Compares a state that came from outside with its blobs before it is published: a signature says
@@ -14,13 +16,13 @@ import type { ObjectStore } from '../storage/object-store.ts'
  *   and nothing is wrong
  */
 export async function checkState(
-  store: ObjectStore,
+  { store, workers }: Pick<Environment, 'store' | 'workers'>,
   state: CollectionState,
   rows?: number,
 ): Promise<void> {
   const problems = new CheckProblems()
   if (state.dropped === true) problems.add('INTEGRITY', '', 'it is of a dropped collection')
-  const live = await checkStateParts(store, state, problems)
+  const live = await checkStateParts(store, state, problems, hashingOf(state, workers?.()))
   if (live !== undefined && rows !== undefined && live !== rows) {
     problems.add('INTEGRITY', '', `it has ${live} live rows, and its bundle says ${rows}`)
   }
@@ -35,6 +37,23 @@ export async function checkState(
     `the state does not fit its blobs: ${where}${worst.message}${others}`,
     { hint: HINT, details: { problems: list } },
   )
+}
+
+/** So many bytes take longer to hash than workers to start. */
+const HASHED_BYTES_MIN = 64 * 2 ** 20
+/** Pieces of 4 MiB: one for each of two workers, one that is read, one that is looked at. */
+const HASHED_PIECES = 4
+
+/** The store's workers hash the chunks of what is long, while this thread looks at the rest. */
+function hashingOf(state: CollectionState, workers?: WorkerPool): ChunkHashing | undefined {
+  const blobs = state.segments.flatMap((segment) => segment.blobs)
+  const bytes = blobs.reduce((sum, blob) => sum + blob.bytes, 0)
+  if (workers === undefined || bytes < HASHED_BYTES_MIN) return undefined
+  workers.warm()
+  const memory = hashingMemory(HASHED_PIECES)
+  const digests = async (piece: Uint8Array, chunkBytes: number) =>
+    workers.ready ? (await workers.digests(piece, chunkBytes)).digests : undefined
+  return { digests, memory }
 }
 
 const HINT =

@@ -210,7 +210,7 @@ export async function checkPlans(store: OpenedStore, plans: readonly ImportPlan[
   for (const { entry, stateBytes, done } of plans) {
     if (done) continue
     const state = decodeState(stateBytes, `state ${entry.stateRoot}`)
-    await checkState(store.environment.store, state, entry.rows)
+    await checkState(store.environment, state, entry.rows)
   }
 }
 

@@ -64,7 +64,7 @@ async function checkAll(store: OpenedStore, { head, states }: Received): Promise
   for (const { stateRoot, rows } of head.collections) {
     const bytes = states.get(stateRoot)
     if (bytes === undefined) throw new Error('a verified bundle holds its states')
-    await checkState(store.environment.store, decodeState(bytes, `state ${stateRoot}`), rows)
+    await checkState(store.environment, decodeState(bytes, `state ${stateRoot}`), rows)
   }
 }
 

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { buildIndexSync } from '../../src/ann/build-index.ts'
 import { graphLevels } from '../../src/ann/levels.ts'
-import { attachIndex, openVectorIndex, openVectorIndexStream } from '../../src/ann/open-index.ts'
+import {
+  attachIndex,
+  checkCodesAndLinks,
+  openVectorIndex,
+  openVectorIndexStream,
+} from '../../src/ann/open-index.ts'
 import { planSegment } from '../../src/ann/segment-plan.ts'
 import type {
   OpenIndexInput,
@@ -230,6 +235,44 @@ it('a million rows of 768 components take little more than their codes and links
   expect(bytesOf('int8')).toBeLessThan(1.02 * (rows * (768 + 20) + links))
   expect(bytesOf('binary')).toBeLessThan(1.02 * (rows * (96 + 24) + links))
   expect(bytesOf('pq')).toBeLessThan(1.02 * (rows * (96 + 16) + links))
+})
+
+async function* asStream(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 10_007) yield bytes.subarray(at, at + 10_007)
+}
+
+/** What is said of some codes and links: the message, or that they are fine. */
+async function verdict(work: () => unknown): Promise<string> {
+  try {
+    await work()
+    return 'fine'
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+describe.each(METRICS)('codes and links by %s that are only checked', (metric) => {
+  it.each(['int8', 'binary', 'pq'] as const)('as %s are refused as by an opening', async (form) => {
+    const { onDisk, built } = site(metric, form === 'binary' ? 260 : 70, form)
+    const random = randomSource(seed + 2)
+    const found = new Set<string>()
+    for (let trial = 0; trial < 60; trial++) {
+      const codes = built.codes.slice(0, trial === 0 ? built.codes.length - 1 : undefined)
+      const graph = (built.graph as Uint8Array).slice()
+      const damaged = trial % 3 === 2 ? graph : codes
+      // The first bytes, with the header and the scales, are where most of it is found.
+      const reach = trial % 2 === 0 ? 500 : damaged.length
+      const at = Math.floor(((random() + 1) / 2) * Math.min(reach, damaged.length))
+      if (trial > 1) damaged[at] = (damaged[at] as number) ^ 0xff
+      const parts = { ...onDisk, codes, graph }
+      const opened = await verdict(() => openVectorIndex(parts))
+      const streams = { ...onDisk, codes: asStream(codes), graph: asStream(graph) }
+      expect(await verdict(() => checkCodesAndLinks(streams)), `seed ${seed}`).toBe(opened)
+      found.add(opened)
+    }
+    expect(found).toContain('fine')
+    expect(found.size).toBeGreaterThan(2)
+  })
 })
 
 it('rows that others read and refuse while codes are still coming refuse the whole', async () => {

@@ -53,7 +53,7 @@ async function streamed(
   digests: ChunkDigests | undefined,
 ): Promise<string> {
   const pieces: Uint8Array[] = []
-  for await (const piece of blob.stream(section, digests)) {
+  for await (const piece of blob.stream(section, digests && { digests })) {
     pieces.push(piece.slice())
     await new Promise((turn) => setImmediate(turn))
   }

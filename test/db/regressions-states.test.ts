@@ -49,7 +49,7 @@ describe('a commit', () => {
 describe('a state from outside', () => {
   it('that fits its blobs is taken', async () => {
     const { environment, state } = await collection()
-    await checkState(environment.store, state)
+    await checkState(environment, state)
   })
 
   it('is INTEGRITY where it does not', async () => {
@@ -62,7 +62,7 @@ describe('a state from outside', () => {
     ]
     for (const lie of lies) {
       decodeState(encodeState(lie).bytes, 'lie')
-      await expect(checkState(environment.store, lie)).rejects.toMatchObject({ code: 'INTEGRITY' })
+      await expect(checkState(environment, lie)).rejects.toMatchObject({ code: 'INTEGRITY' })
     }
   })
 })

@@ -1,13 +1,15 @@
 import { isFiniteVector } from '../../core/metric.ts'
-import { type IndexParameters, sparseFieldsOf, type VectorSpec } from '../../core/schema.ts'
+import { sparseFieldsOf, type VectorSpec } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
 import type { BlobRole, CollectionState, SegmentEntry } from '../../format/manifest.ts'
 import { NO_SOURCE } from '../../format/origin-section.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
+import type { ChunkHashing } from '../segment/checked-blob.ts'
+import { PageCache } from '../segment/page-cache.ts'
 import { segmentNeed } from '../segment/segment-need.ts'
 import { SegmentReader } from '../segment/segment-reader.ts'
-import { payloadObject, vectorSpecOf } from '../segment/view.ts'
+import { payloadOf, vectorSpecOf } from '../segment/view.ts'
 import { type LiveIds, liveIds } from './check-live-ids.ts'
 import type { CheckProblems } from './check-problems.ts'
 
@@ -17,14 +19,16 @@ import type { CheckProblems } from './check-problems.ts'
  * one reading of all its blobs; of field and text indexes it sees that they can be opened and
  * belong to as many rows, not that they are those of the payloads.
  *
+ * @param hashing who hashes what is long; absent: this thread
  * @returns its ids, where they can be read
  */
 export async function checkSegment(
   store: ObjectStore,
   { entry, state }: { readonly entry: SegmentEntry; readonly state: CollectionState },
   problems: CheckProblems,
+  hashing?: ChunkHashing,
 ): Promise<LiveIds | undefined> {
-  const reader = new SegmentReader(store, entry)
+  const reader = new SegmentReader(store, entry, { pages: new PageCache(PAGES_BYTES_MAX) })
   const spec = vectorSpecOf(state.schema)
   const part = <T>(role: BlobRole, work: () => Promise<T>): Promise<T | undefined> =>
     problems.look(keyOf(entry, role), work)
@@ -37,7 +41,7 @@ export async function checkSegment(
       await part('sparse', () => checkSparse(reader, number))
     }
     await part('payload', () => checkPayloads(reader, entry))
-    if (spec !== undefined) await part('vectors', () => checkVectors(reader, spec, state.index))
+    if (spec !== undefined) await part('vectors', () => checkVectors(reader, spec, state, hashing))
     if (ids === undefined) return undefined
     const { tombstones } = entry
     const key = tombstones === undefined ? keyOf(entry, 'ids') : blobKey(tombstones.digest)
@@ -46,6 +50,9 @@ export async function checkSegment(
     reader.close()
   }
 }
+
+/** Rows are looked at in their order: no page is needed twice. */
+const PAGES_BYTES_MAX = 0
 
 /** Key of the blob that holds a part, for the message. */
 function keyOf(entry: SegmentEntry, role: BlobRole): string {
@@ -64,18 +71,19 @@ function checkOrigin(sources: Uint32Array, entry: SegmentEntry): void {
   }
 }
 
-/** Codes and links are opened as for a search; the rows go by, where they need not be in memory. */
+/** All goes by, where it need not be in memory together. */
 async function checkVectors(
   reader: SegmentReader,
   spec: VectorSpec,
-  parameters: IndexParameters,
+  { index: parameters }: CollectionState,
+  hashing: ChunkHashing | undefined,
 ): Promise<void> {
-  const movable = segmentNeed(reader.entry, spec, parameters, 1).movable
-  const placement = movable ? 'disk' : 'memory'
-  await reader.vectorIndex(spec, parameters, { placement })
+  const { movable } = segmentNeed(reader.entry, spec, parameters, 1)
   // Opening an index over rows in memory refuses those that are not finite.
-  if (!movable) return
-  for await (const piece of (await reader.vectorRows(spec)).pieces()) {
+  if (!movable) return void (await reader.vectorIndex(spec, parameters))
+  await reader.checkIndex(spec, parameters, hashing)
+  const rows = await reader.vectorRows(spec)
+  for await (const piece of rows.components?.(hashing) ?? rows.pieces()) {
     if (!isFiniteVector(piece)) throw broken('it has a vector that is not finite')
   }
 }
@@ -99,9 +107,9 @@ async function checkSparse(reader: SegmentReader, number: number): Promise<void>
 async function checkPayloads(reader: SegmentReader, entry: SegmentEntry): Promise<void> {
   let bytes = 0
   for (let row = 0; row < entry.rows; row++) {
-    const text = await reader.payload(row)
-    payloadObject(text)
-    bytes += Buffer.byteLength(text)
+    const text = reader.payloadNow(row) ?? (await reader.payloadBytes(row))
+    payloadOf(text)
+    bytes += text.byteLength
   }
   if (bytes !== entry.payloadBytes) {
     throw broken(`${bytes} bytes of payload, not ${entry.payloadBytes}`)

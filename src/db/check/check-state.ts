@@ -2,6 +2,7 @@ import { AkidbError } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
 import type { CollectionState } from '../../format/manifest.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
+import type { ChunkHashing } from '../segment/checked-blob.ts'
 import { allSources } from '../states/sources.ts'
 import { LiveIdCheck } from './check-live-ids.ts'
 import type { CheckProblems } from './check-problems.ts'
@@ -11,19 +12,19 @@ import { checkSegment } from './check-segment.ts'
  * Compares a whole state with its blobs, which are there and have the right digests. Segments are
  * opened one after another; only their ids stay in memory until the end.
  *
+ * @param hashing who hashes what is long; absent: this thread
  * @returns its live rows, where nothing is wrong
  */
 export async function checkStateParts(
   store: ObjectStore,
   state: CollectionState,
   problems: CheckProblems,
-  signal?: AbortSignal,
+  hashing?: ChunkHashing,
 ): Promise<number | undefined> {
   const live = new LiveIdCheck()
   await problems.look(sourcesKey(state), () => checkSources(store, state))
   for (const entry of state.segments) {
-    signal?.throwIfAborted()
-    const ids = await checkSegment(store, { entry, state }, problems)
+    const ids = await checkSegment(store, { entry, state }, problems, hashing)
     if (ids === undefined) continue
     await problems.look(`segment ${entry.key}`, async () => live.add(ids))
   }

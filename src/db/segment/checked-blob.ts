@@ -31,6 +31,17 @@ export type ChunkDigests = (
   chunkBytes: number,
 ) => Promise<Uint8Array | undefined>
 
+/** Who hashes chunks of a section that is read from front to back, and in which memory. */
+export interface ChunkHashing {
+  readonly digests: ChunkDigests
+  /** Of `hashingMemory`; absent: memory of its own. One reader at a time. */
+  readonly memory?: readonly Uint8Array[]
+}
+
+/** Memory for a few pieces that are hashed while the next are read, 4 MiB each. */
+export const hashingMemory = (pieces: number): Uint8Array[] =>
+  Array.from({ length: pieces }, () => sharedBytes(CHECKED_AT_ONCE_BYTES))
+
 /**
  * A blob whose bytes stay in the store. Every chunk is checked against the manifest's root at its
  * first read; one bit a chunk says that it was, so that later only the bytes asked for are read.
@@ -172,31 +183,32 @@ export class CheckedBlob {
    * A whole section, in pieces of about 1 MiB or a chunk; with others to hash its chunks, in pieces
    * of a few MiB, each valid until the next.
    */
-  stream(name: string, digests?: ChunkDigests): AsyncIterable<Uint8Array> {
+  stream(name: string, hashing?: ChunkHashing): AsyncIterable<Uint8Array> {
     const { bytes } = this.#section(name)
-    const isLong = digests !== undefined && bytes > CHECKED_AT_ONCE_BYTES
-    return isLong ? this.#streamAhead(name, digests) : this.#streamHere(name)
+    const isLong = hashing !== undefined && bytes > CHECKED_AT_ONCE_BYTES
+    return isLong ? this.#streamAhead(name, hashing) : this.#streamHere(name)
   }
 
   /** Reads some pieces ahead, which other threads hash meanwhile. */
-  async *#streamAhead(name: string, digests: ChunkDigests): AsyncIterable<Uint8Array> {
+  async *#streamAhead(name: string, { digests, memory }: ChunkHashing): AsyncIterable<Uint8Array> {
     const { offset, bytes } = this.#section(name)
     const { chunkBytes } = this.#ref
     const step = Math.max(1, Math.floor(CHECKED_AT_ONCE_BYTES / chunkBytes))
+    const stepBytes = step * chunkBytes
     const end = offset + bytes
-    const buffers = Array.from({ length: CHECKS_MAX + 1 }, () => sharedBytes(step * chunkBytes))
+    const buffers = memory ?? hashingMemory(CHECKS_MAX + 1)
     const under: Promise<Uint8Array>[] = []
     try {
       let chunk = Math.floor(offset / chunkBytes)
       for (let number = 0; chunk * chunkBytes < end || under.length > 0; number++) {
         if (chunk * chunkBytes < end) {
-          const buffer = buffers[number % buffers.length] as Uint8Array
+          const buffer = (buffers[number % buffers.length] as Uint8Array).subarray(0, stepBytes)
           const piece = this.#readPiece(chunk, buffer, { offset, end, digests })
           piece.catch(() => undefined)
           under.push(piece)
           chunk += step
         }
-        const isFull = under.length >= CHECKS_MAX || chunk * chunkBytes >= end
+        const isFull = under.length >= buffers.length - 1 || chunk * chunkBytes >= end
         const first = isFull ? under.shift() : undefined
         if (first !== undefined) yield await first
       }

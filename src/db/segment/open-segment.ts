@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
-import { openEarly, openVectorIndexStream } from '../../ann/open-index.ts'
+import { checkCodesAndLinks, openEarly, openVectorIndexStream } from '../../ann/open-index.ts'
 import type { EarlyIndex, OpenIndexStream, Placement, VectorIndex } from '../../ann/vector-index.ts'
 import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { BlobRef, BlobRole } from '../../format/manifest.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
-import { CheckedBlob, type ChunkDigests } from './checked-blob.ts'
+import { CheckedBlob, type ChunkDigests, type ChunkHashing } from './checked-blob.ts'
 import type { VectorRows } from './vector-rows.ts'
 
 /** One section of a segment, as it is read. */
@@ -41,6 +41,10 @@ export const openSegmentIndex = (parts: IndexParts): Promise<VectorIndex> =>
 export const openSegmentEarly = (parts: IndexParts): Promise<EarlyIndex> =>
   openEarly(streamOf(parts))
 
+/** The same checks of codes and links, whose rows can stay on disk; nothing is kept. */
+export const checkSegmentIndex = (parts: IndexParts): Promise<void> =>
+  checkCodesAndLinks(streamOf({ ...parts, placement: 'disk' }))
+
 function streamOf(parts: IndexParts): OpenIndexStream {
   const { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests } = parts
   return {
@@ -73,7 +77,7 @@ export async function* sectionOf(
   store: ObjectStore,
   ref: BlobRef,
   section: BlobRole,
-  digests?: ChunkDigests,
+  hashing?: ChunkHashing,
 ): AsyncIterable<Uint8Array> {
   const blob = await CheckedBlob.open(store, ref)
   if (blob.sectionBytes(section) === undefined) {
@@ -81,5 +85,5 @@ export async function* sectionOf(
       hint: 'Run akidb check --read-data.',
     })
   }
-  yield* blob.stream(section, digests)
+  yield* blob.stream(section, hashing)
 }

@@ -4,8 +4,9 @@ import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
 import { hasCode } from '../../errors/errors.ts'
 import type { BlobRole, SegmentEntry } from '../../format/manifest.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
+import type { ChunkHashing } from './checked-blob.ts'
 import { Once } from './once.ts'
-import { openSegmentEarly, openSegmentIndex, sectionOf } from './open-segment.ts'
+import { checkSegmentIndex, openSegmentEarly, openSegmentIndex, sectionOf } from './open-segment.ts'
 import { segmentNeed } from './segment-need.ts'
 import type { VectorRows } from './vector-rows.ts'
 
@@ -93,6 +94,23 @@ export class SegmentIndex {
     // Its failure is that of the next opening.
     if (early.given++ > 0) this.#addRows(early).catch(() => undefined)
     return index
+  }
+
+  /**
+   * Reads its codes and links as an opening would whose rows stay on disk, and keeps nothing.
+   * @throws as openSegmentIndex
+   */
+  async check(
+    spec: VectorSpec,
+    parameters: IndexParameters,
+    hashing?: ChunkHashing,
+  ): Promise<void> {
+    const { entry, vectorRows } = this.#source
+    const { rows } = entry
+    const vectors = await vectorRows(spec)
+    const [codes, graph] = [await this.#stream('codes', hashing), await this.#stream('graph')]
+    const parts = { rows, spec, parameters, placement: 'disk', vectors, contexts: 1 } as const
+    await checkSegmentIndex({ ...parts, codes, graph })
   }
 
   /** Lets go of it; those who search it at this moment may finish. */
@@ -202,8 +220,10 @@ export class SegmentIndex {
     const isEarly = mayWait && whole !== true && !this.#failed
     const workBytes = need.codes + need.links + (isEarly ? 0 : rowsBytes)
     if (workBytes >= SHARED_WORK_BYTES) workers?.warm()
-    const [codes, graph] = [await this.#stream('codes'), await this.#stream('graph')]
     const digests = this.#digests
+    const hashing = { digests }
+    const codes = await this.#stream('codes', hashing)
+    const graph = await this.#stream('graph', hashing)
     const { rows } = entry
     const parts = { rows, spec, parameters, placement, vectors, codes, graph, contexts, digests }
     if (!isEarly) return { index: await openSegmentIndex(parts) }
@@ -230,10 +250,11 @@ export class SegmentIndex {
   /** A section of its own blob, or of the pack; undefined where there is none. */
   async #stream(
     role: 'codes' | 'graph',
+    hashing?: ChunkHashing,
   ): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined> {
     const { store, entry, packed } = this.#source
     const ref = entry.blobs.find((blob) => blob.role === role)
-    if (ref !== undefined) return sectionOf(store, ref, role, this.#digests)
+    if (ref !== undefined) return sectionOf(store, ref, role, hashing)
     const section = await packed(role)
     return section === undefined ? undefined : [section]
   }

@@ -18,7 +18,7 @@ import { openSparseIndex, type SparseIndex } from '../../search/sparse-index.ts'
 import { openTextIndex, type TextIndex } from '../../search/text-index.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import { readBlob } from '../states/blob-store.ts'
-import { CheckedBlob } from './checked-blob.ts'
+import { CheckedBlob, type ChunkHashing } from './checked-blob.ts'
 import { keep, Once } from './once.ts'
 import { PageCache } from './page-cache.ts'
 import { type IndexOpening, SegmentIndex } from './segment-index.ts'
@@ -129,6 +129,14 @@ export class SegmentReader {
     opening: IndexOpening = {},
   ): Promise<VectorIndex> {
     return this.#index.get(spec, parameters, opening)
+  }
+
+  /**
+   * Reads codes and links, where rows can stay on disk, as an opening of the index would, and keeps
+   * nothing.
+   */
+  checkIndex(spec: VectorSpec, parameters: IndexParameters, hashing?: ChunkHashing): Promise<void> {
+    return this.#index.check(spec, parameters, hashing)
   }
 
   /** Lets go of the index; those who search it at this moment may finish. */

@@ -5,7 +5,7 @@ import type { BlobRef } from '../../format/manifest.ts'
 import { asFloat32, asUint16, bytesOf } from '../../format/views.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import type { RangeTarget } from '../../storage/read-ranges.ts'
-import { CheckedBlob, type ChunkDigests } from './checked-blob.ts'
+import { CheckedBlob, type ChunkDigests, type ChunkHashing } from './checked-blob.ts'
 
 /** The stored vectors of a segment as float32, read as they are needed. */
 export interface VectorRows {
@@ -19,6 +19,11 @@ export interface VectorRows {
   read(rows: ArrayLike<number>, into?: Float32Array): Promise<Float32Array>
   /** All rows in order, in pieces of whole rows; a piece is valid until the next. */
   pieces(): AsyncIterable<Float32Array>
+  /**
+   * All components in order, in pieces of any length; a piece is valid until the next. Absent as
+   * `fill` is.
+   */
+  components?(hashing?: ChunkHashing): AsyncIterable<Float32Array>
   /**
    * Reads all rows to where they are to be, without a copy on the way; absent where they are in
    * memory already, or stored as float16.
@@ -99,7 +104,14 @@ export async function rowsOnDisk(
   if (shape.storage === 'f16') return rows
   const fill = (into: Float32Array, digests?: ChunkDigests, signal?: AbortSignal): Promise<void> =>
     blob.fill(SECTION, bytesOf(into), digests, signal)
-  return Object.assign(rows, { fill })
+  return Object.assign(rows, {
+    fill,
+    components: (hashing?: ChunkHashing) => componentsOf(blob, hashing),
+  })
+}
+
+async function* componentsOf(blob: CheckedBlob, hashing?: ChunkHashing) {
+  for await (const piece of blob.stream(SECTION, hashing)) yield asFloat32(piece)
 }
 
 class RowsOnDisk implements VectorRows {

@@ -252,7 +252,7 @@ const guarded = (
   }) as typeof http.request,
 })
 
-/** The parser of HTTP, which listens first, has copied what it needs out of what the socket read. */
+/** The parser of HTTP, which listens first, has copied what it needs of what the socket read. */
 function giveBackWhatCame(request: http.ClientRequest): void {
   request.on('socket', (socket) => {
     // Behind the parser's, which a connection that is used again has anew.
