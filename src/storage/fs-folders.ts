@@ -43,6 +43,8 @@ export async function makeFolder(folder: string, mode: number): Promise<void> {
  */
 export class FolderTree {
   readonly root: string
+  /** Whether a file that is still being written is brought to the disk at this moment. */
+  isSyncing = false
   readonly #durable = new Set<string>()
   readonly #real = new Set<string>()
 

@@ -11,7 +11,16 @@ import type { PutResult, StagedObject } from './object-store.ts'
  */
 const GATHER_BYTES = 1024 * 1024
 
-/** An object being written to a temporary file; synced once, at its commit. */
+/**
+ * What was written so long ago is brought to the disk while the rest is still coming: else the disk
+ * does nothing until the commit, and the commit waits for all of it.
+ */
+const SYNC_BYTES = 32 * 1024 * 1024
+
+/**
+ * An object being written to a temporary file. Its commit waits until all of it is on the disk; an
+ * early sync of a part changes nothing of that, and where one fails the commit fails.
+ */
 export class FsStagedObject implements StagedObject {
   readonly #tree: FolderTree
   readonly #file: TemporaryFile
@@ -19,6 +28,8 @@ export class FsStagedObject implements StagedObject {
   #gathered: Uint8Array | undefined
   #gatheredBytes = 0
   #flushedBytes = 0
+  #syncedBytes = 0
+  #syncing: Promise<void> | undefined
   #state: 'open' | 'failed' | 'ended' = 'open'
 
   /** @param onEnd called once, when the file is closed */
@@ -44,6 +55,7 @@ export class FsStagedObject implements StagedObject {
       if (bytes.length >= GATHER_BYTES) {
         await writeFully(this.#file.handle, bytes, this.#flushedBytes)
         this.#flushedBytes += bytes.length
+        this.#syncEarly()
       } else {
         this.#gathered ??= new Uint8Array(GATHER_BYTES)
         this.#gathered.set(bytes, this.#gatheredBytes)
@@ -57,6 +69,7 @@ export class FsStagedObject implements StagedObject {
     this.#assertOpen()
     return this.#guard('cannot write', `${this.#tree.root}/${key}`, async () => {
       await this.#flush()
+      await this.#syncing
       await this.#file.handle.datasync()
       const result = await linkInto(this.#tree, this.#file.path, key)
       await this.#end()
@@ -74,6 +87,22 @@ export class FsStagedObject implements StagedObject {
     await writeFully(this.#file.handle, bytes, this.#flushedBytes)
     this.#flushedBytes += bytes.length
     this.#gatheredBytes = 0
+    this.#syncEarly()
+  }
+
+  /** One of them at a time in a store: each holds a thread that others need to write. */
+  #syncEarly(): void {
+    if (this.#flushedBytes - this.#syncedBytes < SYNC_BYTES || this.#tree.isSyncing) return
+    this.#syncedBytes = this.#flushedBytes
+    this.#tree.isSyncing = true
+    const before = this.#syncing
+    const syncing = this.#file.handle.datasync().finally(() => {
+      this.#tree.isSyncing = false
+    })
+    // The system tells of a failure once: it is not to be lost behind one that succeeds.
+    this.#syncing = before === undefined ? syncing : before.then(() => syncing)
+    this.#syncing.catch(() => undefined)
+    syncing.catch(() => undefined)
   }
 
   /** After a failure only `abort` is left: nobody may commit a file with a hole. */
@@ -91,6 +120,7 @@ export class FsStagedObject implements StagedObject {
     this.#state = 'ended'
     this.#gathered = undefined
     try {
+      await this.#syncing?.catch(() => undefined)
       await this.#file.handle.close()
     } finally {
       await discard(this.#file.path)

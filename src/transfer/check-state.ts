@@ -1,9 +1,10 @@
 import type { WorkerPool } from '../ann/worker-pool.ts'
+import { Slots } from '../core/slots.ts'
 import { CheckProblems } from '../db/check/check-problems.ts'
 import { checkStateParts } from '../db/check/check-state.ts'
-import { type ChunkHashing, hashingMemory } from '../db/segment/checked-blob.ts'
+import { type ChunkDigests, type ChunkHashing, hashingMemory } from '../db/segment/checked-blob.ts'
 import type { Environment } from '../db/states/environment.ts'
-import { AkidbError } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import { type ErrorCode, exitCodeOf } from '../errors/exit-codes.ts'
 import type { CollectionState } from '../format/manifest.ts'
 
@@ -41,19 +42,28 @@ export async function checkState(
 
 /** So many bytes take longer to hash than workers to start. */
 const HASHED_BYTES_MIN = 64 * 2 ** 20
-/** Pieces of 4 MiB: one for each of two workers, one that is read, one that is looked at. */
+/** Pieces of 4 MiB: one that is hashed, one that waits, one that is read, one that is looked at. */
 const HASHED_PIECES = 4
 
-/** The store's workers hash the chunks of what is long, while this thread looks at the rest. */
+/**
+ * A worker hashes the chunks of what is long, while this thread looks at them. One of them, as it
+ * is no slower than this thread, and each takes 20 MB.
+ */
 function hashingOf(state: CollectionState, workers?: WorkerPool): ChunkHashing | undefined {
   const blobs = state.segments.flatMap((segment) => segment.blobs)
   const bytes = blobs.reduce((sum, blob) => sum + blob.bytes, 0)
   if (workers === undefined || bytes < HASHED_BYTES_MIN) return undefined
-  workers.warm()
-  const memory = hashingMemory(HASHED_PIECES)
-  const digests = async (piece: Uint8Array, chunkBytes: number) =>
-    workers.ready ? (await workers.digests(piece, chunkBytes)).digests : undefined
-  return { digests, memory }
+  const one = new Slots(1)
+  const digests: ChunkDigests = async (piece, chunkBytes) => {
+    try {
+      return (await one.run(() => workers.digests(piece, chunkBytes))).digests
+    } catch (error) {
+      // Too many wait, or it died: this thread hashes.
+      if (!hasCode(error, 'LIMIT', 'INTERNAL')) throw error
+      return undefined
+    }
+  }
+  return { digests, memory: hashingMemory(HASHED_PIECES) }
 }
 
 const HINT =

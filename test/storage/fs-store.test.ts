@@ -4,6 +4,7 @@ import {
   chmod,
   mkdir,
   mkdtemp,
+  open,
   readdir,
   readFile,
   rm,
@@ -15,7 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { openFsStore } from '../../src/storage/fs-store.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
@@ -267,5 +268,51 @@ describe('probe of a file system', () => {
 
   it('says that a file system of the kernel cannot be written', async () => {
     expect(await probeFs('/proc/self')).toMatchObject({ writable: false })
+  })
+})
+
+describe('a large object that is staged', () => {
+  const piece = new Uint8Array(8 * 1024 * 1024).fill(7)
+
+  async function withSyncs(sync: () => Promise<void>, work: (folder: string) => Promise<void>) {
+    const folder = await mkdtemp(join(tmpdir(), 'akidb-staged-'))
+    const handle = await open(folder)
+    const spy = vi.spyOn(Object.getPrototypeOf(handle), 'datasync').mockImplementation(sync)
+    await handle.close()
+    try {
+      await work(folder)
+    } finally {
+      spy.mockRestore()
+      await rm(folder, { recursive: true })
+    }
+  }
+
+  it('goes to the disk while it is written, and once more at its commit', async () => {
+    let syncs = 0
+    const sync = async (): Promise<void> => void syncs++
+    await withSyncs(sync, async (folder) => {
+      const staged = await openFsStore(folder, { mode: 'write' }).stage()
+      for (let i = 0; i < 8; i++) await staged.write(piece)
+      expect(syncs).toBeGreaterThan(0)
+      const before = syncs
+      await staged.commit('blobs/large')
+      expect(syncs).toBe(before + 1)
+    })
+  })
+
+  it('is not committed where an early sync failed, whatever the last one says', async () => {
+    let syncs = 0
+    const sync = async (): Promise<void> => {
+      if (++syncs === 1) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
+    }
+    await withSyncs(sync, async (folder) => {
+      const store = openFsStore(folder, { mode: 'write' })
+      const staged = await store.stage()
+      for (let i = 0; i < 12; i++) await staged.write(piece)
+      await expect(staged.commit('blobs/large')).rejects.toThrow(/the disk reports an error/)
+      await staged.abort()
+      expect(syncs).toBeGreaterThan(1)
+      expect(await store.head('blobs/large')).toBeUndefined()
+    })
   })
 })
