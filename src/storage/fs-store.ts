@@ -74,10 +74,7 @@ class FsStore implements store.ObjectStore {
     )
   }
 
-  async *read(
-    key: string,
-    options: { offset?: number; pieceBytes?: number } = {},
-  ): AsyncGenerator<Uint8Array> {
+  async *read(key: string, options: store.ReadOptions = {}): AsyncGenerator<Uint8Array> {
     checkKey(key)
     const path = this.#path(key)
     const pieceBytes = Math.max(1, options.pieceBytes ?? PIECE_BYTES)
@@ -88,8 +85,11 @@ class FsStore implements store.ObjectStore {
       const size = await fileSize(handle, path)
       const offset = options.offset ?? 0
       if (offset > size) throw rangeError(path, offset, size)
-      for (let at = offset; at < size; at += pieceBytes) {
-        const piece = new Uint8Array(Math.min(pieceBytes, size - at))
+      const step = Math.min(pieceBytes, size - offset)
+      const room = options.passing === true ? new Uint8Array(step) : undefined
+      for (let at = offset; at < size; at += step) {
+        const bytes = Math.min(step, size - at)
+        const piece = room?.subarray(0, bytes) ?? new Uint8Array(bytes)
         await readFully(handle, piece, at, path)
         yield piece
       }

@@ -88,6 +88,13 @@ export interface StagedObject {
   abort(): Promise<void>
 }
 
+export interface ReadOptions {
+  readonly offset?: number
+  readonly pieceBytes?: number
+  /** A piece is needed only until the next is asked for: its memory may be used again. */
+  readonly passing?: boolean
+}
+
 /**
  * How a blob's copies are kept: `pinned` ones stay, `hot` ones give way after all `cold` ones.
  */
@@ -178,7 +185,7 @@ export interface ObjectStore {
    * Streams an object (from `offset`) in pieces of at most `pieceBytes` (default 1 MiB), bounded
    * memory.
    */
-  read(key: string, options?: { offset?: number; pieceBytes?: number }): AsyncIterable<Uint8Array>
+  read(key: string, options?: ReadOptions): AsyncIterable<Uint8Array>
   put(key: string, body: Uint8Array, options?: PutOptions): Promise<PutResult>
   /** For bodies too large for memory, or whose key is their digest. */
   stage(): Promise<StagedObject>
@@ -235,8 +242,11 @@ export interface SealedBody {
   readonly bytes: number
   /** SHA-256 of the whole, hex. */
   readonly sha256: string
-  /** Pieces in memory of their own: each is still needed when the next is asked for. */
-  open(offset: number): AsyncIterable<Uint8Array>
+  /**
+   * Pieces in memory of their own: each is still needed when the next is asked for, unless they
+   * are only `passing`.
+   */
+  open(offset: number, passing?: boolean): AsyncIterable<Uint8Array>
 }
 
 /** One version of an object, or a marker that says "deleted". */

@@ -42,7 +42,7 @@ export async function readWholeBlob(
   let at = 0
   const source = store.cache?.source ?? store
   try {
-    for await (const piece of source.read(blobKey(ref.digest))) {
+    for await (const piece of source.read(blobKey(ref.digest), { passing: true })) {
       whole.update(piece)
       const inBody = Math.max(0, Math.min(piece.byteLength, layout.bodyBytes - at))
       chunks.update(piece.subarray(0, inBody))

@@ -108,7 +108,7 @@ export async function isIntact(
   // A copy says nothing of what lies there.
   const source = store.cache?.source ?? store
   try {
-    for await (const piece of source.read(blobKey(digest))) hash.update(piece)
+    for await (const piece of source.read(blobKey(digest), { passing: true })) hash.update(piece)
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND', 'INTEGRITY')) return false
     throw error

@@ -46,7 +46,7 @@ export async function* partsOf(body: SealedBody, spare: Uint8Array[]): AsyncGene
   let left = body.bytes
   let content = emptyPart(left, spare)
   let filled = 0
-  for await (const piece of body.open(0)) {
+  for await (const piece of body.open(0, true)) {
     if (piece.length > left - filled) throw otherBody(body)
     digest.update(piece)
     for (let at = 0; at < piece.length; ) {

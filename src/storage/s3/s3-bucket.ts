@@ -50,6 +50,8 @@ export class Bucket {
    */
   readonly uploads = new Slots(limits.s3TransfersMax)
   readonly downloads = new Slots(limits.s3TransfersMax)
+  /** Memory of parts that were sent, for those that come next: never more than slots for them. */
+  readonly spareParts: Uint8Array[] = []
   readonly #options: BucketOptions
 
   constructor(options: BucketOptions) {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import type { SealedBody } from '../object-store.ts'
 import { base64OfHex, headersOf, headersOnly, readText } from './s3-answers.ts'
 import { type BodyPart, compositeOf, partsOf } from './s3-body.ts'
 import type { Bucket } from './s3-bucket.ts'
@@ -42,7 +43,7 @@ interface Begun {
  */
 export async function putInParts(request: Upload, token: string): Promise<string | undefined> {
   const { body, bucket, key, what, options } = request
-  const count = Math.ceil(body.bytes / limits.s3PartBytes)
+  const count = partCount(body)
   if (count > limits.s3PartsMax) {
     throw new AkidbError('LIMIT', `${what}: ${count} parts are more than ${limits.s3PartsMax}`)
   }
@@ -82,25 +83,54 @@ async function sendParts(begun: Begun): Promise<readonly SentPart[]> {
   const signals = options.signal === undefined ? [] : [options.signal]
   const signal = AbortSignal.any([stop.signal, ...signals])
   const sending: Promise<SentPart>[] = []
-  const spare: Uint8Array[] = []
+  const { uploads, spareParts } = bucket
+  const parts = partsOf(body, spareParts)
   try {
-    for await (const part of partsOf(body, spare)) {
-      const release = await bucket.uploads.acquire()
-      const number = sending.length + 1
+    for (let number = 1; number <= partCount(body); number++) {
+      // Before the part is read: of many bodies at once each would hold one that waits.
+      const release = await uploads.acquire()
+      const part = await nextPart(parts, release)
       const sent = sendPart(begun, part, { number, signal }).finally(release)
       sending.push(sent)
       sent.then(
-        () => spare.push(part.content),
+        () => keepSpare(spareParts, part.content),
         (error: unknown) => stop.abort(error),
       )
       signal.throwIfAborted()
     }
+    // Only now it is known that all of them were what was promised.
+    await parts.next()
     return await Promise.all(sending)
   } catch (error) {
     stop.abort(error)
     await Promise.allSettled(sending)
     throw error
+  } finally {
+    await parts.return(undefined)
   }
+}
+
+const partCount = ({ bytes }: SealedBody): number => Math.ceil(bytes / limits.s3PartBytes)
+
+/** There is one; where it cannot be read the slot is given back. */
+async function nextPart(
+  parts: AsyncGenerator<BodyPart, undefined>,
+  release: () => void,
+): Promise<BodyPart> {
+  try {
+    const { value } = await parts.next()
+    if (value !== undefined) return value
+    throw new Error('a body has as many parts as its length says')
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+/** The last part of a body is shorter, and its memory as long as that of the others. */
+function keepSpare(spare: Uint8Array[], { buffer }: Uint8Array): void {
+  const isFull = buffer.byteLength === limits.s3PartBytes && spare.length < limits.s3TransfersMax
+  if (isFull) spare.push(new Uint8Array(buffer))
 }
 
 async function sendPart(

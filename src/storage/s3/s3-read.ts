@@ -14,6 +14,7 @@ import {
 } from './s3-answers.ts'
 import type { Bucket } from './s3-bucket.ts'
 import { isAbsent, notS3, type S3Failure, wrongBytes } from './s3-errors.ts'
+import { giveBack } from './s3-memory.ts'
 
 const PIECE_BYTES = 1024 * 1024
 /** The protocol's largest object. */
@@ -180,6 +181,8 @@ export async function* readPieces(
       next = beginPart({ ...at, signal: stop.signal }, head, end, rooms[number % 2] as Buffer)
       for (let i = 0; i < part.length; i += step) yield part.subarray(i, i + step)
     }
+    // Its reader asked for more than there was: it needs none of them any more.
+    for (const room of rooms) giveBack(room)
   } finally {
     // Nobody wants what is on its way.
     stop.abort()

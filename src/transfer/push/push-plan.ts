@@ -119,10 +119,10 @@ function wantedBlob(
   },
 ): Wanted {
   const { store: objects } = store.environment
-  const held = async function* (offset: number): AsyncIterable<Uint8Array> {
+  const held = async function* (offset: number, passing = false): AsyncIterable<Uint8Array> {
     await pin.renew()
     try {
-      yield* objects.read(blobKey(ref.digest), { offset })
+      yield* objects.read(blobKey(ref.digest), { offset, passing })
     } catch (error) {
       throw hasCode(error, 'NOT_FOUND') ? missingBlob(ref, error) : error
     }
