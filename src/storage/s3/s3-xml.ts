@@ -1,4 +1,5 @@
 import { XMLParser } from 'fast-xml-parser'
+import { plainXml } from './plain-xml.ts'
 import { cut, notS3 } from './s3-errors.ts'
 
 /** Elements of which there may be several: they are lists even where there is one. */
@@ -29,7 +30,7 @@ export function parseXml(text: string, root: string): XmlElement {
     throw text.includes(`<${root}`) ? cut(`its ${root} has no end`) : notXml(root)
   }
   if (text.includes('<!DOCTYPE') || tagsIn(text) > TAGS_MAX) throw notXml(root)
-  const found = parsed(text, root)[root]
+  const found = (plainXml(text, LISTS) ?? parsed(text, root))[root]
   if (found === '') return {}
   if (typeof found !== 'object' || found === null || Array.isArray(found)) throw notXml(root)
   return found as XmlElement

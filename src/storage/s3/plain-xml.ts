@@ -1,0 +1,103 @@
+import type { XmlElement, XmlValue } from './s3-xml.ts'
+
+/** Elements inside each other; answers of S3 servers have four. */
+const DEPTH_MAX = 16
+const NAME = /^[A-Za-z_][\w.:-]*$/
+/** A name, attributes without "<" or ">" in their values, and what closes an empty element. */
+const TAG = /^([A-Za-z_][\w.:-]*)(?:\s+[A-Za-z_][\w.:-]*="[^"<>]*")*\s*(\/?)$/
+const DECLARATION = /^\s*<\?xml[^<>?]*\?>/
+
+type Open = Record<string, XmlValue>
+
+/**
+ * Reads XML as S3 servers write it: elements that hold text or elements, attributes that say nothing
+ * to us, no comments, CDATA or instructions. A page of a listing takes a tenth of the time and of
+ * the memory that it takes the parser, whose result for it is the same.
+ *
+ * @param lists names of elements that are lists even where there is one
+ * @returns undefined for any other document, well formed or not: that is the parser's
+ */
+export function plainXml(text: string, lists: ReadonlySet<string>): XmlElement | undefined {
+  // The parser makes one line end of two.
+  if (text.includes('\r')) return undefined
+  return new PlainReader(text, lists).read()
+}
+
+class PlainReader {
+  readonly #text: string
+  readonly #lists: ReadonlySet<string>
+  /** Names that were looked at. */
+  readonly #known = new Set<string>()
+  readonly #names: string[] = []
+  /** The elements that are open, the document first. */
+  readonly #open: Open[] = [emptyElement()]
+  #at = 0
+
+  constructor(text: string, lists: ReadonlySet<string>) {
+    this.#text = text
+    this.#lists = lists
+    this.#at = DECLARATION.exec(text)?.[0].length ?? 0
+  }
+
+  read(): XmlElement | undefined {
+    for (;;) {
+      const start = this.#text.indexOf('<', this.#at)
+      if (start < 0) break
+      const end = this.#text.indexOf('>', start)
+      if (end < 0) return undefined
+      const before = this.#text.slice(this.#at, start).trim()
+      const tag = this.#text.slice(start + 1, end)
+      this.#at = end + 1
+      const isFine = tag.startsWith('/') ? this.#close(tag, before) : this.#begin(tag, before)
+      if (!isFine) return undefined
+    }
+    const [document] = this.#open
+    const isWhole = this.#open.length === 1 && this.#text.slice(this.#at).trim() === ''
+    return isWhole && Object.keys(document ?? {}).length === 1 ? document : undefined
+  }
+
+  /** Text before an element is text beside it, which nobody writes. */
+  #begin(tag: string, before: string): boolean {
+    if (before !== '') return false
+    if (this.#isName(tag)) return this.#enter(tag)
+    const [, name, slash] = TAG.exec(tag) ?? []
+    if (name === undefined || !this.#isName(name)) return false
+    if (slash === '') return this.#enter(name)
+    this.#add(name, '')
+    return true
+  }
+
+  #isName(name: string): boolean {
+    if (this.#known.has(name)) return true
+    if (!NAME.test(name) || name in Object.prototype) return false
+    this.#known.add(name)
+    return true
+  }
+
+  #enter(name: string): boolean {
+    this.#names.push(name)
+    return this.#open.push(emptyElement()) <= DEPTH_MAX
+  }
+
+  #close(tag: string, before: string): boolean {
+    const name = this.#names.pop()
+    const element = this.#open.pop()
+    if (name === undefined || element === undefined || tag !== `/${name}`) return false
+    let isEmpty = true
+    for (const _ in element) isEmpty = false
+    if (!isEmpty && before !== '') return false
+    this.#add(name, isEmpty ? before : element)
+    return true
+  }
+
+  #add(name: string, value: XmlValue): void {
+    const parent = this.#open.at(-1) as Open
+    const former = parent[name]
+    if (former === undefined) parent[name] = this.#lists.has(name) ? [value] : value
+    else if (Array.isArray(former)) former.push(value)
+    else parent[name] = [former, value]
+  }
+}
+
+/** Without a prototype: no name means anything by itself. */
+const emptyElement = (): Open => Object.create(null) as Open
