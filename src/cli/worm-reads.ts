@@ -4,6 +4,7 @@ import type { Command } from './commander.ts'
 import type { Context } from './context.ts'
 import { describe } from './describe.ts'
 import { escapeLine } from './escape.ts'
+import { collectSooner } from './frugal-memory.ts'
 import { humanBytes, humanCount, plural } from './human.ts'
 import { repeated } from './option-kinds.ts'
 import { problemFailure } from './problems.ts'
@@ -110,6 +111,7 @@ export const defineWormVerify = (command: Command, app: App): void => {
   command.option('--read-data', 'read every byte, and not only what the server says of it')
   command.action((url: string, flags: ReadFlags) =>
     app.run(command, async (context) => {
+      collectSooner()
       const engine = await context.engine()
       const result = await context.progress('worm verify', (onProgress) =>
         engine.wormVerify({

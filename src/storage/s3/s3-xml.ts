@@ -1,6 +1,8 @@
 import { XMLParser } from 'fast-xml-parser'
-import { plainXml } from './plain-xml.ts'
+import { plainXml, type XmlElement } from './plain-xml.ts'
 import { cut, notS3 } from './s3-errors.ts'
+
+export type { XmlElement } from './plain-xml.ts'
 
 /** Elements of which there may be several: they are lists even where there is one. */
 const LISTS = new Set(['Contents', 'Version', 'DeleteMarker', 'Upload', 'Rule'])
@@ -15,12 +17,6 @@ const parser = new XMLParser({
   processEntities: false,
   isArray: (name) => LISTS.has(name),
 })
-
-/** An element's children by name: text, another element, or a list of those. */
-export interface XmlElement {
-  readonly [name: string]: XmlValue | undefined
-}
-export type XmlValue = string | XmlElement | readonly XmlValue[]
 
 /** The root element of an answer. @throws S3Failure where it is cut, or another document */
 export function parseXml(text: string, root: string): XmlElement {

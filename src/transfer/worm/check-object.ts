@@ -1,4 +1,5 @@
 import { runningSha256 } from '../../core/digest.ts'
+import type { Slots } from '../../core/slots.ts'
 import type { Expected } from '../../db/sealed/ledger.ts'
 import type { SealedObject } from '../../db/sealed/seal-record.ts'
 import type { KeyVersions } from '../../db/sealed/target.ts'
@@ -14,6 +15,8 @@ export interface CheckContext {
   readonly nowMs: number
   /** Read every byte. */
   readonly readData: boolean
+  /** Objects that are read at once: each takes memory, and more of them are no faster. */
+  readonly reads: Slots
   readonly problems: SealedProblems
 }
 
@@ -42,7 +45,7 @@ export async function checkObject(
     const [found, sealed] = [keyName(info.keyId), keyName(object.keyId)]
     problems.add('REKEYED', key, `it is encrypted under ${found}, and was sealed under ${sealed}`)
   }
-  if (context.readData) await checkContent(context, object)
+  if (context.readData) await context.reads.run(() => checkContent(context, object))
   return 'there'
 }
 

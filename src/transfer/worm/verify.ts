@@ -1,6 +1,6 @@
 import { auditKeys, certificateKey, parsePieceKey } from '../../audit/layout.ts'
 import { limits } from '../../core/limits.ts'
-import { eachAtOnce } from '../../core/slots.ts'
+import { eachAtOnce, Slots } from '../../core/slots.ts'
 import type { OnProgress } from '../../db/api/api.ts'
 import { type Ledger, readLedger, witnessRetention } from '../../db/sealed/ledger.ts'
 import { sealKeyOf, sealProofKey } from '../../db/sealed/seal-record.ts'
@@ -56,7 +56,8 @@ export async function verifySealed(
   const ledger = await readLedger(target, trusted)
   const problems = new SealedProblems()
   const readData = options.readData === true
-  const context = { target, nowMs: await target.nowMs(), readData, problems }
+  const reads = new Slots(limits.s3TransfersMax)
+  const context = { target, nowMs: await target.nowMs(), readData, reads, problems }
   for (const [key, why] of ledger.unproven) problems.add('UNTRUSTED', key, why)
   const logs = await verifyLogs(target, ledger)
   const isVouched = [...logs.values()].some(({ anchors }) => anchors.length > 0)
