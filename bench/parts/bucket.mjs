@@ -130,8 +130,8 @@ const memoryBar = (what, bytes, runs = RUNS) => ({
 })
 
 const moveFacts = ({ took }, bytes) => [
-  `pull of ${megabytes(bytes)} against a bare loop that brings what it got to the disk, as a pull ` +
-    `does: ${(took('pull') / took('get-synced')).toFixed(2)} (${ms(took('get-synced'))})`,
+  `pull of ${megabytes(bytes)} against a bare loop that brings what it got to the disk, as ` +
+    `a pull does: ${(took('pull') / took('get-synced')).toFixed(2)} (${ms(took('get-synced'))})`,
   `worm verify --read-data of ${megabytes(bytes)}: ${ms(took('verify --read-data'))}`,
 ]
 

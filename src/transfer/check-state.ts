@@ -45,6 +45,9 @@ const HASHED_BYTES_MIN = 64 * 2 ** 20
 /** Pieces of 4 MiB: one that is hashed, one that waits, one that is read, one that is looked at. */
 const HASHED_PIECES = 4
 
+/** Less goes by in memory that is not worth keeping. */
+const PIECES_BYTES_MIN = 4 * 2 ** 20
+
 /**
  * A worker hashes the chunks of what is long, while this thread looks at them. One of them, as it
  * is no slower than this thread, and each takes 20 MB.
@@ -52,7 +55,11 @@ const HASHED_PIECES = 4
 function hashingOf(state: CollectionState, workers?: WorkerPool): ChunkHashing | undefined {
   const blobs = state.segments.flatMap((segment) => segment.blobs)
   const bytes = blobs.reduce((sum, blob) => sum + blob.bytes, 0)
-  if (workers === undefined || bytes < HASHED_BYTES_MIN) return undefined
+  if (bytes < PIECES_BYTES_MIN) return undefined
+  const memory = hashingMemory(HASHED_PIECES)
+  if (workers === undefined || bytes < HASHED_BYTES_MIN) {
+    return { digests: async () => undefined, memory }
+  }
   const one = new Slots(1)
   const digests: ChunkDigests = async (piece, chunkBytes) => {
     try {
@@ -63,7 +70,7 @@ function hashingOf(state: CollectionState, workers?: WorkerPool): ChunkHashing |
       return undefined
     }
   }
-  return { digests, memory: hashingMemory(HASHED_PIECES) }
+  return { digests, memory }
 }
 
 const HINT =

@@ -15,8 +15,8 @@ type Open = Record<string, XmlValue>
 
 /**
  * Reads XML as S3 servers write it: elements that hold text or elements, attributes that say
- * nothing to us, no comments, CDATA or instructions. A page of a listing takes a fraction of the time and
- * of the memory that it takes the parser, whose result for it is the same.
+ * nothing to us, no comments, CDATA or instructions. A page of a listing takes a fraction of the
+ * time and memory that it takes the parser, whose result for it is the same.
  *
  * @param lists names of elements that are lists even where there is one
  * @returns undefined for any other document, well formed or not: that is the parser's
