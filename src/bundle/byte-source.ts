@@ -70,9 +70,10 @@ export class ByteSource {
     while (this.#at === this.#piece.byteLength) {
       this.#signal?.throwIfAborted()
       const next = await this.#pieces.next()
-      if (next.done === true) return false
-      this.#piece = next.value
+      // At the end the reader may have freed the last piece, too.
+      this.#piece = next.done === true ? new Uint8Array(0) : next.value
       this.#at = 0
+      if (next.done === true) return false
     }
     return true
   }

@@ -203,9 +203,6 @@ describeMinio('a working store in a bucket', () => {
     const reader = await b.open('read')
     await (await reader.collection('docs')).search({ vector: record('q', 3).vector, k: 10 })
     counted.stop()
-    console.log(
-      proxy.requests.map(({ method, path }) => method + ' ' + path.slice(0, 150)).join('\n'),
-    )
     expect(counted.rounds.length, `rounds ${counted.rounds}`).toBeLessThanOrEqual(4)
     await reader.close()
     const cached = await readdir(join(b.stateFolder, 'cache'), { recursive: true })
