@@ -205,17 +205,23 @@ class OwnLog {
     throw this.#behind(`${key} changes in ${this.#shared.url}`)
   }
 
-  /** How much of a tail is there. @throws AUDIT_BROKEN where it is not what is here */
+  /**
+   * How much of a tail is there. The last entry there names the one before by its digest, and so
+   * on: where it is the same here, all of them are.
+   *
+   * @throws AUDIT_BROKEN where it is not what is here
+   */
   async #matching(key: string, bytes: number): Promise<number> {
-    const there = await this.#shared.get(key).catch((error: unknown) => {
-      if (hasCode(error, 'NOT_FOUND')) return new Uint8Array()
-      throw error
-    })
-    const here = await this.#state.get(key, { offset: 0, bytes: Math.min(bytes, there.length) })
-    if (Buffer.compare(there, here) !== 0) {
-      throw this.#behind(`${key} differs from that in ${this.#shared.url}`)
-    }
-    return there.length
+    const there = (await this.#shared.head(key))?.bytes ?? 0
+    if (there === 0) return 0
+    if (there > bytes) throw this.#behind(`${key} is longer in ${this.#shared.url}`)
+    const here = await this.#state.get(key, { offset: 0, bytes: there })
+    const { entries, wholeBytes } = splitFrames(here)
+    const last = frameBytes(entries.at(-1) ?? new Uint8Array())
+    const offset = there - last
+    const found = await this.#shared.get(key, { offset, bytes: last })
+    if (wholeBytes === there && Buffer.compare(found, here.subarray(offset)) === 0) return there
+    throw this.#behind(`${key} differs from that in ${this.#shared.url}`)
   }
 
   #behind(what: string): Error {

@@ -200,7 +200,7 @@ describe('a view of blobs in envelopes', () => {
     const { view, key, keys, closed } = await place(50)
     const own = keys.keys.get('site-a') ?? new Uint8Array()
     keys.keys.delete('site-a')
-    await expect(view.get(key)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(view.get(key)).rejects.toMatchObject({ code: 'AUTH' })
     keys.keys.set('site-a', own)
     expect(await view.get(key)).toHaveLength(50)
     await view.close()

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ErrorCode } from '../../src/errors/exit-codes.ts'
 import type { SealOptions } from '../../src/storage/object-store.ts'
 import { parseS3Url, type S3Access } from '../../src/storage/s3/s3-access.ts'
+import { meaningOf, S3Failure } from '../../src/storage/s3/s3-errors.ts'
 import { type Authority, describeTls, makeAuthority } from '../support/certificates.ts'
 import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
 import { accessTo, bodyOf, gather, listening, openBucket, startTlsFront } from '../support/s3.ts'
@@ -152,6 +153,13 @@ describeMinio('a server refuses', () => {
     await expect(keyed('nowhere')).rejects.toEqual(unknown)
     await expect(keyed('a\r\nx-amz-meta-b: c')).rejects.toMatchObject({ code: 'BAD_INPUT' })
     await expect(keyed('ключ')).rejects.toMatchObject({ code: 'BAD_INPUT' })
+  })
+
+  it('to read under a key that its KMS lost, which is not an object that is not there', () => {
+    const lost = new S3Failure(404, 'kms:KeyNotFound', 'key with given key ID does not exist')
+    expect(meaningOf(lost, 'cannot write k').code).toBe('NOT_FOUND')
+    const read = meaningOf(lost, 'cannot read k', true)
+    expect(read).toEqual(says('INTEGRITY', 24, 'the KMS does not have', 'backup of the KMS'))
   })
 
   it('a clock that is far from its own', async () => {

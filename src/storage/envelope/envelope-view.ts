@@ -1,5 +1,5 @@
 import { limits } from '../../core/limits.ts'
-import { AkidbError } from '../../errors/errors.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import { compareKeys } from '../keys.ts'
 import type * as store from '../object-store.ts'
 import { type EnvelopeKeys, openChunk, wipe } from './envelope-cipher.ts'
@@ -159,7 +159,8 @@ class OpenedBlobs {
     const whole = await this.#inner.get(below, { offset: 0, bytes: openingBytes })
     const opening = decodeOpening(whole, key)
     requireBlob(opening, subject)
-    return { keys: await openEnvelope(this.#server, opening), openingBytes }
+    const keys = await openEnvelope(this.#server, opening).catch(keyIsGone)
+    return { keys, openingBytes }
   }
 
   /** Neighbouring chunks, decrypted; one alone is kept for whoever reads its next bytes. */
@@ -199,6 +200,13 @@ class OpenedBlobs {
     const [oldest = ''] = this.#chunks.keys()
     this.#chunks.delete(oldest)
   }
+}
+
+/** A key that is not there: to whoever reads a store, NOT_FOUND is a blob that is not there. */
+function keyIsGone(error: unknown): never {
+  if (!hasCode(error, 'NOT_FOUND')) throw error
+  const { message, hint = '', details } = error
+  throw new AkidbError('AUTH', message, { hint, details, cause: error })
 }
 
 const damaged = (key: string): AkidbError =>

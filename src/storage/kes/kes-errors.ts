@@ -66,7 +66,7 @@ function answerMeaning({ status, message }: KesFailure, identity: string): Meani
     const hint = 'Make it with akidb kms create-key, or at the KES server.'
     return { code: 'NOT_FOUND', say: 'there is no such key', hint }
   }
-  if (status === 401 || status === 403) {
+  if ((status === 401 || status === 403) && message !== '') {
     const hint = `A policy of the KES server must allow this to the identity ${identity}.`
     return { code: 'AUTH', say: 'the server refuses', hint }
   }
@@ -135,7 +135,9 @@ function networkMeaning({ code, message }: KesFailure): Meaning {
     return { code: 'AUTH', say: `the server's certificate was refused (${code})`, hint }
   }
   if (/ALERT.*(CERT|UNKNOWN_CA|ACCESS_DENIED)/.test(code)) {
-    const hint = 'The server must trust the authority of --kes-client-cert.'
+    const hint =
+      'The server must trust the authority of --kes-client-cert, and that must be a certificate ' +
+      'for clients (clientAuth).'
     return { code: 'AUTH', say: `the server refuses our certificate (${code})`, hint }
   }
   const hint = 'Is the KES server up, and is --kes-endpoint right? KES speaks TLS only.'

@@ -85,7 +85,8 @@ export class Bucket {
         const pauseMs = random() * Math.min(limits.s3RetryPauseMaxMs, pauseMaxMs)
         const isOver = clock.nowMs() + pauseMs >= endMs || tries >= limits.s3TriesMax
         if (isOver || !isPassing(error, tries)) {
-          throw meaningOf(error, `${call.what} at ${transport.url}`)
+          const isRead = call.method === 'GET' || call.method === 'HEAD'
+          throw meaningOf(error, `${call.what} at ${transport.url}`, isRead)
         }
         await this.#pause(pauseMs, call.signal)
       }

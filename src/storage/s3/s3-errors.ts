@@ -98,6 +98,17 @@ const IS_IT_UP = 'Is the server up, and is its address right? Run the command ag
 
 const noKms = meaning('AUTH', 'the server has no KMS', 'Leave --kms-key out, or set one up.')
 const noKey = meaning('NOT_FOUND', 'the KMS has no such key', 'Make it: akidb kms create-key.')
+/** Not NOT_FOUND: the object is there, and nobody may take it for one that is not. */
+const keyGone = meaning(
+  'INTEGRITY',
+  'it is encrypted under a key that the KMS does not have',
+  'Bring that key back from a backup of the KMS; one made anew does not open it.',
+)
+const kmsFails = meaning(
+  'UNREACHABLE',
+  "the server's KMS fails",
+  'Does the server reach its KMS (KES), and may it use the key? Run the command again: it goes on.',
+)
 const noLock = meaning('RETENTION', 'the bucket has no object lock', LOCK_AT_BIRTH)
 const damaged = meaning('INTEGRITY', 'the bytes are not those of their digest')
 const quota = meaning('NO_SPACE', 'the bucket is at its quota')
@@ -128,7 +139,13 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ObjectLocked: meaning('RETENTION', 'the object is locked'),
   'kms:KeyNotFound': noKey,
   'KMS.NotFoundException': noKey,
-  'kms:NotAuthorized': meaning('AUTH', 'the KMS refuses the server', 'Its policy must allow it.'),
+  'kms:KeyGenerationFailed': kmsFails,
+  'kms:DecryptionFailed': kmsFails,
+  'kms:NotAuthorized': meaning(
+    'AUTH',
+    'the KMS refuses the server',
+    'A policy of the KMS (KES) must allow this to the identity of the S3 server.',
+  ),
   KMSNotConfigured: noKms,
   BadDigest: damaged,
   XAmzContentSHA256Mismatch: damaged,
@@ -149,10 +166,15 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ),
 }
 
-/** What a failure means to the operator. `what` was being done: "cannot write s3://…". */
-export function meaningOf(failure: S3Failure, what: string): AkidbError {
+/**
+ * What a failure means to the operator. `what` was being done: "cannot write s3://…".
+ * @param isRead whether an object was asked for; then NOT_FOUND says that it is not there
+ */
+export function meaningOf(failure: S3Failure, what: string, isRead = false): AkidbError {
   const { code, message } = failure
+  const isLocked = isRead && MEANINGS[code] === noKey
   const known =
+    (isLocked ? keyGone : undefined) ??
     wordedMeaning(failure) ??
     (Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined) ??
     tlsMeaning(code) ??
