@@ -42,8 +42,8 @@ const openStores = new Map<string, { store: Promise<OpenedStore>; users: number 
  *   copied, AUDIT_BROKEN
  */
 export async function openStore(options: OpenOptions): Promise<OpenedStore> {
-  const { mode, url, state = '', stateHome = '' } = options
-  const key = [mode, placeOf(url), state, stateHome].join(':')
+  const { mode, url, state = '', stateHome = '', s3 } = options
+  const key = [mode, placeOf(url), s3?.endpoint ?? '', state, stateHome].join(' ')
   const known = openStores.get(key)
   const entry = known ?? { store: OpenedStore.open(options), users: 0 }
   entry.users++

@@ -4,6 +4,7 @@ import type { StoreRequest } from '../db/open/store-request.ts'
 import { targetFile } from '../db/sealed/target.ts'
 import { readStoreFile, STORE_FILE, type StoreFile } from '../db/states/store-file.ts'
 import { type OpenedStore, openStore } from '../db/store.ts'
+import { hasCode } from '../errors/errors.ts'
 import { lazyKeyServer } from '../storage/envelope/lazy-key-server.ts'
 import { openFsStore } from '../storage/fs-store.ts'
 import type { SealedStore } from '../storage/object-store.ts'
@@ -96,8 +97,12 @@ export async function doctor(request: StoreRequest): Promise<DoctorResult> {
   const { url, s3 = {}, signal } = request
   if (isS3Url(url)) {
     const at = { target: url, s3, ...(signal === undefined ? {} : { signal }) }
-    const file = await withTarget(at, workingFile).catch(() => undefined)
-    if (file === undefined) return await doctorTarget(at)
+    // One whose store file cannot be read says so best itself.
+    const isWorking = await withTarget(at, workingFile).then(
+      (file) => file !== undefined,
+      (error: unknown) => hasCode(error, 'INTEGRITY', 'FORMAT_VERSION'),
+    )
+    if (!isWorking) return await doctorTarget(at)
   }
   return await storeDoctor(request)
 }

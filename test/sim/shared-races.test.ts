@@ -136,7 +136,7 @@ it('a collector that stood still deletes nothing when it wakes', async () => {
   expect(await missing()).toEqual([])
 })
 
-it('a collector that stood still would delete what is named again, without a deadline', async () => {
+it('a collector that stood still would delete what is named, without a deadline', async () => {
   const { a, again, collect, stands, missing } = await beforeDeletion(withoutDeadlines)
   stands.arm(async () => {
     a.clock.advance(limits.gcRecordLifeMs + 60_000)
