@@ -15,10 +15,14 @@ export const defineInit = (command: Command, app: App): void => {
     examples: [
       ['akidb init', 'make a store at the default place, with the keys log and default'],
       ['akidb init --store /srv/vectors', 'make it there'],
+      ['akidb init --store s3://vectors/site-a', 'in a bucket; again on each further machine'],
       ['akidb init --passphrase-file pass.txt', 'protect the key default by a passphrase'],
     ],
-    details: 'Doing it twice is harmless: a store that is there is left alone.',
-    exits: [22, 23, 27],
+    details: [
+      'Doing it twice is harmless: a store that is there is left alone. In a bucket it tries what',
+      'a store there relies on, and makes the keys of this machine (akidb help buckets).',
+    ].join('\n'),
+    exits: [22, 23, 25, 27],
   })
   command.option('--no-key', 'make no key to sign bundles, only the one of the audit log')
   command.action((flags: InitFlags) =>

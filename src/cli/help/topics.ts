@@ -58,6 +58,11 @@ export const TOPICS: readonly Topic[] = [
     load: async () => (await import('./worm.ts')).wormText,
   },
   {
+    name: 'buckets',
+    summary: 'a store in a bucket, changed by several machines',
+    load: async () => (await import('./buckets.ts')).bucketsText,
+  },
+  {
     name: 'keys',
     summary: 'keys, passphrases and trust',
     load: async () => (await import('./keys.ts')).keysText,
