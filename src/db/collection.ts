@@ -54,6 +54,7 @@ import { selectRows } from './segment/filter-rows.ts'
 import type { ViewSegment } from './segment/view.ts'
 import { createSnapshot, dropSnapshot, listSnapshots } from './states/snapshots.ts'
 import type { LogOwner } from './wal/log-owner.ts'
+import type { RowsElsewhere } from './wal/owner-host.ts'
 
 /** What a collection asks of its store. */
 export interface CollectionHost {
@@ -62,7 +63,7 @@ export interface CollectionHost {
   /**
    * Has whoever owns the log commit what it holds: this process, or another one over its socket.
    */
-  flushLog(core: CollectionCore): Promise<void>
+  flushLog(core: CollectionCore, elsewhere?: RowsElsewhere): Promise<void>
 }
 
 const LOG_LIMIT = 1_000
@@ -102,7 +103,8 @@ export class OpenCollection implements Collection {
     source?: string
   }): Promise<{ deleted: number }> {
     this.#checkWritable()
-    await this.#host.flushLog(this.core)
+    // A filter chooses among what is committed: rows that it never saw would stay.
+    await this.#host.flushLog(this.core, what.ids === undefined ? 'must' : 'wait')
     return { deleted: await deleteRecords(this.core, what) }
   }
 
@@ -160,7 +162,7 @@ export class OpenCollection implements Collection {
 
   async scroll(request: ScrollRequest = {}): Promise<RecordPage> {
     const isHead = request.cursor === undefined && request.asOf === undefined
-    if (isHead) await this.#host.flushLog(this.core)
+    if (isHead) await this.#host.flushLog(this.core, 'leave')
     return await scrollRecords(this.core, request)
   }
 
@@ -191,7 +193,7 @@ export class OpenCollection implements Collection {
   async revert(to: string, options: { dryRun?: boolean } = {}): Promise<WriteResult> {
     if (options.dryRun === true) return await revertTo(this.core, to, true)
     this.#checkWritable()
-    await this.#host.flushLog(this.core)
+    await this.#host.flushLog(this.core, 'must')
     return await revertTo(this.core, to, false)
   }
 

@@ -33,7 +33,13 @@ export interface ServeResult {
 export async function serveStore(request: ServeStoreRequest): Promise<ServeResult> {
   const startedMs = performance.now()
   const policy = request.auditQueries ?? 'digest'
-  const store = await openStore({ ...request, mode: 'write' })
+  // What stops the server must not end the requests that commit its log.
+  const { signal: _, ...s3 } = request.s3 ?? {}
+  const store = await openStore({
+    ...request,
+    ...(request.s3 === undefined ? {} : { s3 }),
+    mode: 'write',
+  })
   try {
     const { events = 'off' } = request
     const bucketEvents = request.bucketEvents ?? (await openBucketEvents({ ...request, events }))

@@ -55,6 +55,8 @@ export interface DeleteOptions {
   readonly durable?: boolean
   /** See PutOptions. */
   readonly notAfterMs?: number
+  /** Told where a request was sent that may still be carried out after this call has ended. */
+  readonly onDoubt?: () => void
 }
 
 /** @throws CONFLICT where it is later than an operation may begin (see PutOptions) */

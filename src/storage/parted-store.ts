@@ -103,7 +103,10 @@ class Parts {
 
   async delete(key: string): Promise<boolean> {
     const found = await this.#list(key)
-    await eachAtOnce(found, limits.s3RequestsMax, async (part) => {
+    // The first part first: without it the others are nothing, wherever this breaks off.
+    const [first, ...rest] = found
+    if (first !== undefined) await this.#inner.delete(first.key)
+    await eachAtOnce(rest, limits.s3RequestsMax, async (part) => {
       await this.#inner.delete(part.key)
     })
     return found.length > 0

@@ -73,7 +73,7 @@ export async function importBundle(
       const plans = await planImport(store, incomingOf(received.head), received.states, options)
       await checkPlans(store, plans)
       const collections: ImportedCollection[] = []
-      for (const plan of plans) collections.push(await publish(store, act, plan))
+      for (const plan of plans) collections.push(await publish(store, act, plan, pin))
       const done = { ...received, collections }
       const { headDigest } = received.report
       const manifests = await headsOf(store, collections)

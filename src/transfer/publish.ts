@@ -8,6 +8,7 @@ import { countOf } from '../db/collection/history.ts'
 import { checkName, collectionNames } from '../db/collection/lifecycle.ts'
 import type { Act } from '../db/states/acts.ts'
 import { commitManifest } from '../db/states/commit.ts'
+import type { WriterPin } from '../db/states/pins.ts'
 import type { OpenedStore } from '../db/store.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import type { Manifest, OriginEntry } from '../format/manifest.ts'
@@ -141,6 +142,8 @@ function advance(
       details: { collection: name, here: head.commit.stateRoot, bundle: entry.stateRoot },
     })
   }
+  // What another machine of a shared store took is in the head alone.
+  if (followed.sequence > origin.sequence) throw rollback('state', origin, followed)
   return same && followed.headDigest === origin.headDigest && origin.diverged !== true
 }
 
@@ -193,12 +196,19 @@ async function checkSequence(
       hint: 'One of them is forged, or its origin was restored from a backup. Ask there.',
     })
   }
-  throw new AkidbError(
+  throw rollback(kind, { sequence }, seen)
+}
+
+interface Numbered {
+  readonly sequence: number
+}
+
+const rollback = (what: string, now: Numbered, { sequence }: Numbered): AkidbError =>
+  new AkidbError(
     'ROLLBACK',
-    `the ${kind} (sequence ${sequence}) is older than what was taken before (${seen.sequence})`,
+    `the ${what} (sequence ${now.sequence}) is older than what was taken before (${sequence})`,
     { hint: 'akidb replay opens any older state of a bundle beside the current one.' },
   )
-}
 
 /**
  * Compares every state that is new here with its blobs, before any of them is published: a bundle
@@ -222,6 +232,7 @@ export async function publish(
   store: OpenedStore,
   act: Act,
   plan: ImportPlan,
+  pin: WriterPin,
 ): Promise<ImportedCollection> {
   const { entry, name, before } = plan
   const { environment } = store
@@ -245,6 +256,7 @@ export async function publish(
     lock: before === undefined ? `create-${name.toLowerCase()}` : commitLockName(entry.id),
     kind: 'import',
     act,
+    pin,
     next: async (now) => {
       const current = now?.state.dropped === true ? undefined : now
       if (current?.digest !== before?.digest) throw headMoved(name)

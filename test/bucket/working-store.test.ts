@@ -1,7 +1,8 @@
-import { readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { initStore } from '../../src/index.ts'
+import { initStore, openStore } from '../../src/index.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
 import { idsOf, ingestRows, recordsOf, testRows } from '../support/records.ts'
@@ -173,7 +174,6 @@ describeMinio('a working store in a bucket', () => {
     for (const key of await keysAt(url)) {
       await server.client.copyObject('plain', `${to}/${key}`, `/plain/${from}/${key}`)
     }
-    const { openStore } = await import('../../src/index.ts')
     await expect(openStore({ ...a.at, url: copy, mode: 'write' })).rejects.toMatchObject(CONFLICT)
     await (await openStore({ ...a.at, url: copy, mode: 'read' })).close()
   })
@@ -207,5 +207,47 @@ describeMinio('a working store in a bucket', () => {
     await reader.close()
     const cached = await readdir(join(b.stateFolder, 'cache'), { recursive: true })
     expect(cached.length).toBeGreaterThan(0)
+  })
+
+  it('leaves the server of another machine alone, whoever asks for its rows', async () => {
+    const [a, b] = await twoMachines(server)
+    const [owner, other] = [await a.open(), await b.open()]
+    const docs = await owner.collection('docs')
+    await docs.upsert([record('x', 1)])
+    // As `serve` does at its start.
+    await other.own()
+    const there = await other.collection('docs')
+    const page = await there.scroll({})
+    expect(page.records).toEqual([])
+    await docs.upsert([record('y', 2)])
+    await owner.close()
+    expect((await there.scroll({})).records.map(({ id }) => id)).toEqual(['x', 'y'])
+  })
+
+  it('refuses to delete by filter what it cannot see', async () => {
+    const [a, b] = await twoMachines(server)
+    const owner = await a.open()
+    const docs = await owner.collection('docs')
+    await docs.upsert([record('x', 1)])
+    const other = await openStore({ ...b.at, mode: 'write', lockWaitMs: 0 })
+    const there = await other.collection('docs')
+    const filter = { must: [{ key: 'n', range: { gte: 1 } }] }
+    await expect(there.delete({ filter })).rejects.toMatchObject({ code: 'LOCKED' })
+    await owner.close()
+    expect(await there.delete({ filter })).toEqual({ deleted: 1 })
+    await other.close()
+  })
+
+  it('vouches for the log of a machine that searched before it came', async () => {
+    const [a] = await twoMachines(server)
+    const stateHome = await mkdtemp(join(tmpdir(), 'akidb-machine-'))
+    const early = { ...a.at, stateHome }
+    const reader = await openStore({ ...early, mode: 'read' })
+    await (await reader.collection('docs')).search({ vector: record('q').vector, k: 1 })
+    await reader.close()
+    const { keys } = await initStore(early)
+    const logId = keys.find(({ name }) => name === 'log')?.keyId
+    expect(await keysAt(a.at.url, `audit/${logId}/`)).toContain(`audit/${logId}/key.dsse`)
+    await rm(stateHome, { recursive: true })
   })
 })

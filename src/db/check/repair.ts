@@ -161,5 +161,6 @@ const NO_PIN: WriterPin = {
   add: async () => undefined,
   isFresh: () => true,
   renew: async () => undefined,
+  keep: () => undefined,
   release: async () => undefined,
 }

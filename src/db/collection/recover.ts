@@ -1,4 +1,5 @@
 import type { ActEntries } from '../../audit/read.ts'
+import { limits } from '../../core/limits.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { LockHandle } from '../../storage/locks.ts'
@@ -74,7 +75,7 @@ async function writeOutcome(
   for (const name of await collectionsOf(environment, intent)) {
     const sought = { id, logId: audit.logId, seq: intent.seq, time: intent.time }
     const { found, isWhole } = await manifestOfAct(environment, name, sought)
-    isKnown &&= isWhole
+    isKnown &&= isWhole && !isRecent(environment, intent.time)
     if (found === undefined) continue
     const { version, stateRoot } = found.commit
     committed.push({ collection: name, version, manifest: found.digest, stateRoot })
@@ -121,6 +122,10 @@ async function collectionsOf(
   if (intent.collection !== undefined) return [intent.collection]
   return intent.act === 'import' ? await collectionNames(environment) : []
 }
+
+/** Whether what was sent may still arrive, where it goes over a network. */
+const isRecent = ({ isShared, clock }: Environment, time: string): boolean =>
+  isShared === true && clock.nowMs() - Date.parse(time) < limits.commitLifeMs
 
 /** Acts that began before another one, and committed after it: no more than run at once. */
 const OVERTAKEN_MAX = 1_000

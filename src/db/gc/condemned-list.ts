@@ -50,7 +50,12 @@ export class CondemnedList {
     if (isShared !== true) return await store.delete(key)
     await this.#renew()
     try {
-      return await store.delete(key, { notAfterMs: this.#renewedMs + limits.gcStopMs })
+      return await store.delete(key, {
+        notAfterMs: this.#renewedMs + limits.gcStopMs,
+        onDoubt: () => {
+          this.#inDoubt = true
+        },
+      })
     } catch (error) {
       this.#inDoubt = true
       throw error

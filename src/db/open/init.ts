@@ -137,6 +137,7 @@ async function createStoreFile(store: ObjectStore): Promise<StoreFile> {
   return put === 'created' ? file : await readStoreFile(store)
 }
 
+/** @returns whether one was made: then the log begins, or has somebody who vouches for it */
 async function ensureKeys(keys: KeyStore, options: InitRequest): Promise<boolean> {
   const present = new Set((await keys.list()).map((key) => key.name))
   if (!present.has(LOG_KEY)) await keys.generate(LOG_KEY)
@@ -145,7 +146,7 @@ async function ensureKeys(keys: KeyStore, options: InitRequest): Promise<boolean
     const { passphrase } = options
     await keys.generate(DEFAULT_KEY, passphrase === undefined ? {} : { passphrase })
   }
-  return !present.has(LOG_KEY)
+  return wanted || !present.has(LOG_KEY)
 }
 
 async function ensureState(stateFolder: string, file: StoreFile, inode: string): Promise<void> {

@@ -27,7 +27,9 @@ export async function checkPlace(environment: OpenEnvironment): Promise<void> {
   }
   if (place.inode === inode) return
   throw new AkidbError('CONFLICT', `the store in ${environment.store.url} was moved or copied`, {
-    hint: 'akidb adopt --moved where the old one is gone, akidb adopt --copy where it goes on.',
+    hint: environment.isShared
+      ? 'akidb adopt --moved where the old one is gone; else adopt --copy, with another --state.'
+      : 'akidb adopt --moved where the old one is gone, akidb adopt --copy where it goes on.',
     details: { store: environment.store.url },
   })
 }
@@ -53,6 +55,12 @@ export async function adoptStore(options: AdoptRequest): Promise<AdoptResult> {
   const environment = await openEnvironment({ ...options, mode: 'write' })
   try {
     const { keys, store, file } = environment
+    if (options.as === 'copy' && environment.isShared && options.state === undefined) {
+      const { stateFolder } = environment
+      throw new AkidbError('USAGE', `${stateFolder} is that of the store it came from`, {
+        hint: 'Give the copy a state folder of its own: --state <folder>, here and ever after.',
+      })
+    }
     const former = await (await environment.audit()).position()
     const place = { storeId: file.id, inode: await environment.identity() }
     if (options.as === 'copy') await keys.generate(LOG_KEY, { replace: true })

@@ -120,7 +120,7 @@ export async function commitManifest(
  */
 async function putInTime(
   { isShared }: Environment,
-  { manifests, act }: CommitRequest,
+  { manifests, act, pin }: CommitRequest,
   put: { readonly version: number; readonly file: Uint8Array; readonly lookedMs: number },
 ): Promise<PutResult | 'late'> {
   const late = { notAfterMs: put.lookedMs + limits.commitLifeMs }
@@ -129,6 +129,8 @@ async function putInTime(
   } catch (error) {
     if (isTooLate(error)) return 'late'
     act.doubt()
+    // It may be under way, and be taken later than gc looks: what it names must be there then.
+    if (isShared === true) pin?.keep()
     throw error
   }
 }

@@ -48,6 +48,8 @@ export interface WriterPin {
    * collection of garbage took a blob
    */
   renew(): Promise<void>
+  /** A manifest that was sent may still come: `release` leaves it all to lapse by itself. */
+  keep(): void
   /** Never throws: what stays lapses by itself. */
   release(): Promise<void>
 }
@@ -84,6 +86,7 @@ export function createWriterPin(environment: Environment): WriterPin {
     },
     isFresh: () => !files.some(isOld),
     renew,
+    keep: () => void files.splice(0),
     release: async () => {
       for (const file of files.splice(0)) await deletePin(store, file.id)
     },

@@ -110,10 +110,11 @@ export class ReaderPins {
         wait: kind === 'older',
         later: kind === 'head' && environment.isShared === true,
       }
-      return await pinManifest(environment, this.#manifests, manifest, options)
+      const pin = await pinManifest(environment, this.#manifests, manifest, options)
+      return pin && { ...pin, renew: () => pin.renew().catch(unlessReadOnly) }
     } catch (error) {
       // Where the disk is full or read only, reading goes on without a pin.
-      if (!hasCode(error, 'NO_SPACE', 'AUTH')) throw error
+      unlessReadOnly(error)
       return UNPINNED
     }
   }
@@ -139,6 +140,10 @@ export class ReaderPins {
     if (held === undefined || held.users > 0 || digest === this.#head) return
     if (this.#held.delete(digest)) await held.pin.release()
   }
+}
+
+function unlessReadOnly(error: unknown): void {
+  if (!hasCode(error, 'NO_SPACE', 'AUTH')) throw error
 }
 
 const UNPINNED: StatePin = {

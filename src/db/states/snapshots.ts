@@ -27,6 +27,8 @@ export async function createSnapshot(core: CollectionStates, label: string): Pro
       hint: 'A letter or _, then at most 62 letters, digits, ".", "_" or "-".',
     })
   }
+  const { isShared, clock } = core.environment
+  const late = { notAfterMs: clock.nowMs() + limits.commitLifeMs }
   const { head, pin } = await pinnedHead(core)
   const info: SnapshotInfo = {
     label,
@@ -37,7 +39,11 @@ export async function createSnapshot(core: CollectionStates, label: string): Pro
   const act = { act: 'snapshot.create', collection: core.name, parent: head, details: { label } }
   const created = runAct(core.environment, act, async () => {
     const body = Buffer.from(JSON.stringify(info))
-    const put = await core.environment.store.put(snapshotKey(core.name, label), body)
+    const put = await core.environment.store.put(
+      snapshotKey(core.name, label),
+      body,
+      isShared === true ? late : {},
+    )
     if (put === 'exists') {
       throw new AkidbError('EXISTS', `"${core.name}" already has a snapshot "${label}"`, {
         hint: 'Choose another label, or drop that one first.',

@@ -43,8 +43,6 @@ async function pieces(place: LogPlace, log: LogName, epoch: number): Promise<Log
 
 /** Bytes of an epoch's log so far, removed pieces included. */
 export async function logLength(site: LogSite, log: NamedLog): Promise<number> {
-  // Nobody ever owned it.
-  if (log.epoch === 0) return 0
   const last = (await pieces(logPlace(site), log, log.epoch)).at(-1)
   return last === undefined ? 0 : last.start + last.bytes
 }

@@ -123,7 +123,11 @@ export class LogOwner {
   }
 
   #startTimer(): void {
-    this.#timer = setInterval(() => this.#startRound(() => this.maintain()), FOLD_INTERVAL_MS)
+    this.#timer = setInterval(() => {
+      // Merges may take long; meanwhile other machines must not take this log for a dead one's.
+      if (this.#maintaining !== undefined) this.fold().catch((error: unknown) => this.#warn(error))
+      else this.#startRound(() => this.maintain())
+    }, FOLD_INTERVAL_MS)
     this.#timer.unref()
   }
 

@@ -8,7 +8,7 @@ import { LogRows } from '../segment/log-rows.ts'
 import { noteLogWrite } from '../states/freshness.ts'
 import { commitLogRows } from './commit-rows.ts'
 import { encodeLogEntry, type LogEntry, type PlacedEntry } from './log-entry.ts'
-import { LogWriter } from './log-file.ts'
+import { isLogOpen, LogWriter } from './log-file.ts'
 import { applyEntry, replayLog } from './replay.ts'
 import { newestEpoch, takeLogOver } from './takeover.ts'
 
@@ -291,9 +291,13 @@ export class OwnedLog {
         placed: this.#placed.at(-1)?.end,
         spent: this.#writer.spent,
       }))
-      if (due.placed === undefined) return 'done'
+      // A group that failed and is there all the same is nobody's; its log must not stay open.
+      const isEmpty = due.placed === undefined && due.spent <= foldedBy(head)
+      if (isEmpty) return 'done'
+      if (due.placed === undefined && !(await isLogOpen(this.#core.environment, head)))
+        return 'done'
       const { rows } = due
-      const folded = Math.max(due.placed, due.spent)
+      const folded = Math.max(due.placed ?? 0, due.spent)
       const log = { epoch: this.#epoch, folded, seen: folded }
       let moment = this.#core.moment()
       const onQuiet = (): void => {

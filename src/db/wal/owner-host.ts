@@ -1,5 +1,5 @@
 import { limits } from '../../core/limits.ts'
-import { hasCode } from '../../errors/errors.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
 import type { Environment } from '../states/environment.ts'
@@ -15,6 +15,12 @@ const FLUSH_TIMEOUT_MS = 120_000
 const OWNER_POLL_MS = 20
 /** Pause before it is looked again whether another machine has committed its log. */
 const SHARED_POLL_MS = 1_000
+
+/**
+ * What is to come of rows that a server on another machine has not committed: waited for, then left
+ * with a warning; waited for, then refused; or left at once.
+ */
+export type RowsElsewhere = 'wait' | 'must' | 'leave'
 
 /** A store's environment, and where its log owner listens. */
 export interface OwnerEnvironment extends Environment {
@@ -60,7 +66,9 @@ export class OwnerHost {
   async #become(waitMs: number): Promise<LogOwner> {
     const owner = await LogOwner.start(this.#environment, { timer: true, waitMs })
     const flush = async ({ collection }: OwnerCommand): Promise<void> => {
-      await owner.flush(this.#core(collection))
+      const core = this.#core(collection)
+      // Whoever asks waits for that machine himself.
+      if (!(await this.#isElsewhere(core))) await owner.flush(core)
     }
     try {
       this.#socket = await openOwnerSocket(this.#environment.stateFolder, flush)
@@ -74,16 +82,20 @@ export class OwnerHost {
 
   /**
    * A log that nobody owns any more is taken over, so that what it acknowledged is committed too.
+   *
+   * @throws LOCKED for 'must'
    */
-  async flushLog(core: CollectionCore): Promise<void> {
+  async flushLog(core: CollectionCore, elsewhere: RowsElsewhere = 'wait'): Promise<void> {
     const { clock, lockWaitMs, mode, stateFolder } = this.#environment
     const endMs = clock.nowMs() + lockWaitMs
     while (this.#owner === undefined) {
       const command = { cmd: 'flush', collection: core.name } as const
       const asked = await askOwner(stateFolder, command, FLUSH_TIMEOUT_MS)
-      if (asked === 'done' || mode === 'read') return
+      const isDone = asked === 'done' && this.#environment.isShared !== true
+      if (isDone || mode === 'read') return
       if (!(await isLogOpen(this.#environment, await core.head()))) return
-      if (await this.#isElsewhere(core)) return await this.#await(core, endMs)
+      if (await this.#isElsewhere(core)) return await this.#await(core, endMs, elsewhere)
+      if (asked === 'done') return
       try {
         await this.owner(0)
       } catch (error) {
@@ -92,7 +104,9 @@ export class OwnerHost {
         await clock.sleep(OWNER_POLL_MS)
       }
     }
-    await (await this.owner()).flush(core)
+    const owner = await this.owner()
+    if (await this.#isElsewhere(core)) return await this.#await(core, endMs, elsewhere)
+    await owner.flush(core)
   }
 
   /**
@@ -110,17 +124,25 @@ export class OwnerHost {
     return sinceMs !== undefined && sinceMs + limits.logOwnerQuietMs > (await store.nowMs())
   }
 
-  /** Waits for its commit, and goes on without where that takes too long. */
-  async #await(core: CollectionCore, endMs: number): Promise<void> {
+  /** Waits for its commit. */
+  async #await(core: CollectionCore, endMs: number, elsewhere: RowsElsewhere): Promise<void> {
+    if (elsewhere === 'leave') return
     const { clock, warn } = this.#environment
     while (clock.nowMs() < endMs) {
       if (!(await isLogOpen(this.#environment, await core.head()))) return
       await clock.sleep(SHARED_POLL_MS)
     }
-    const message =
-      `a server on another machine has rows of "${core.name}" that it has not committed yet; ` +
-      'it does so once a minute'
-    warn({ code: 'LOG_OPEN', message })
+    const claim = await claimOf(core, (await core.head()).commit.epoch)
+    const where = claim === undefined ? 'another machine' : `${claim.host} (${claim.command})`
+    const message = `the server on ${where} has rows of "${core.name}" that are not committed yet`
+    if (elsewhere === 'wait') {
+      warn({ code: 'LOG_OPEN', message: `${message}; it commits them once a minute` })
+      return
+    }
+    throw new AkidbError('LOCKED', message, {
+      hint: 'It commits them once a minute: run the command again, or with a longer --lock-wait.',
+      details: { collection: core.name },
+    })
   }
 
   async close(): Promise<void> {

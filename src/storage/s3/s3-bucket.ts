@@ -22,6 +22,8 @@ export interface Call<T> extends Omit<S3Request, 'bucket'> {
   readonly retryForMs?: number
   /** No try begins later than that, by this machine's clock, milliseconds since 1970. */
   readonly notAfterMs?: number | undefined
+  /** Told where a try failed that the server may do, or have done, all the same. */
+  readonly onDoubt?: (() => void) | undefined
   /** It tidies up: the bucket's own signal does not end it. */
   readonly tidies?: boolean
 }
@@ -80,7 +82,10 @@ export class Bucket {
         if (!(error instanceof S3Failure)) throw error
         const expected = call.expected?.(error, doubtful)
         if (expected !== undefined) return await expected
-        doubtful ||= isDoubtful(error)
+        if (isDoubtful(error)) {
+          doubtful = true
+          call.onDoubt?.()
+        }
         const pauseMaxMs = RETRY_PAUSE_MS * 2 ** Math.min(tries - 1, 16)
         const pauseMs = random() * Math.min(limits.s3RetryPauseMaxMs, pauseMaxMs)
         const isOver = clock.nowMs() + pauseMs >= endMs || tries >= limits.s3TriesMax
@@ -118,6 +123,7 @@ export class Bucket {
       retryForMs: ___,
       tidies: ____,
       notAfterMs: _____,
+      onDoubt: ______,
       ...request
     } = call
     const response = await this.#options.transport.send({ ...request, bucket: this.name })

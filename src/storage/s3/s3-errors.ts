@@ -115,7 +115,11 @@ const quota = meaning('NO_SPACE', 'the bucket is at its quota')
 
 /** Server words with a meaning of their own. */
 const MEANINGS: Readonly<Record<string, Meaning>> = {
-  NoSuchBucket: meaning('NOT_FOUND', 'there is no such bucket', 'Make it, with object lock.'),
+  NoSuchBucket: meaning(
+    'NOT_FOUND',
+    'there is no such bucket',
+    'Make it; to seal collections there, with object lock.',
+  ),
   NoSuchKey: meaning('NOT_FOUND', 'there is no such object'),
   NoSuchVersion: meaning('NOT_FOUND', 'there is no such version of the object'),
   NoSuchUpload: meaning('NOT_FOUND', 'the upload was given up', 'Run the command again.'),

@@ -1,6 +1,6 @@
 import { sha256Hex } from '../../core/digest.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
-import type { LockState, Retention, SealedInfo } from '../object-store.ts'
+import type { DeleteOptions, LockState, Retention, SealedInfo } from '../object-store.ts'
 import { contentMd5, type Headers, headersOnly } from './s3-answers.ts'
 import type { Bucket } from './s3-bucket.ts'
 import { isAbsent } from './s3-errors.ts'
@@ -132,12 +132,13 @@ async function document(
 /** Removes one version for good, so that neither it nor a marker stays; without one the newest. */
 export async function deleteObject(
   { bucket, key, versionId, what }: Readable,
-  notAfterMs?: number,
+  { notAfterMs, onDoubt }: Pick<DeleteOptions, 'notAfterMs' | 'onDoubt'> = {},
 ): Promise<void> {
   await bucket.call<unknown>({
     method: 'DELETE',
     key,
     notAfterMs,
+    onDoubt,
     query: versionId === undefined ? {} : { versionId },
     what,
     read: headersOnly,

@@ -188,7 +188,7 @@ class S3Store implements store.SealedStore {
   }
 
   /** In a bucket with versions all of them go for good, the newest last, and leave no marker. */
-  async delete(key: string, { notAfterMs }: store.DeleteOptions = {}): Promise<boolean> {
+  async delete(key: string, how: store.DeleteOptions = {}): Promise<boolean> {
     const at = this.#object(key, 'delete')
     const head = await headOf(at)
     if (head === undefined) return false
@@ -199,9 +199,9 @@ class S3Store implements store.SealedStore {
         versions.unshift(found.versionId)
       }
     }
-    if (versions.length === 0) await deleteObject(at, notAfterMs)
+    if (versions.length === 0) await deleteObject(at, how)
     for (const versionId of versions) {
-      await deleteObject(this.#version(key, versionId, 'delete'), notAfterMs)
+      await deleteObject(this.#version(key, versionId, 'delete'), how)
     }
     return true
   }

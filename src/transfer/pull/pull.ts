@@ -217,7 +217,7 @@ async function take(run: PullRun, act: Act): Promise<Done> {
     })
     await checkPlans(store, plans)
     const collections: ImportedCollection[] = []
-    for (const plan of plans) collections.push(await publish(store, act, plan))
+    for (const plan of plans) collections.push(await publish(store, act, plan, pin))
     return { collections, blobs }
   } finally {
     await pin.release().catch(() => undefined)
