@@ -84,7 +84,7 @@ describeMinio('a working store whose server fails', () => {
     const ids = new Set<string>()
     let failures = 0
     for (const kind of works('').map(({ name }) => name)) {
-      for (let at = 1; ; at += 5) {
+      for (let at = 1; ; at += 7) {
         const work = works(`${at}-`).find(({ name }) => name === kind) as Work
         const { count, failure } = await attempt(a, work, at)
         if (failure !== undefined) {
@@ -98,7 +98,7 @@ describeMinio('a working store whose server fails', () => {
         if (count < at) break
       }
     }
-    expect(failures).toBeGreaterThan(10)
+    expect(failures).toBeGreaterThan(8)
     await expectWhole(b, ids)
     await expectWhole(a, ids)
   }, 240_000)
@@ -107,7 +107,7 @@ describeMinio('a working store whose server fails', () => {
     const [a, b] = await twoMachines(through, newPlace())
     const ids = new Set<string>()
     for (const kind of ['ingest', 'upsert']) {
-      for (let at = 1; ; at += 7) {
+      for (let at = 1; ; at += 11) {
         const work = works(`${at}-`).find(({ name }) => name === kind) as Work
         const { count, failure } = await attempt(a, work, at)
         if (failure !== undefined) throw new Error(`${kind} at ${at}`, { cause: failure })

@@ -108,10 +108,10 @@ describeMinio('doctor of a bucket', () => {
     const store = await openBucket('s3://evidence/site-a', accessTo(here))
     await store.seal('seals/1.jsonl', bodyOf('before the rule'), {})
     await replicate(here, there, { bucket: 'evidence', target: 'copy' })
-    expect((await checksOf()).of('replication')).toMatchObject({
-      status: 'warn',
-      message: expect.stringContaining('to copy; not all seals are copied: 1 without a state'),
-    })
+    // The server may copy what was there before, and soon.
+    expect((await checksOf()).of('replication')?.message).toMatch(
+      /to copy; (not all seals are copied: 1 without a state|of the newest seals: 1 COMPLETED)/,
+    )
     const first = await store.seal('seals/2.jsonl', bodyOf('after it'), {})
     await vi.waitFor(
       async () => {

@@ -70,8 +70,12 @@ export function createWriterPin(environment: Environment): WriterPin {
   const renew = async (): Promise<void> => {
     for (const file of files.filter(isOld)) {
       await save(file)
+      const { renewedMs } = file
+      // Until all of it was found, the next renewal looks again.
+      file.renewedMs = 0
       await waitForCollections(environment, file.blobs)
       for (const digest of file.blobs) if (!(await hasBlob(store, digest))) throw lapsed(digest)
+      file.renewedMs = renewedMs
     }
   }
   return {
