@@ -1,9 +1,10 @@
 import type { HeadCollection } from '../bundle/head.ts'
 import { sha256Hex } from '../core/digest.ts'
+import { limits } from '../core/limits.ts'
 import type { OnProgress } from '../db/api/api.ts'
 import { runAct } from '../db/states/acts.ts'
 import { manifestKeyIn } from '../db/states/manifest-store.ts'
-import { createWriterPin } from '../db/states/pins.ts'
+import { createWriterPin, type WriterPin } from '../db/states/pins.ts'
 import { parseReplayName, replayAddress, replayFolder } from '../db/states/replays.ts'
 import type { OpenedStore } from '../db/store.ts'
 import { decodeState, encodeManifest } from '../format/manifest-codec.ts'
@@ -48,7 +49,8 @@ export async function replayBundle(
       await checkAll(store, received)
       const replays: Opened[] = []
       for (const entry of collections) {
-        replays.push(await open(store, received, entry, { actId: running.id, as: options.as }))
+        const { id: actId } = running
+        replays.push(await open(store, received, entry, { actId, as: options.as, pin }))
       }
       const { headDigest } = received.report
       const result = { replays: replays.map(({ name, stateRoot }) => ({ name, stateRoot })) }
@@ -80,7 +82,7 @@ async function open(
   store: OpenedStore,
   received: Received,
   entry: HeadCollection,
-  { actId, as }: { actId: string; as: string | undefined },
+  { actId, as, pin }: { actId: string; as: string | undefined; pin: WriterPin },
 ): Promise<Opened> {
   const { head, report, states } = received
   const address = replayAddress(as ?? entry.name, report.headDigest ?? '')
@@ -106,6 +108,11 @@ async function open(
     },
     stateBytes,
   )
-  await store.environment.store.put(manifestKeyIn(replayFolder(replay), 1), file)
+  const { environment } = store
+  // What was received may be older than a pin holds: then this says so.
+  await pin.renew()
+  const notAfterMs = environment.clock.nowMs() + limits.commitLifeMs
+  const key = manifestKeyIn(replayFolder(replay), 1)
+  await environment.store.put(key, file, environment.isShared === true ? { notAfterMs } : {})
   return { name: address, stateRoot: entry.stateRoot, manifest: sha256Hex(file) }
 }

@@ -123,6 +123,6 @@ async function snapshot(site: Site, process: SimProcess): Promise<void> {
   try {
     await createSnapshot(process.core, `label${newValue(site)}`)
   } catch (error) {
-    if (!isAllowed(site, error, 'LOCKED')) throw error
+    if (!isAllowed(site, error, 'LOCKED', 'CONFLICT')) throw error
   }
 }
