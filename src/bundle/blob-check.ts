@@ -1,4 +1,5 @@
-import { createHash, type Hash, hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
+import { ChunkHasher } from '../format/chunk-hasher.ts'
 import { type ChunkLayout, chunkLayout, chunkRoot, HASH_BYTES } from '../format/chunks.ts'
 import type { BlobRef } from '../format/manifest.ts'
 import type { ProblemList } from './problems.ts'
@@ -13,8 +14,8 @@ export class BlobCheck {
   readonly #problems: ProblemList
   readonly #layout: ChunkLayout
   readonly #whole = createHash('sha256')
+  readonly #chunks: ChunkHasher
   #list: Buffer | undefined
-  #chunk: Hash | undefined
   #at = 0
   #member = ''
   /** Where in the bundle's file byte 0 of the current member minus its place in the blob is. */
@@ -27,6 +28,8 @@ export class BlobCheck {
     this.ref = ref
     this.#problems = problems
     this.#layout = layout
+    const compare = (digest: Buffer, index: number) => this.#compare(digest, index)
+    this.#chunks = new ChunkHasher(ref.chunkBytes, layout.bodyBytes, compare)
   }
 
   /** Bytes of the blob that went by. */
@@ -59,7 +62,7 @@ export class BlobCheck {
     let from = 0
     if (this.#at < this.#layout.bodyBytes) {
       from = Math.min(piece.byteLength, this.#layout.bodyBytes - this.#at)
-      this.#body(piece, from)
+      this.#body(piece.subarray(0, from))
     }
     if (from < piece.byteLength) this.#end(piece.subarray(from))
   }
@@ -71,36 +74,18 @@ export class BlobCheck {
     return whole && !this.#bad
   }
 
-  #body(piece: Uint8Array, bytes: number): void {
-    const { chunkBytes } = this.ref
-    for (let from = 0; from < bytes; ) {
-      const inChunk = this.#at % chunkBytes
-      const chunkEnd = Math.min(this.#at - inChunk + chunkBytes, this.#layout.bodyBytes)
-      const take = Math.min(bytes - from, chunkEnd - this.#at)
-      const part = piece.subarray(from, from + take)
-      from += take
-      this.#at += take
-      if (this.#list !== undefined) this.#hashChunk(part, inChunk === 0, this.#at === chunkEnd)
-    }
+  #body(piece: Uint8Array): void {
+    // Without a list there is nothing to compare them with.
+    if (this.#list !== undefined) this.#chunks.update(piece)
+    this.#at += piece.byteLength
   }
 
-  /** A chunk that lies in one piece is hashed in one call, which is faster for small chunks. */
-  #hashChunk(part: Uint8Array, first: boolean, last: boolean): void {
-    if (first && last) {
-      this.#compare(hash('sha256', part, 'buffer'))
-      return
-    }
-    if (first || this.#chunk === undefined) this.#chunk = createHash('sha256')
-    this.#chunk.update(part)
-    if (last) this.#compare(this.#chunk.digest())
-  }
-
-  #compare(digest: Buffer): void {
-    const index = Math.ceil(this.#at / this.ref.chunkBytes) - 1
+  #compare(digest: Buffer, index: number): void {
     const at = index * HASH_BYTES
     if (this.#list?.compare(digest, 0, HASH_BYTES, at, at + HASH_BYTES) === 0) return
     const from = index * this.ref.chunkBytes
-    this.#report(from, `chunk ${index} is altered: bytes ${from} to ${this.#at - 1} of the blob`)
+    const end = Math.min(from + this.ref.chunkBytes, this.#layout.bodyBytes)
+    this.#report(from, `chunk ${index} is altered: bytes ${from} to ${end - 1} of the blob`)
   }
 
   /**

@@ -23,6 +23,7 @@ import { createHash } from 'node:crypto'
 import { sha256, sha256Hex } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
+import { ChunkHasher } from './chunk-hasher.ts'
 import { chunkLayout, chunkRoot, HASH_BYTES, TAIL_BYTES } from './chunks.ts'
 import { BLOB_ROLES, type BlobRef, type BlobRole } from './manifest.ts'
 
@@ -88,7 +89,7 @@ export async function encodeBlob(
   if (layout.bodyBytes > limits.blobBytesMax) {
     throw new AkidbError('LIMIT', `a blob of ${layout.bodyBytes} bytes is over blobBytesMax`)
   }
-  const hasher = createBlobHasher(chunkBytes)
+  const hasher = createBlobHasher(layout.bodyBytes, chunkBytes)
   const put = async (bytes: Uint8Array) => {
     hasher.body(bytes)
     await write(bytes)
@@ -107,7 +108,7 @@ export async function encodeBlob(
     at = offset + written
   }
   if (layout.bodyBytes > at) await put(new Uint8Array(layout.bodyBytes - at))
-  const end = hasher.finish(layout.bodyBytes)
+  const end = hasher.finish()
   await write(end.trailer)
   return { ...end.ref, role: input.role }
 }
@@ -159,28 +160,15 @@ function encodeHeader(input: BlobInput, plan: BlobPlan, chunkBytes: number): Uin
 }
 
 /** Hashes a body as it goes by: chunk by chunk and whole. */
-function createBlobHasher(chunkBytes: number) {
+function createBlobHasher(bodyBytes: number, chunkBytes: number) {
   const whole = createHash('sha256')
   const list: Uint8Array[] = []
-  let chunk = createHash('sha256')
-  let inChunk = 0
+  const chunks = new ChunkHasher(chunkBytes, bodyBytes, (digest) => void list.push(digest))
   const body = (bytes: Uint8Array): void => {
     whole.update(bytes)
-    for (let at = 0; at < bytes.byteLength; ) {
-      const take = Math.min(chunkBytes - inChunk, bytes.byteLength - at)
-      chunk.update(bytes.subarray(at, at + take))
-      inChunk += take
-      at += take
-      if (inChunk === chunkBytes) closeChunk()
-    }
+    chunks.update(bytes)
   }
-  const closeChunk = (): void => {
-    list.push(chunk.digest())
-    chunk = createHash('sha256')
-    inChunk = 0
-  }
-  const finish = (bodyBytes: number) => {
-    if (inChunk > 0) closeChunk()
+  const finish = () => {
     const hashes = Buffer.concat(list)
     const fileBytes = bodyBytes + hashes.byteLength + TAIL_BYTES
     const trailer = Buffer.concat([
