@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { AkidbError } from '../errors/errors.ts'
+import { DirectFile, readAhead, readDirect } from '../storage/direct-file.ts'
 import { fromFsError, fsCode, withFsErrors } from '../storage/fs-errors.ts'
-import { DirectFile, readAhead, readDirect } from './direct-file.ts'
 
 /** Bytes of a piece; two buffers of this size are held while a bundle is read. */
 const PIECE_BYTES = 1024 * 1024

@@ -32,6 +32,8 @@ export const SECTION_ENTRY_BYTES = 32
 export const ALIGN_BYTES = 64
 export const SEG_MAGIC = 0x76474553
 export const SEG_VERSION = 1
+/** Section of a segment's stored vectors. */
+export const VECTORS_SECTION = 'vec'
 /** Sections of one blob; we write at most a dozen. */
 export const SECTIONS_MAX = 64
 

@@ -44,7 +44,10 @@ export class ChunkHasher {
   #part(part: Uint8Array, isFirst: boolean, isLast: boolean): void {
     const index = Math.floor(this.#at / this.#chunkBytes)
     this.#at += part.byteLength
-    if (isFirst && isLast) return this.#onChunk(hash('sha256', part, 'buffer'), index)
+    if (isFirst && isLast) {
+      this.#onChunk(hash('sha256', part, 'buffer'), index)
+      return
+    }
     if (isFirst || this.#chunk === undefined) this.#chunk = createHash('sha256')
     this.#chunk.update(part)
     if (isLast) this.#onChunk(this.#chunk.digest(), index)

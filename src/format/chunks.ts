@@ -24,6 +24,15 @@ export function chunkLayout(blobBytes: number, chunkBytes: number): ChunkLayout 
   return { bodyBytes, chunkCount, listOffset: bodyBytes, listBytes }
 }
 
+/**
+ * SHA-256 of each chunk of bytes in shared memory, shape (chunks × 32,), by other threads;
+ * undefined: none is there to do it.
+ */
+export type ChunkDigests = (
+  bytes: Uint8Array,
+  chunkBytes: number,
+) => Promise<Uint8Array | undefined>
+
 /** RFC 6962 root over a chunk list (n × 32 bytes, each hash the data of one leaf), hex. */
 export function chunkRoot(list: Uint8Array): string {
   const leaves: Uint8Array[] = []

@@ -21,18 +21,17 @@ export interface TemporaryFile {
 
 /** A new empty file under a temporary name, beside all objects on their file system. */
 export async function openTemporary(tree: FolderTree): Promise<TemporaryFile> {
-  const folder = join(tree.root, TEMPORARY_FOLDER)
-  await tree.ensure(folder)
-  const path = join(folder, temporaryName())
   const flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
-  try {
-    return { path, handle: await open(path, flags, 0o666) }
-  } catch (error) {
-    if (fsCode(error) !== 'ENOENT') throw error
-    tree.forget()
-    await tree.ensure(folder)
-    return { path, handle: await open(path, flags, 0o666) }
-  }
+  return await inTemporary(tree, async (path) => ({ path, handle: await open(path, flags, 0o666) }))
+}
+
+/** Makes a file of a temporary name, in a folder that is there. */
+export async function inTemporary<T>(
+  tree: FolderTree,
+  make: (path: string) => Promise<T>,
+): Promise<T> {
+  const folder = join(tree.root, TEMPORARY_FOLDER)
+  return await withFolder(tree, folder, () => make(join(folder, temporaryName())))
 }
 
 /** Writes all of `bytes` from `position`, in pieces; short writes are continued. */
@@ -88,9 +87,7 @@ export async function discard(path: string): Promise<void> {
   }
 }
 
-/**
- * Somebody may remove an empty folder that we believed to be there: then it is made again, once.
- */
+/** Somebody may remove an empty folder that we believed to be there: it is made again, once. */
 async function withFolder<T>(
   tree: FolderTree,
   folder: string,

@@ -1,76 +1,76 @@
 import { AkidbError } from '../errors/errors.ts'
+import { alignedBuffers, type Buffers, DirectFile } from './direct-file.ts'
 import { withFsErrors } from './fs-errors.ts'
 import type { FolderTree } from './fs-folders.ts'
-import { discard, linkInto, openTemporary, type TemporaryFile, writeFully } from './fs-publish.ts'
+import { discard, inTemporary, linkInto } from './fs-publish.ts'
+import { GatheredFile } from './gathered-file.ts'
 import { checkKey } from './keys.ts'
 import type { PutResult, StagedObject } from './object-store.ts'
 
-/**
- * Small writes are gathered to this size, so that a file grows at disk speed whatever its writer
- * does.
- */
-const GATHER_BYTES = 1024 * 1024
+/** A file that grows under a temporary name. */
+interface NewFile {
+  readonly path: string
+  /** Resolves when the buffer may be reused. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Brings all of it to the disk and closes it. */
+  finish(): Promise<void>
+  /** Also after `finish`. */
+  close(): Promise<void>
+}
 
-/**
- * What was written so long ago is brought to the disk while the rest is still coming: else the disk
- * does nothing until the commit, and the commit waits for all of it.
- */
-const SYNC_BYTES = 32 * 1024 * 1024
+/** @param onEnd called once, when the file is closed */
+export async function stageObject(tree: FolderTree, onEnd: () => void): Promise<StagedObject> {
+  const file = await withFsErrors('cannot write to', tree.root, () => GatheredFile.create(tree))
+  return new FsStagedObject(tree, file, onEnd)
+}
 
-/**
- * An object being written to a temporary file. Its commit waits until all of it is on the disk; an
- * early sync of a part changes nothing of that, and where one fails the commit fails.
- */
-export class FsStagedObject implements StagedObject {
+/** Buffers of each file that is written past the page cache, in bytes. */
+const COLD_BUFFER_BYTES = 1024 * 1024
+/** Files whose buffers are kept for those that come next. */
+const COLD_SPARE_MAX = 4
+const spare: Buffers[] = []
+
+/** The same for one that nobody will read soon: past the page cache, where that can be. */
+export async function stageCold(tree: FolderTree, onEnd: () => void): Promise<StagedObject> {
+  const buffers = spare.pop() ?? alignedBuffers(COLD_BUFFER_BYTES)
+  const file = await withFsErrors('cannot write to', tree.root, () =>
+    inTemporary(tree, (path) => DirectFile.create(path, 0o666, buffers)),
+  )
+  return new FsStagedObject(tree, file, () => {
+    if (spare.length < COLD_SPARE_MAX) spare.push(buffers)
+    onEnd()
+  })
+}
+
+/** An object being written to a temporary file. Its commit waits until all of it is on the disk. */
+class FsStagedObject implements StagedObject {
   readonly #tree: FolderTree
-  readonly #file: TemporaryFile
+  readonly #file: NewFile
   readonly #onEnd: () => void
-  #gathered: Uint8Array | undefined
-  #gatheredBytes = 0
-  #flushedBytes = 0
-  #syncedBytes = 0
-  #syncing: Promise<void> | undefined
+  #bytes = 0
   #state: 'open' | 'failed' | 'ended' = 'open'
 
-  /** @param onEnd called once, when the file is closed */
-  static async open(tree: FolderTree, onEnd: () => void): Promise<FsStagedObject> {
-    const file = await withFsErrors('cannot write to', tree.root, () => openTemporary(tree))
-    return new FsStagedObject(tree, file, onEnd)
-  }
-
-  private constructor(tree: FolderTree, file: TemporaryFile, onEnd: () => void) {
+  constructor(tree: FolderTree, file: NewFile, onEnd: () => void) {
     this.#tree = tree
     this.#file = file
     this.#onEnd = onEnd
   }
 
   get bytesWritten(): number {
-    return this.#flushedBytes + this.#gatheredBytes
+    return this.#bytes
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#assertOpen()
-    await this.#guard('cannot write to', this.#tree.root, async () => {
-      if (this.#gatheredBytes + bytes.length > GATHER_BYTES) await this.#flush()
-      if (bytes.length >= GATHER_BYTES) {
-        await writeFully(this.#file.handle, bytes, this.#flushedBytes)
-        this.#flushedBytes += bytes.length
-        this.#syncEarly()
-      } else {
-        this.#gathered ??= new Uint8Array(GATHER_BYTES)
-        this.#gathered.set(bytes, this.#gatheredBytes)
-        this.#gatheredBytes += bytes.length
-      }
-    })
+    await this.#guard('cannot write to', this.#tree.root, () => this.#file.write(bytes))
+    this.#bytes += bytes.length
   }
 
   async commit(key: string): Promise<PutResult> {
     checkKey(key)
     this.#assertOpen()
     return this.#guard('cannot write', `${this.#tree.root}/${key}`, async () => {
-      await this.#flush()
-      await this.#syncing
-      await this.#file.handle.datasync()
+      await this.#file.finish()
       const result = await linkInto(this.#tree, this.#file.path, key)
       await this.#end()
       return result
@@ -79,30 +79,6 @@ export class FsStagedObject implements StagedObject {
 
   async abort(): Promise<void> {
     await this.#end()
-  }
-
-  async #flush(): Promise<void> {
-    if (this.#gathered === undefined || this.#gatheredBytes === 0) return
-    const bytes = this.#gathered.subarray(0, this.#gatheredBytes)
-    await writeFully(this.#file.handle, bytes, this.#flushedBytes)
-    this.#flushedBytes += bytes.length
-    this.#gatheredBytes = 0
-    this.#syncEarly()
-  }
-
-  /** One of them at a time in a store: each holds a thread that others need to write. */
-  #syncEarly(): void {
-    if (this.#flushedBytes - this.#syncedBytes < SYNC_BYTES || this.#tree.isSyncing) return
-    this.#syncedBytes = this.#flushedBytes
-    this.#tree.isSyncing = true
-    const before = this.#syncing
-    const syncing = this.#file.handle.datasync().finally(() => {
-      this.#tree.isSyncing = false
-    })
-    // The system tells of a failure once: it is not to be lost behind one that succeeds.
-    this.#syncing = before === undefined ? syncing : before.then(() => syncing)
-    this.#syncing.catch(() => undefined)
-    syncing.catch(() => undefined)
   }
 
   /** After a failure only `abort` is left: nobody may commit a file with a hole. */
@@ -118,10 +94,8 @@ export class FsStagedObject implements StagedObject {
   async #end(): Promise<void> {
     if (this.#state === 'ended') return
     this.#state = 'ended'
-    this.#gathered = undefined
     try {
-      await this.#syncing?.catch(() => undefined)
-      await this.#file.handle.close()
+      await this.#file.close()
     } finally {
       await discard(this.#file.path)
       this.#onEnd()

@@ -8,7 +8,7 @@ import { fromFsError, fsCode, withFsErrors } from './fs-errors.ts'
 import { FolderTree, syncFolder } from './fs-folders.ts'
 import { infoOf, listFiles } from './fs-list.ts'
 import { discard, linkInto, openTemporary, renameInto, writeFully } from './fs-publish.ts'
-import { FsStagedObject } from './fs-staged.ts'
+import { stageCold, stageObject } from './fs-staged.ts'
 import { checkKey, TEMPORARY_FOLDER } from './keys.ts'
 import type * as store from './object-store.ts'
 import { checkInTime } from './object-store.ts'
@@ -129,13 +129,14 @@ class FsStore implements store.ObjectStore {
     )
   }
 
-  async stage(): Promise<store.StagedObject> {
+  async stage({ cold = false }: store.StageOptions = {}): Promise<store.StagedObject> {
     this.#assertWriteMode('a staged object')
     this.#slots.openStream()
+    const onEnd = (): void => this.#slots.closeStream()
     try {
-      return await FsStagedObject.open(this.#tree, () => this.#slots.closeStream())
+      return cold ? await stageCold(this.#tree, onEnd) : await stageObject(this.#tree, onEnd)
     } catch (error) {
-      this.#slots.closeStream()
+      onEnd()
       throw error
     }
   }

@@ -80,6 +80,11 @@ export interface ListOptions {
   readonly limit?: number
 }
 
+export interface StageOptions {
+  /** It is large and not read soon: it need not stay in the machine's memory. */
+  readonly cold?: boolean
+}
+
 /** An object being written under no name yet. Exactly one of `commit` and `abort` ends it. */
 export interface StagedObject {
   readonly bytesWritten: number
@@ -190,7 +195,7 @@ export interface ObjectStore {
   read(key: string, options?: ReadOptions): AsyncIterable<Uint8Array>
   put(key: string, body: Uint8Array, options?: PutOptions): Promise<PutResult>
   /** For bodies too large for memory, or whose key is their digest. */
-  stage(): Promise<StagedObject>
+  stage(options?: StageOptions): Promise<StagedObject>
   head(key: string): Promise<ObjectInfo | undefined>
   /**
    * Keys that start with `prefix`, in bytewise order. Temporary files never show. What comes or
@@ -226,6 +231,12 @@ export interface Retention {
   /** Milliseconds since 1970. */
   readonly untilMs: number
 }
+
+/**
+ * Takes pieces of a stream, one at a time: each is needed until this returns, or until what it
+ * returns resolves. Throws an AkidbError.
+ */
+export type PieceSink = (piece: Uint8Array) => Promise<void> | undefined
 
 /** What an object is born with, in the one request that makes it. */
 export interface SealOptions {
@@ -333,6 +344,14 @@ export interface SealedStore extends ObjectStore {
     versionId: string,
     options?: { readonly offset?: number; readonly pieceBytes?: number },
   ): AsyncIterable<Uint8Array>
+  /**
+   * Sends all bytes of a version to `sink`, in order, as they come: faster than `readVersion` for
+   * one that is read to its end. `sink` must not wait for other objects of this store.
+   *
+   * @param bytes length that it must have
+   * @throws NOT_FOUND; INTEGRITY where it is of another length; what `sink` throws
+   */
+  streamVersion(key: string, versionId: string, bytes: number, sink: PieceSink): Promise<void>
   /** @throws RETENTION where that would shorten it, or soften COMPLIANCE to GOVERNANCE */
   setRetention(key: string, versionId: string, retention: Retention): Promise<void>
   setLegalHold(key: string, versionId: string, on: boolean): Promise<void>

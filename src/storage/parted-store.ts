@@ -53,7 +53,7 @@ export function createPartedStore(
       yield body.subarray(options.offset ?? 0)
     },
     put: (key, body, options) => inner.put(key, body, options),
-    stage: () => inner.stage(),
+    stage: (options) => inner.stage(options),
     head: (key) => (isParted(key) ? parts.head(key) : inner.head(key)),
     list: (prefix, options) =>
       prefix.startsWith(folder) || folder.startsWith(prefix)

@@ -2,17 +2,20 @@ import type { WorkerPool } from '../ann/worker-pool.ts'
 import { Slots } from '../core/slots.ts'
 import { CheckProblems } from '../db/check/check-problems.ts'
 import { checkStateParts } from '../db/check/check-state.ts'
-import { type ChunkDigests, type ChunkHashing, hashingMemory } from '../db/segment/checked-blob.ts'
+import { type ChunkHashing, hashingMemory } from '../db/segment/checked-blob.ts'
 import type { Environment } from '../db/states/environment.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
 import { type ErrorCode, exitCodeOf } from '../errors/exit-codes.ts'
+import type { ChunkDigests } from '../format/chunks.ts'
 import type { CollectionState } from '../format/manifest.ts'
+import type { Arrivals } from './pull/arrivals.ts'
 
 /**
  * Compares a state that came from outside with its blobs before it is published: a signature says
  * who wrote it, not that its parts fit together.
  *
  * @param rows live rows that its bundle's head promises
+ * @param arriving its blobs, where they may still be coming
  * @throws INTEGRITY with every problem in `details.problems`; FORMAT_VERSION where a part is newer
  *   and nothing is wrong
  */
@@ -20,10 +23,12 @@ export async function checkState(
   { store, workers }: Pick<Environment, 'store' | 'workers'>,
   state: CollectionState,
   rows?: number,
+  arriving?: Arrivals,
 ): Promise<void> {
   const problems = new CheckProblems()
   if (state.dropped === true) problems.add('INTEGRITY', '', 'it is of a dropped collection')
-  const live = await checkStateParts(store, state, problems, hashingOf(state, workers?.()))
+  const help = arriving ?? { hashing: hashingOf([state], workers?.()) }
+  const live = await checkStateParts(store, state, problems, help)
   if (live !== undefined && rows !== undefined && live !== rows) {
     problems.add('INTEGRITY', '', `it has ${live} live rows, and its bundle says ${rows}`)
   }
@@ -43,7 +48,7 @@ export async function checkState(
 /** So many bytes take longer to hash than workers to start. */
 const HASHED_BYTES_MIN = 64 * 2 ** 20
 /** Pieces of 4 MiB: one that is hashed, one that waits, one that is read, one that is looked at. */
-const HASHED_PIECES = 4
+const HASHED_PIECES = 3
 
 /** Less goes by in memory that is not worth keeping. */
 const PIECES_BYTES_MIN = 4 * 2 ** 20
@@ -52,8 +57,11 @@ const PIECES_BYTES_MIN = 4 * 2 ** 20
  * A worker hashes the chunks of what is long, while this thread looks at them. One of them, as it
  * is no slower than this thread, and each takes 20 MB.
  */
-function hashingOf(state: CollectionState, workers?: WorkerPool): ChunkHashing | undefined {
-  const blobs = state.segments.flatMap((segment) => segment.blobs)
+export function hashingOf(
+  states: readonly CollectionState[],
+  workers: WorkerPool | undefined,
+): ChunkHashing | undefined {
+  const blobs = states.flatMap(({ segments }) => segments.flatMap((segment) => segment.blobs))
   const bytes = blobs.reduce((sum, blob) => sum + blob.bytes, 0)
   if (bytes < PIECES_BYTES_MIN) return undefined
   const memory = hashingMemory(HASHED_PIECES)

@@ -16,6 +16,7 @@ import { decodeState } from '../format/manifest-codec.ts'
 import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { checkState } from './check-state.ts'
+import type { Arrivals } from './pull/arrivals.ts'
 
 export interface ImportedCollection {
   readonly name: string
@@ -214,13 +215,18 @@ const rollback = (what: string, now: Numbered, { sequence }: Numbered): AkidbErr
  * Compares every state that is new here with its blobs, before any of them is published: a bundle
  * is taken whole or not at all.
  *
+ * @param arriving their blobs, where they may still be coming
  * @throws INTEGRITY, FORMAT_VERSION
  */
-export async function checkPlans(store: OpenedStore, plans: readonly ImportPlan[]): Promise<void> {
+export async function checkPlans(
+  store: OpenedStore,
+  plans: readonly ImportPlan[],
+  arriving?: Arrivals,
+): Promise<void> {
   for (const { entry, stateBytes, done } of plans) {
     if (done) continue
     const state = decodeState(stateBytes, `state ${entry.stateRoot}`)
-    await checkState(store.environment, state, entry.rows)
+    await checkState(store.environment, state, entry.rows, arriving)
   }
 }
 

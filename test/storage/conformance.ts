@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { ObjectInfo, ObjectStore } from '../../src/storage/object-store.ts'
+import type { ObjectInfo, ObjectStore, StagedObject } from '../../src/storage/object-store.ts'
 
 /** One fresh, empty store and how to get rid of it. */
 export interface StoreUnderTest {
@@ -53,7 +53,12 @@ export function storeConformance(
       expect(store.capabilities).toMatchObject({ conditionalPut: true, append })
     })
     refusals(() => store)
-    staging(() => store)
+    describe.each([{}, { cold: true }])('stages with %o', (options) => {
+      staging(
+        () => store,
+        (current) => current.stage(options),
+      )
+    })
     listing(() => store, paged)
     sweeping(() => store)
     if (append) appending(() => store)
@@ -207,10 +212,13 @@ function refusals(current: () => ObjectStore): void {
   })
 }
 
-function staging(current: () => ObjectStore): void {
+function staging(
+  current: () => ObjectStore,
+  stage: (store: ObjectStore) => Promise<StagedObject>,
+): void {
   it('shows a staged object only after its commit', async () => {
     const body = pattern(3_000_000)
-    const staged = await current().stage()
+    const staged = await stage(current())
     for (const size of [0, 1, 999, 1_048_576, 1_048_575, 1]) {
       const at = staged.bytesWritten
       const piece = body.slice(at, at + size)
@@ -227,14 +235,14 @@ function staging(current: () => ObjectStore): void {
 
   it('does not overwrite with a staged object', async () => {
     await current().put('k', bytesOf('first'))
-    const staged = await current().stage()
+    const staged = await stage(current())
     await staged.write(bytesOf('second'))
     expect(await staged.commit('k')).toBe('exists')
     expect(textOf(await current().get('k'))).toBe('first')
   })
 
   it('leaves nothing of an aborted object, and abort can come twice', async () => {
-    const staged = await current().stage()
+    const staged = await stage(current())
     await staged.write(bytesOf('x'))
     await staged.abort()
     await staged.abort()
@@ -244,7 +252,7 @@ function staging(current: () => ObjectStore): void {
   })
 
   it('keeps several staged objects apart', async () => {
-    const staged = await Promise.all(Array.from({ length: 8 }, () => current().stage()))
+    const staged = await Promise.all(Array.from({ length: 8 }, () => stage(current())))
     await Promise.all(staged.map((one, i) => one.write(bytesOf(`body ${i}`))))
     await Promise.all(staged.map((one, i) => one.commit(`k${i}`)))
     for (let i = 0; i < 8; i++) expect(textOf(await current().get(`k${i}`))).toBe(`body ${i}`)

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { eachAtOnce } from '../../src/core/slots.ts'
@@ -46,6 +47,22 @@ const isOther = (direct: SealedStore, key: string) => direct.seal(key, two, {})
 const textOf = async (pieces: AsyncIterable<Uint8Array>): Promise<string> =>
   Buffer.concat(await gather(pieces)).toString('latin1')
 
+/** Each piece is taken late, and gone when it was taken. */
+async function streamed(store: SealedStore, key: string, versionId = '', bytes = content.length) {
+  const pieces: string[] = []
+  let taking = 0
+  await store.streamVersion(key, versionId, bytes, (piece) => {
+    expect(taking).toBe(0)
+    if (pieces.length % 2 === 0) return void pieces.push(Buffer.from(piece).toString('latin1'))
+    taking++
+    return setImmediate().then(() => {
+      pieces.push(Buffer.from(piece).toString('latin1'))
+      taking--
+    })
+  })
+  return pieces.join('')
+}
+
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   'put what is not there': {
     run: (store, key) => store.put(key, content),
@@ -92,6 +109,14 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     before: isThere,
     run: (store, key) => textOf(store.read(key, { offset: 10 })),
     gives: content.subarray(10).toString('latin1'),
+  },
+  'stream a version': {
+    before: isThere,
+    run: async (store, key) => {
+      const [version] = await gather(store.versions(key))
+      return await streamed(store, key, version?.versionId)
+    },
+    gives: content.toString('latin1'),
   },
   'look at one': {
     before: isThere,
@@ -224,6 +249,28 @@ describeMinio('a bucket behind a bad network', () => {
       expect(new Set(ranges).size).toBe(3)
     }
     await direct.delete('cut')
+  })
+
+  it('goes on where a stream was cut, as often as it brings something', async () => {
+    const body = patternOf(5 * 2 ** 20)
+    await direct.put('stream', body)
+    const [version] = await gather(direct.versions('stream'))
+    let count = 0
+    // More often than one request is tried.
+    const cuts = limits.s3TriesMax + 3
+    proxy.requests.length = 0
+    proxy.onRequest = ({ headers }) =>
+      headers.range !== undefined && count++ < cuts
+        ? { kind: 'cut-body', bytes: 70_000 }
+        : undefined
+    expect(await streamed(store, 'stream', version?.versionId, body.length)).toBe(
+      body.toString('latin1'),
+    )
+    const starts = proxy.requests.flatMap(({ headers }) => /=(\d+)-/.exec(headers.range ?? '')?.[1])
+    expect(starts.filter(Boolean).map(Number)).toEqual(
+      Array.from({ length: cuts + 1 }, (_, i) => i * 70_000),
+    )
+    await direct.delete('stream')
   })
 
   describe('in parts', () => {

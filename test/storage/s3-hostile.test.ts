@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { createServer } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
+import { AkidbError } from '../../src/errors/errors.ts'
 import {
   bodyOf,
   type FakeAnswer,
@@ -110,6 +111,56 @@ describe('an object', () => {
     await expect(store.headVersion('k', 'sealed')).rejects.toMatchObject(noServer)
     await expect(gather(store.readVersion('k', 'sealed'))).rejects.toMatchObject(noServer)
     expect(await store.headVersion('k', 'newest')).toMatchObject({ bytes: 3 })
+  })
+
+  it('that is streamed is of the length, version and range that were asked for', async () => {
+    const headers = { 'x-amz-version-id': 'v' }
+    const stream = async (answer: FakeAnswer): Promise<string> => {
+      const { store } = await against(() => answer, { retryForMs: 100 })
+      const pieces: Buffer[] = []
+      const take = (piece: Uint8Array) => void pieces.push(Buffer.from(piece))
+      await store.streamVersion('k', 'v', 3, take)
+      return Buffer.concat(pieces).toString()
+    }
+    const ranged = (said: string, body: string, more: object = {}): FakeAnswer => ({
+      ...{ status: 206, body, headers: { ...headers, 'content-range': said } },
+      ...more,
+    })
+    expect(await stream(ranged('bytes 0-2/3', 'abc'))).toBe('abc')
+    const other = [ranged('bytes 0-2/4', 'abc'), ranged('bytes 0-1/2', 'ab')]
+    for (const answer of other) {
+      await expect(stream(answer)).rejects.toMatchObject({ code: 'INTEGRITY' })
+    }
+    const wrong = [
+      ranged('bytes 0-2/3', 'abcd'),
+      ranged('bytes 0-2/3', 'ab'),
+      ranged('bytes 1-2/3', 'bc'),
+      ranged('bytes 0-2/3', 'abc', { status: 200 }),
+      ranged('bytes 0-2/3', 'abc', { headers: { 'content-range': 'bytes 0-2/3' } }),
+    ]
+    for (const answer of wrong) await expect(stream(answer)).rejects.toMatchObject(noServer)
+  })
+
+  it('that is streamed ends where nobody wants more of it', async () => {
+    const body = Buffer.alloc(8 * MIB)
+    const headers = {
+      'x-amz-version-id': 'v',
+      'content-range': `bytes 0-${8 * MIB - 1}/${8 * MIB}`,
+    }
+    const { store, server } = await against(() => ({ status: 206, headers, body }))
+    const full = new AkidbError('NO_SPACE', 'the disk is full')
+    let pieces = 0
+    const at = (second: boolean) => (): Promise<void> | undefined => {
+      pieces++
+      if (!second) throw full
+      return pieces < 2 ? undefined : Promise.reject(full)
+    }
+    for (const second of [false, true]) {
+      pieces = 0
+      await expect(store.streamVersion('k', 'v', 8 * MIB, at(second))).rejects.toBe(full)
+      expect(pieces).toBe(second ? 2 : 1)
+    }
+    expect(server.requests).toHaveLength(2)
   })
 
   it('that is replaced while it is read is not put together of both', async () => {

@@ -1,6 +1,7 @@
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
+import { collectSooner } from '../frugal-memory.ts'
 import { kesOptions, namedKes } from '../kes-options.ts'
 import { dryRun } from '../option-kinds.ts'
 import { takenText } from '../taken-text.ts'
@@ -35,6 +36,7 @@ export const definePull = (command: Command, app: App): void => {
   command.addOption(dryRun('pulled'))
   command.action((url: string, collections: string[], flags: PullFlags) =>
     app.run(command, async (context) => {
+      collectSooner()
       const engine = await context.engine()
       const result = await context.progress(`pull ${url}`, (onProgress) =>
         engine.pull({

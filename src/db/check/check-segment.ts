@@ -2,7 +2,7 @@ import { isFiniteVector } from '../../core/metric.ts'
 import { sparseFieldsOf, type VectorSpec } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
-import type { BlobRole, CollectionState, SegmentEntry } from '../../format/manifest.ts'
+import type { BlobRef, BlobRole, CollectionState, SegmentEntry } from '../../format/manifest.ts'
 import { NO_SOURCE } from '../../format/origin-section.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import type { ChunkHashing } from '../segment/checked-blob.ts'
@@ -13,20 +13,27 @@ import { payloadOf, vectorSpecOf } from '../segment/view.ts'
 import { type LiveIds, liveIds } from './check-live-ids.ts'
 import type { CheckProblems } from './check-problems.ts'
 
+/** What makes a check of a segment cheaper. */
+export interface CheckHelp {
+  /** Hashes what is long; absent: this thread. */
+  readonly hashing?: ChunkHashing | undefined
+  /** Whether float32 rows were looked at already, chunks and components. */
+  readonly isSound?: (rows: BlobRef) => boolean
+}
+
 /**
  * Opens every part of a segment whose blobs have the right digests, as a search would: a blob can
  * be intact and yet not hold what its role says, where a faulty or hostile program wrote it. Costs
  * one reading of all its blobs; of field and text indexes it sees that they can be opened and
  * belong to as many rows, not that they are those of the payloads.
  *
- * @param hashing who hashes what is long; absent: this thread
  * @returns its ids, where they can be read
  */
 export async function checkSegment(
   store: ObjectStore,
   { entry, state }: { readonly entry: SegmentEntry; readonly state: CollectionState },
   problems: CheckProblems,
-  hashing?: ChunkHashing,
+  help: CheckHelp = {},
 ): Promise<LiveIds | undefined> {
   const reader = new SegmentReader(store, entry, { pages: new PageCache(PAGES_BYTES_MAX) })
   const spec = vectorSpecOf(state.schema)
@@ -41,7 +48,7 @@ export async function checkSegment(
       await part('sparse', () => checkSparse(reader, number))
     }
     await part('payload', () => checkPayloads(reader, entry))
-    if (spec !== undefined) await part('vectors', () => checkVectors(reader, spec, state, hashing))
+    if (spec !== undefined) await part('vectors', () => checkVectors(reader, spec, state, help))
     if (ids === undefined) return undefined
     const { tombstones } = entry
     const key = tombstones === undefined ? keyOf(entry, 'ids') : blobKey(tombstones.digest)
@@ -76,13 +83,15 @@ async function checkVectors(
   reader: SegmentReader,
   spec: VectorSpec,
   { index: parameters }: CollectionState,
-  hashing: ChunkHashing | undefined,
+  { hashing, isSound }: CheckHelp,
 ): Promise<void> {
   const { movable } = segmentNeed(reader.entry, spec, parameters, 1)
   // Opening an index over rows in memory refuses those that are not finite.
   if (!movable) return void (await reader.vectorIndex(spec, parameters))
   await reader.checkIndex(spec, parameters, hashing)
   const rows = await reader.vectorRows(spec)
+  const ref = reader.entry.blobs.find(({ role }) => role === 'vectors')
+  if (ref !== undefined && rows.components !== undefined && isSound?.(ref) === true) return
   for await (const piece of rows.components?.(hashing) ?? rows.pieces()) {
     if (!isFiniteVector(piece)) throw broken('it has a vector that is not finite')
   }

@@ -1,35 +1,45 @@
 import { AkidbError } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
-import type { CollectionState } from '../../format/manifest.ts'
+import type { BlobRef, CollectionState, SegmentEntry } from '../../format/manifest.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
-import type { ChunkHashing } from '../segment/checked-blob.ts'
 import { allSources } from '../states/sources.ts'
 import { LiveIdCheck } from './check-live-ids.ts'
 import type { CheckProblems } from './check-problems.ts'
-import { checkSegment } from './check-segment.ts'
+import { type CheckHelp, checkSegment } from './check-segment.ts'
+
+/** Help for a state whose blobs may still be coming. */
+export interface StateHelp extends CheckHelp {
+  /** Resolves when these blobs are there; absent: they are. */
+  readonly ready?: (blobs: readonly BlobRef[]) => Promise<void>
+}
 
 /**
  * Compares a whole state with its blobs, which are there and have the right digests. Segments are
  * opened one after another; only their ids stay in memory until the end.
  *
- * @param hashing who hashes what is long; absent: this thread
  * @returns its live rows, where nothing is wrong
  */
 export async function checkStateParts(
   store: ObjectStore,
   state: CollectionState,
   problems: CheckProblems,
-  hashing?: ChunkHashing,
+  help: StateHelp = {},
 ): Promise<number | undefined> {
+  const { ready } = help
   const live = new LiveIdCheck()
+  if (state.sourcesBlob !== undefined) await ready?.([state.sourcesBlob])
   await problems.look(sourcesKey(state), () => checkSources(store, state))
   for (const entry of state.segments) {
-    const ids = await checkSegment(store, { entry, state }, problems, hashing)
+    await ready?.(blobsOf(entry))
+    const ids = await checkSegment(store, { entry, state }, problems, help)
     if (ids === undefined) continue
     await problems.look(`segment ${entry.key}`, async () => live.add(ids))
   }
   return problems.list.length === 0 ? live.rows : undefined
 }
+
+const blobsOf = ({ blobs, tombstones }: SegmentEntry): readonly BlobRef[] =>
+  tombstones === undefined ? blobs : [...blobs, tombstones]
 
 const sourcesKey = ({ sourcesBlob }: CollectionState): string =>
   sourcesBlob === undefined ? 'sources' : blobKey(sourcesBlob.digest)

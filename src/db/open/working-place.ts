@@ -83,7 +83,7 @@ const after = (ready: Promise<void>, target: SealedStore): ObjectStore => ({
     yield* target.read(key, options)
   },
   put: (key, body, options) => target.put(key, body, options),
-  stage: () => target.stage(),
+  stage: (options) => target.stage(options),
   head: (key) => target.head(key),
   list: (prefix, options) => target.list(prefix, options),
   delete: (key, options) => target.delete(key, options),

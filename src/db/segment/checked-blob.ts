@@ -8,7 +8,12 @@ import {
   SECTION_ENTRY_BYTES,
   SECTIONS_MAX,
 } from '../../format/blob.ts'
-import { type ChunkLayout, chunkLayout, HASH_BYTES } from '../../format/chunks.ts'
+import {
+  type ChunkDigests,
+  type ChunkLayout,
+  chunkLayout,
+  HASH_BYTES,
+} from '../../format/chunks.ts'
 import type { BlobRef } from '../../format/manifest.ts'
 import { dropCopies } from '../../storage/drop-copies.ts'
 import type { ByteRange, ObjectStore } from '../../storage/object-store.ts'
@@ -21,15 +26,6 @@ const CHECKED_AT_ONCE_BYTES = 4 * 1024 * 1024
 const CHECKS_MAX = 8
 /** Pieces of a streamed section, where its chunks are smaller. */
 const PIECE_BYTES = 1024 * 1024
-
-/**
- * SHA-256 of each chunk of bytes in shared memory, shape (chunks × 32,), by other threads;
- * undefined: none is there to do it.
- */
-export type ChunkDigests = (
-  bytes: Uint8Array,
-  chunkBytes: number,
-) => Promise<Uint8Array | undefined>
 
 /** Who hashes chunks of a section that is read from front to back, and in which memory. */
 export interface ChunkHashing {

@@ -3,9 +3,10 @@ import { checkCodesAndLinks, openEarly, openVectorIndexStream } from '../../ann/
 import type { EarlyIndex, OpenIndexStream, Placement, VectorIndex } from '../../ann/vector-index.ts'
 import type { IndexParameters, VectorSpec } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import type { ChunkDigests } from '../../format/chunks.ts'
 import type { BlobRef, BlobRole } from '../../format/manifest.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
-import { CheckedBlob, type ChunkDigests, type ChunkHashing } from './checked-blob.ts'
+import { CheckedBlob, type ChunkHashing } from './checked-blob.ts'
 import type { VectorRows } from './vector-rows.ts'
 
 /** One section of a segment, as it is read. */

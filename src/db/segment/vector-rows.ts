@@ -1,11 +1,13 @@
 import { decodeFloat16 } from '../../core/float16.ts'
 import { componentBytes, type VectorStorage } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import { VECTORS_SECTION } from '../../format/blob.ts'
+import type { ChunkDigests } from '../../format/chunks.ts'
 import type { BlobRef } from '../../format/manifest.ts'
 import { asFloat32, asUint16, bytesOf } from '../../format/views.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import type { RangeTarget } from '../../storage/read-ranges.ts'
-import { CheckedBlob, type ChunkDigests, type ChunkHashing } from './checked-blob.ts'
+import { CheckedBlob, type ChunkHashing } from './checked-blob.ts'
 
 /** The stored vectors of a segment as float32, read as they are needed. */
 export interface VectorRows {
@@ -45,8 +47,6 @@ export interface RowsShape {
 const PIECE_BYTES = 1024 * 1024
 /** Bytes read ahead of somebody who asks for one row after the other. */
 const AHEAD_BYTES = 256 * 1024
-
-const SECTION = 'vec'
 
 /** Rows that are in memory already. @throws INTEGRITY where they are of another number */
 export function rowsInMemory(vectors: Uint8Array, shape: RowsShape): VectorRows {
@@ -99,11 +99,11 @@ export async function rowsOnDisk(
   shape: RowsShape,
 ): Promise<VectorRows> {
   const blob = await CheckedBlob.open(store, ref)
-  checkBytes(blob.sectionBytes(SECTION), shape)
+  checkBytes(blob.sectionBytes(VECTORS_SECTION), shape)
   const rows = new RowsOnDisk(blob, shape)
   if (shape.storage === 'f16') return rows
   const fill = (into: Float32Array, digests?: ChunkDigests, signal?: AbortSignal): Promise<void> =>
-    blob.fill(SECTION, bytesOf(into), digests, signal)
+    blob.fill(VECTORS_SECTION, bytesOf(into), digests, signal)
   return Object.assign(rows, {
     fill,
     components: (hashing?: ChunkHashing) => componentsOf(blob, hashing),
@@ -111,7 +111,7 @@ export async function rowsOnDisk(
 }
 
 async function* componentsOf(blob: CheckedBlob, hashing?: ChunkHashing) {
-  for await (const piece of blob.stream(SECTION, hashing)) yield asFloat32(piece)
+  for await (const piece of blob.stream(VECTORS_SECTION, hashing)) yield asFloat32(piece)
 }
 
 class RowsOnDisk implements VectorRows {
@@ -143,7 +143,7 @@ class RowsOnDisk implements VectorRows {
     }
     // In the order of the file: a disk and the operating system's reading ahead like that best.
     await this.#blob.read(
-      SECTION,
+      VECTORS_SECTION,
       ranges.sort((a, b) => a.offset - b.offset),
     )
     return decoded(found, this.#shape)
@@ -176,7 +176,7 @@ class RowsOnDisk implements VectorRows {
 
   async #load(first: number, into: Float32Array): Promise<Float32Array> {
     const target = storedIn(into, this.#shape)
-    await this.#blob.read(SECTION, [{ offset: first * rowBytes(this.#shape), target }])
+    await this.#blob.read(VECTORS_SECTION, [{ offset: first * rowBytes(this.#shape), target }])
     return decoded(into, this.#shape)
   }
 }

@@ -43,7 +43,7 @@ export function createCachedStore({
         }),
     read: (key, options) => blobs.read(key, options),
     put: (key, body, options) => inner.put(key, body, options),
-    stage: () => inner.stage(),
+    stage: (options) => inner.stage(options),
     head: (key) => inner.head(key),
     list: (prefix, options) => inner.list(prefix, options),
     delete: async (key, options) => {

@@ -24,6 +24,8 @@ export interface Call<T> extends Omit<S3Request, 'bucket'> {
   readonly notAfterMs?: number | undefined
   /** Told where a try failed that the server may do, or have done, all the same. */
   readonly onDoubt?: (() => void) | undefined
+  /** Asked after a failed try: whether it brought so much that the time begins anew. */
+  readonly hasMoved?: () => boolean
   /** It tidies up: the bucket's own signal does not end it. */
   readonly tidies?: boolean
 }
@@ -70,8 +72,7 @@ export class Bucket {
   async call<T>(asked: Call<T>): Promise<T> {
     const { clock, random, transport } = this.#options
     const call = { ...asked, signal: this.#signalOf(asked) }
-    const retryEndMs = clock.nowMs() + (call.retryForMs ?? this.#options.retryForMs)
-    const endMs = Math.min(retryEndMs, call.notAfterMs ?? retryEndMs)
+    let endMs = this.#endMs(call)
     let doubtful = false
     for (let tries = 1; ; tries++) {
       try {
@@ -86,6 +87,10 @@ export class Bucket {
           doubtful = true
           call.onDoubt?.()
         }
+        if (call.hasMoved?.() === true) {
+          tries = 1
+          endMs = this.#endMs(call)
+        }
         const pauseMaxMs = RETRY_PAUSE_MS * 2 ** Math.min(tries - 1, 16)
         const pauseMs = random() * Math.min(limits.s3RetryPauseMaxMs, pauseMaxMs)
         const isOver = clock.nowMs() + pauseMs >= endMs || tries >= limits.s3TriesMax
@@ -96,6 +101,12 @@ export class Bucket {
         await this.#pause(pauseMs, call.signal)
       }
     }
+  }
+
+  /** When the last try may begin. */
+  #endMs({ retryForMs, notAfterMs }: Call<unknown>): number {
+    const endMs = this.#options.clock.nowMs() + (retryForMs ?? this.#options.retryForMs)
+    return Math.min(endMs, notAfterMs ?? endMs)
   }
 
   /** The same, for an answer of XML. */
@@ -124,6 +135,7 @@ export class Bucket {
       tidies: ____,
       notAfterMs: _____,
       onDoubt: ______,
+      hasMoved: _______,
       ...request
     } = call
     const response = await this.#options.transport.send({ ...request, bucket: this.name })

@@ -60,7 +60,7 @@ const isGone = ({ versionId }: Readable, failure: S3Failure): boolean =>
     (failure.status === 405 ||
       (failure.code === 'InvalidArgument' && /version id/i.test(failure.message))))
 
-const callOf = ({ key, versionId, what, signal }: Readable) => ({
+export const callOf = ({ key, versionId, what, signal }: Readable) => ({
   key,
   what,
   signal,
@@ -68,7 +68,7 @@ const callOf = ({ key, versionId, what, signal }: Readable) => ({
 })
 
 /** A server that knows no versions answers with the newest. @throws S3Failure */
-function ofVersion({ versionId }: Readable, headers: Headers): Headers {
+export function ofVersion({ versionId }: Readable, headers: Headers): Headers {
   const found = headers['x-amz-version-id'] ?? 'null'
   if (versionId !== undefined && found !== versionId) {
     throw notS3(`it gives version ${found} in place of ${versionId}`)
@@ -137,14 +137,23 @@ async function readPart(
   })
 }
 
-/** @throws INTEGRITY where the object is too short; S3Failure where another range came */
-function checkRange(at: Readable, response: IncomingMessage, { offset, bytes }: ByteRange): void {
+/**
+ * @param whole length that the object must have; absent: enough for the range
+ * @throws INTEGRITY where the object is of another length; S3Failure where another range came
+ */
+export function checkRange(
+  at: Readable,
+  response: IncomingMessage,
+  { offset, bytes }: ByteRange,
+  whole?: number,
+): void {
   const said = response.headers['content-range'] ?? ''
   const [, from, to, total] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(said) ?? []
   if (response.statusCode !== 206 || Number(from) !== offset) {
     throw notS3(`"${said}" came for bytes ${offset}-${offset + bytes - 1}`)
   }
-  if (Number(total) < offset + bytes) throw rangeError(at, offset + bytes, Number(total))
+  const isOther = whole === undefined ? Number(total) < offset + bytes : Number(total) !== whole
+  if (isOther) throw rangeError(at, offset + bytes, Number(total))
   if (Number(to) !== offset + bytes - 1) throw notS3(`"${said}" came for ${bytes} bytes`)
 }
 
@@ -209,7 +218,7 @@ function beginPart(
 const notFoundError = ({ what }: Readable): AkidbError =>
   new AkidbError('NOT_FOUND', `${what}: there is no such object`)
 
-const rangeError = ({ what, key }: Readable, wanted: number, found?: number): AkidbError =>
+export const rangeError = ({ what, key }: Readable, wanted: number, found?: number): AkidbError =>
   new AkidbError(
     'INTEGRITY',
     found === undefined

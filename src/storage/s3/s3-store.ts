@@ -21,6 +21,7 @@ import { abortOldUploads } from './s3-parts.ts'
 import { headOf, readPieces, readRange, readWhole } from './s3-read.ts'
 import type { S3Transport } from './s3-request.ts'
 import { readFreeSpace, readLifecycle, readReplication } from './s3-rules.ts'
+import { streamTo } from './s3-stream.ts'
 import { upload } from './s3-upload.ts'
 
 export interface S3StoreOptions extends S3Access {
@@ -115,6 +116,15 @@ class S3Store implements store.SealedStore {
     options: { offset?: number; pieceBytes?: number } = {},
   ): AsyncGenerator<Uint8Array> {
     yield* readPieces(this.#version(key, versionId, 'read'), options)
+  }
+
+  async streamVersion(
+    key: string,
+    versionId: string,
+    bytes: number,
+    sink: store.PieceSink,
+  ): Promise<void> {
+    await streamTo(this.#version(key, versionId, 'read'), bytes, sink)
   }
 
   async put(

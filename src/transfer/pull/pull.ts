@@ -1,12 +1,13 @@
 import type { OnProgress } from '../../db/api/api.ts'
 import { type Ledger, readLedger, type SealedState, sealedStates } from '../../db/sealed/ledger.ts'
 import { type Act, runAct } from '../../db/states/acts.ts'
-import { createWriterPin } from '../../db/states/pins.ts'
+import { createWriterPin, type WriterPin } from '../../db/states/pins.ts'
 import type { OpenedStore } from '../../db/store.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { EnvelopeKeyServer } from '../../storage/envelope/kes-envelope.ts'
 import type { SealedStore } from '../../storage/object-store.ts'
+import { hashingOf } from '../check-state.ts'
 import { expectedChange, headsOf } from '../import.ts'
 import {
   checkPlans,
@@ -15,6 +16,7 @@ import {
   planImport,
   publish,
 } from '../publish.ts'
+import { BlobArrivals } from './arrivals.ts'
 import {
   countMissing,
   type ReceivedBlobs,
@@ -203,23 +205,46 @@ async function pullAct(run: PullRun): Promise<Done> {
 }
 
 async function take(run: PullRun, act: Act): Promise<Done> {
-  const { store, target, ledger, coming, plans, options } = run
+  const { store, plans } = run
   const pin = createWriterPin(store.environment)
   try {
-    const states = coming.map(({ state, manifest }) => ({ manifest, domain: state.domain }))
-    const { onProgress, signal } = options
-    const blobs = await receiveSealed(target, store.environment.store, states, {
-      ledger,
-      pin,
-      keyServer: options.keyServer,
-      ...(onProgress === undefined ? {} : { onProgress }),
-      ...(signal === undefined ? {} : { signal }),
-    })
-    await checkPlans(store, plans)
+    const blobs = await receiveChecked(run, pin)
     const collections: ImportedCollection[] = []
     for (const plan of plans) collections.push(await publish(store, act, plan, pin))
     return { collections, blobs }
   } finally {
     await pin.release().catch(() => undefined)
+  }
+}
+
+/** Each segment is compared with its blobs as soon as they are there, while the next are coming. */
+async function receiveChecked(run: PullRun, pin: WriterPin): Promise<ReceivedBlobs> {
+  const { store, target, ledger, coming, plans, options } = run
+  const { onProgress, signal, keyServer } = options
+  const states = coming.map(({ state, manifest }) => ({ manifest, domain: state.domain }))
+  const hashing = hashingOf(
+    coming.map(({ manifest }) => manifest.state),
+    store.environment.workers?.(),
+  )
+  const arriving = new BlobArrivals(hashing)
+  const stop = new AbortController()
+  const checking = checkPlans(store, plans, arriving)
+  // What does not fit need not come to its end.
+  checking.catch((error: unknown) => stop.abort(error))
+  try {
+    return await receiveSealed(target, store.environment.store, states, {
+      ledger,
+      pin,
+      keyServer,
+      digests: hashing?.digests,
+      onArrived: (ref, arrived) => arriving.add(ref, arrived),
+      signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    })
+  } catch (error) {
+    arriving.fail(error)
+    throw error
+  } finally {
+    await checking
   }
 }

@@ -1,16 +1,18 @@
 import { decryptChunks, readOpening } from '../../bundle/bundle-envelope.ts'
 import { ByteSource } from '../../bundle/byte-source.ts'
-import { runningSha256, sha256Hex } from '../../core/digest.ts'
+import { sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { eachAtOnce } from '../../core/slots.ts'
 import type { OnProgress } from '../../db/api/api.ts'
 import type { Ledger, SealedState } from '../../db/sealed/ledger.ts'
 import type { SealedObject } from '../../db/sealed/seal-record.ts'
+import { type ArrivedBlob, BlobIntake, type IntakeHelp } from '../../db/states/blob-intake.ts'
 import { hasWholeBlob } from '../../db/states/blob-store.ts'
 import { manifestKey } from '../../db/states/manifest-store.ts'
 import type { WriterPin } from '../../db/states/pins.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
+import type { ChunkDigests } from '../../format/chunks.ts'
 import { closureOf } from '../../format/closure.ts'
 import type { BlobRef, Manifest } from '../../format/manifest.ts'
 import { decodeManifest } from '../../format/manifest-codec.ts'
@@ -21,7 +23,7 @@ import {
   openEnvelope,
   requireBlob,
 } from '../../storage/envelope/kes-envelope.ts'
-import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
+import type { ObjectStore, PieceSink, SealedStore } from '../../storage/object-store.ts'
 
 /** The version that was sealed under a key. @throws INTEGRITY where no seal speaks of it */
 export function sealedObject(ledger: Ledger, key: string): SealedObject {
@@ -61,14 +63,30 @@ async function* sealedBytes(
   try {
     yield* target.readVersion(key, versionId)
   } catch (error) {
-    if (!hasCode(error, 'NOT_FOUND')) throw error
-    // It was there: that it is not is no question of names.
-    throw new AkidbError('INTEGRITY', `the sealed version is gone: ${error.message}`, {
-      hint: 'See: akidb worm verify',
-      details: { key, versionId },
-      cause: error,
-    })
+    throw goneOr(error, { key, versionId })
   }
+}
+
+async function streamSealed(
+  target: SealedStore,
+  { key, versionId, bytes }: SealedObject,
+  sink: PieceSink,
+): Promise<void> {
+  try {
+    await target.streamVersion(key, versionId, bytes, sink)
+  } catch (error) {
+    throw goneOr(error, { key, versionId })
+  }
+}
+
+/** It was there: that it is not is no question of names. */
+function goneOr(error: unknown, version: Pick<SealedObject, 'key' | 'versionId'>): unknown {
+  if (!hasCode(error, 'NOT_FOUND')) return error
+  return new AkidbError('INTEGRITY', `the sealed version is gone: ${error.message}`, {
+    hint: 'See: akidb worm verify',
+    details: { ...version },
+    cause: error,
+  })
 }
 
 const altered = (key: string): AkidbError =>
@@ -80,6 +98,10 @@ const altered = (key: string): AkidbError =>
 export interface ReceiveOptions {
   readonly ledger: Ledger
   readonly pin: WriterPin
+  /** Who hashes chunks; absent: this thread. */
+  readonly digests?: ChunkDigests | undefined
+  /** Told of every blob that is there. */
+  readonly onArrived: (ref: BlobRef, arrived?: ArrivedBlob) => void
   /** Opens blobs that were sealed in envelopes. */
   readonly keyServer?: EnvelopeKeyServer | undefined
   readonly onProgress?: OnProgress
@@ -122,13 +144,15 @@ export async function receiveSealed(
   const total = [...wanted.values()].reduce((sum, { ref }) => sum + ref.bytes, 0)
   const counts = { present: 0, copied: 0, bytes: 0 }
   let done = 0
+  const help: IntakeHelp = { digests: options.digests, spare: [] }
   await eachAtOnce(wanted.values(), limits.s3TransfersMax, async ({ ref, key }) => {
     options.signal?.throwIfAborted()
     if (await hasWholeBlob(store, ref.digest)) {
       counts.present++
+      options.onArrived(ref)
     } else {
       const object = sealedObject(options.ledger, key)
-      await copyBlob(target, store, { ref, key, object }, options)
+      options.onArrived(ref, await copyBlob(target, store, { ref, key, object, help }, options))
       counts.copied++
       counts.bytes += ref.bytes
     }
@@ -138,29 +162,44 @@ export async function receiveSealed(
   return counts
 }
 
+/** A smaller blob is no burden to the machine's memory. */
+const COLD_BYTES_MIN = 16 * 2 ** 20
+
+interface CopiedBlob {
+  readonly ref: BlobRef
+  readonly key: string
+  readonly object: SealedObject
+  readonly help: IntakeHelp
+}
+
 async function copyBlob(
   target: SealedStore,
   store: ObjectStore,
-  { ref, key, object }: { ref: BlobRef; key: string; object: SealedObject },
+  { ref, key, object, help }: CopiedBlob,
   options: ReceiveOptions,
-): Promise<void> {
+): Promise<ArrivedBlob> {
   const { envelope } = object
   const isPlain = envelope === undefined && object.sha256 === ref.digest
   if (!isPlain && envelope === undefined) throw altered(key)
   if ((envelope ?? object).bytes !== ref.bytes) throw altered(key)
-  const bytes = isPlain ? sealedBytes(target, object) : opened(target, { ref, object }, options)
-  const staged = await store.stage()
+  // Rows that are looked at as they come are not read again here.
+  const cold = ref.role === 'vectors' && ref.bytes >= COLD_BYTES_MIN
+  const staged = await store.stage({ cold })
+  const intake = new BlobIntake(ref, staged, help)
   try {
-    const digest = runningSha256()
-    for await (const piece of bytes) {
-      digest.update(piece)
-      await staged.write(piece)
-    }
-    if (staged.bytesWritten !== ref.bytes || digest.hex() !== ref.digest) throw altered(key)
+    if (isPlain) await streamSealed(target, object, (piece) => intake.write(piece))
+    else
+      for await (const piece of opened(target, { ref, object }, options)) await intake.write(piece)
+    const arrived = await intake.finish()
+    if (arrived === undefined) throw altered(key)
     await staged.commit(blobKey(ref.digest))
+    return arrived
   } catch (error) {
+    await intake.end()
     await staged.abort().catch(() => undefined)
     throw error
+  } finally {
+    await intake.end()
   }
 }
 

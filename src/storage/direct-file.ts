@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { fsCode } from '../storage/fs-errors.ts'
-import { writeFully } from '../storage/fs-publish.ts'
+import { fsCode } from './fs-errors.ts'
+import { writeFully } from './fs-publish.ts'
 
-/** Bytes of one write; two buffers of this size are held. */
+/** Bytes of one write, where nothing else is asked for; two buffers of this size are held. */
 const BUFFER_BYTES = 4 * 1024 * 1024
 const WASM_PAGE_BYTES = 64 * 1024
 /** What direct writes must be a multiple of, on every disk that we know. */
@@ -18,8 +18,8 @@ const NOT_DIRECT = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP'])
  * next bytes are gathered while the last ones are on their way. Elsewhere it is an ordinary file.
  */
 export class DirectFile {
-  readonly #path: string
-  readonly #buffers = [alignedBuffer(BUFFER_BYTES), alignedBuffer(BUFFER_BYTES)] as const
+  readonly path: string
+  readonly #buffers: Buffers
   #handle: FileHandle
   #direct: boolean
   #turn: 0 | 1 = 0
@@ -27,33 +27,39 @@ export class DirectFile {
   #position = 0
   #writing: Promise<void> = Promise.resolve()
 
-  /** @throws EEXIST and others of node:fs */
-  static async create(path: string, mode: number): Promise<DirectFile> {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL
+  /**
+   * @param buffers of a file that has ended, both of one length; absent: memory of its own
+   * @throws EEXIST and others of node:fs
+   */
+  static async create(path: string, mode: number, buffers?: Buffers): Promise<DirectFile> {
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
+    const flags = O_WRONLY | O_CREAT | O_NOFOLLOW
     const direct = constants.O_DIRECT ?? 0
     try {
-      return new DirectFile(path, await open(path, flags | direct, mode), direct !== 0)
+      const handle = await open(path, flags | O_EXCL | direct, mode)
+      return new DirectFile(path, handle, direct !== 0, buffers)
     } catch (error) {
       if (direct === 0 || !NOT_DIRECT.has(fsCode(error) ?? '')) throw error
       // A refused open may have made the file already.
-      return new DirectFile(path, await open(path, flags & ~constants.O_EXCL, mode), false)
+      return new DirectFile(path, await open(path, flags, mode), false, buffers)
     }
   }
 
-  private constructor(path: string, handle: FileHandle, direct: boolean) {
-    this.#path = path
+  private constructor(path: string, handle: FileHandle, direct: boolean, buffers?: Buffers) {
+    this.path = path
     this.#handle = handle
     this.#direct = direct
+    this.#buffers = buffers ?? alignedBuffers(BUFFER_BYTES)
   }
 
   /** Takes a copy of the bytes; a failed write shows here or in `finish`. */
   async write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.byteLength; ) {
-      const take = Math.min(BUFFER_BYTES - this.#filled, bytes.byteLength - at)
+      const take = Math.min(this.#buffers[0].length - this.#filled, bytes.byteLength - at)
       this.#buffers[this.#turn].set(bytes.subarray(at, at + take), this.#filled)
       this.#filled += take
       at += take
-      if (this.#filled === BUFFER_BYTES) await this.#send(BUFFER_BYTES)
+      if (this.#filled === this.#buffers[0].length) await this.#send(this.#filled)
     }
   }
 
@@ -93,12 +99,21 @@ export class DirectFile {
     } catch (error) {
       if (!this.#direct || !NOT_DIRECT.has(fsCode(error) ?? '')) throw error
       await this.#handle.close()
-      this.#handle = await open(this.#path, 'r+')
+      this.#handle = await open(this.path, 'r+')
       this.#direct = false
       await writeFully(this.#handle, bytes, position)
     }
   }
 }
+
+/** Two by turns: one is filled while the other is on its way. */
+export type Buffers = readonly [Uint8Array, Uint8Array]
+
+/** @param bytes of each, a multiple of 4 KiB */
+export const alignedBuffers = (bytes: number): Buffers => [
+  alignedBuffer(bytes),
+  alignedBuffer(bytes),
+]
 
 /** The part of the WebAssembly interface that is used here; Node's types do not declare it. */
 interface WebAssemblyMemory {
@@ -120,7 +135,7 @@ const alignedBuffer = (bytes: number): Uint8Array =>
  */
 export async function* readDirect(handle: FileHandle, path: string): AsyncGenerator<Uint8Array> {
   const direct = await openDirect(path)
-  const buffers = [alignedBuffer(READ_BYTES), alignedBuffer(READ_BYTES)] as const
+  const buffers = alignedBuffers(READ_BYTES)
   let file = direct ?? handle
   let position = 0
   const read = async (turn: 0 | 1): Promise<Uint8Array> => {

@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { limits } from '../../src/core/limits.ts'
+import { runAct } from '../../src/db/states/acts.ts'
+import { readBlob, writeBlob } from '../../src/db/states/blob-store.ts'
+import { commitManifest } from '../../src/db/states/commit.ts'
+import { createWriterPin } from '../../src/db/states/pins.ts'
+import type { OpenedStore } from '../../src/db/store.ts'
+import { section } from '../../src/format/blob.ts'
+import type { BlobRole } from '../../src/format/manifest.ts'
+import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { addRows, originStore, placeAt, pull, push, readerOf } from './sealed-sites.ts'
+
+/** Commits a state whose first segment has a blob of this role with one section changed. */
+async function lie(
+  store: OpenedStore,
+  [role, name]: readonly [BlobRole, string],
+  change: (bytes: Buffer) => void,
+): Promise<void> {
+  const { environment } = store
+  const { manifests } = store.core('docs')
+  const pin = createWriterPin(environment)
+  await runAct(environment, { act: 'ingest', details: {} }, async (act) => {
+    const next = async () => {
+      const { state } = await store.core('docs').head()
+      const [segment, ...others] = state.segments
+      const old = segment?.blobs.find((blob) => blob.role === role)
+      if (segment === undefined || old === undefined) throw new Error(`no blob of role ${role}`)
+      const decoded = await readBlob(environment.store, old)
+      const sections = [...decoded.sections].map(([key, bytes]) => {
+        const copy = Buffer.from(bytes)
+        if (key === name) change(copy)
+        return section(key, copy)
+      })
+      const made = await writeBlob(environment.store, pin, { ...decoded, sections })
+      const blobs = segment.blobs.map((blob) => (blob === old ? made : blob))
+      const changed = { inserted: 0, updated: 0, deleted: 0 }
+      return { state: { ...state, segments: [{ ...segment, blobs }, ...others] }, changed }
+    }
+    await commitManifest(environment, {
+      ...{ manifests, name: 'docs', lock: 'test', kind: 'merge', act, pin, next },
+    })
+    return { result: undefined, outcome: {} }
+  })
+  await pin.release()
+}
+
+describeMinio('a state that was sealed by a trusted site, and does not fit its blobs,', () => {
+  const packBytesMax = limits.packBytesMax
+  let server: MinioServer
+  beforeAll(async () => {
+    Object.assign(limits, { packBytesMax: 1 })
+    server = await startMinio()
+    await createBucket(server, 'evidence', { objectLock: true })
+  })
+  afterAll(async () => {
+    Object.assign(limits, { packBytesMax })
+    await server.stop()
+  })
+
+  it.each([
+    ['vectors', 'vec', (bytes: Buffer) => bytes.writeFloatLE(Number.NaN, 16), /row 1|finite/],
+    ['payload', 'pages', (bytes: Buffer) => bytes.fill(0x20), /payload|page/],
+  ] as const)('is not taken: %s', async (role, name, change, message) => {
+    const store = await originStore(40)
+    await addRows(store, 'more', 40)
+    const target = await placeAt(server)
+    await lie(store, [role, name], change)
+    await push(store, target)
+    const reader = await readerOf(store)
+    const wrong = { code: 'INTEGRITY', exitCode: 24, message: expect.stringMatching(message) }
+    await expect(pull(reader, target)).rejects.toMatchObject(wrong)
+    expect(await reader.list()).toEqual([])
+  })
+})
