@@ -139,6 +139,13 @@ describe('an object', () => {
       ranged('bytes 0-2/3', 'abc', { headers: { 'content-range': 'bytes 0-2/3' } }),
     ]
     for (const answer of wrong) await expect(stream(answer)).rejects.toMatchObject(noServer)
+    const nothing = async (bytes: number) => {
+      const said = { headers: { ...headers, 'content-length': String(bytes) } }
+      const { store } = await against(() => said)
+      await store.streamVersion('k', 'v', 0, () => expect.fail('a piece of nothing'))
+    }
+    await nothing(0)
+    await expect(nothing(1)).rejects.toMatchObject({ code: 'INTEGRITY' })
   })
 
   it('that is streamed ends where nobody wants more of it', async () => {

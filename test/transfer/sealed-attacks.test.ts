@@ -171,6 +171,20 @@ describeMinio('root of the server, against a sealed store', () => {
     }
   })
 
+  it('releases the hold on what proves a hold: named, and what came later needs none', async () => {
+    const { attacker, store, target } = await sealedScene(server)
+    await changeLocks(store, target, { act: 'hold', snapshot: 'friday' })
+    const held = (await versionsOf(target)).filter(({ key }) => !/^(blobs|collections)/.test(key))
+    await addRows(store, 'later', 3)
+    await push(store, target, { retain: COMPLIANCE })
+    expect(await problemsOf(store, target)).toEqual([])
+    for (const { key, versionId } of held) await attacker.release(key, versionId)
+    expect(held.length).toBeGreaterThan(8)
+    expect(await problemsOf(store, target)).toEqual(held.map(({ key }) => `RELEASED ${key}`).sort())
+    await changeLocks(store, target, { act: 'release' })
+    expect(await problemsOf(store, target)).toEqual([])
+  })
+
   describe('where nothing is locked', () => {
     const deleted = async (keys: RegExp, count: number): Promise<Scene & { gone: string[] }> => {
       const scene = await sealedScene(server)

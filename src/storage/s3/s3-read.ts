@@ -215,7 +215,7 @@ function beginPart(
   return part
 }
 
-const notFoundError = ({ what }: Readable): AkidbError =>
+export const notFoundError = ({ what }: Readable): AkidbError =>
   new AkidbError('NOT_FOUND', `${what}: there is no such object`)
 
 export const rangeError = ({ what, key }: Readable, wanted: number, found?: number): AkidbError =>

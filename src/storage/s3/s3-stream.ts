@@ -4,7 +4,15 @@ import type { PieceSink } from '../object-store.ts'
 import { headersOf } from './s3-answers.ts'
 import { cut, notS3 } from './s3-errors.ts'
 import { giveBack } from './s3-memory.ts'
-import { callOf, checkRange, ofVersion, type Readable, rangeError } from './s3-read.ts'
+import {
+  callOf,
+  checkRange,
+  headOf,
+  notFoundError,
+  ofVersion,
+  type Readable,
+  rangeError,
+} from './s3-read.ts'
 
 /** A try that brought so much was worth it: the time for the next ones begins anew. */
 const MOVED_BYTES_MIN = 64 * 1024
@@ -16,10 +24,11 @@ const MOVED_BYTES_MIN = 64 * 1024
  *
  * Source: RFC 9110, section 14 (ranges).
  *
- * @param bytes length of the object, at least 1
+ * @param bytes length of the object
  * @throws INTEGRITY where it is of another length; what `sink` throws
  */
 export async function streamTo(at: Readable, bytes: number, sink: PieceSink): Promise<void> {
+  if (bytes === 0) return await checkEmpty(at)
   let received = 0
   let tried = 0
   await at.bucket.downloads.run(() =>
@@ -51,6 +60,13 @@ export async function streamTo(at: Readable, bytes: number, sink: PieceSink): Pr
       },
     }),
   )
+}
+
+/** A range without bytes cannot be asked for: only whether there are any. */
+async function checkEmpty(at: Readable): Promise<void> {
+  const head = await headOf(at)
+  if (head === undefined) throw notFoundError(at)
+  if (head.bytes > 0) throw rangeError(at, 0, head.bytes)
 }
 
 /** A body, piece by piece; none comes while `sink` has one. Its failure goes before the body's. */

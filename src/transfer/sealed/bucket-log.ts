@@ -42,9 +42,8 @@ export async function* readAnchors(
   const { anchors } = auditKeys(`audit/${logId}`)
   const keys = ledger.keys.filter(({ keyId }) => keyId === logId)
   const named = [...ledger.small.values()].flatMap((versions) => {
-    const size = /^(\d{1,16})-[0-9a-f]{64}$/.exec(versions.key.slice(anchors.length))?.[1]
-    const isAnchor = size !== undefined && versions.key.startsWith(anchors)
-    return isAnchor ? [{ size: Number(size), versions }] : []
+    const size = anchorSize(anchors, versions.key)
+    return size === undefined ? [] : [{ size, versions }]
   })
   for (const { versions } of named.sort((a, b) => b.size - a.size)) {
     const anchor = await readSealed(target, versions, limits.auditNoteBytesMax, (note, version) =>
@@ -52,6 +51,12 @@ export async function* readAnchors(
     )
     if (anchor !== undefined) yield anchor
   }
+}
+
+/** Entries that a checkpoint is over, by its key; undefined for a key that is none of `anchors`. */
+export function anchorSize(anchors: string, key: string): number | undefined {
+  const size = /^(\d{1,16})-[0-9a-f]{64}$/.exec(key.slice(anchors.length))?.[1]
+  return size === undefined || !key.startsWith(anchors) ? undefined : Number(size)
 }
 
 /** The largest of them. */

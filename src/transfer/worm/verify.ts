@@ -1,16 +1,15 @@
-import { auditKeys, certificateKey, parsePieceKey } from '../../audit/layout.ts'
 import { limits } from '../../core/limits.ts'
 import { eachAtOnce, Slots } from '../../core/slots.ts'
 import type { OnProgress } from '../../db/api/api.ts'
-import { type Ledger, readLedger, witnessRetention } from '../../db/sealed/ledger.ts'
-import { sealKeyOf, sealProofKey } from '../../db/sealed/seal-record.ts'
+import { type Ledger, readLedger } from '../../db/sealed/ledger.ts'
 import { byKey, type KeyVersions } from '../../db/sealed/target.ts'
 import { STORE_FILE } from '../../db/states/store-file.ts'
 import type { SealedStore } from '../../storage/object-store.ts'
 import type { PublicKey } from '../../trust/signer.ts'
-import { type BucketLog, bucketLogIds, verifyBucketLog } from '../sealed/bucket-log.ts'
+import { bucketLogIds, verifyBucketLog } from '../sealed/bucket-log.ts'
 import { type SealedProblem, SealedProblems } from '../sealed/sealed-problems.ts'
-import { type CheckContext, checkAbsent, checkObject, retentionFault } from './check-object.ts'
+import { type CheckContext, checkAbsent, checkObject } from './check-object.ts'
+import { checkWitness, type Logs } from './check-witness.ts'
 
 export interface WormVerifyOptions {
   /** Read every byte, and not only what the store says of them. */
@@ -65,7 +64,7 @@ export async function verifySealed(
     problems.add('UNTRUSTED', STORE_FILE, 'no trusted key vouches for anything here')
   }
   const log = checkLogs(context, logs)
-  await checkWitness(context, ledger, witnesses(ledger, logs))
+  await checkWitness(context, ledger, logs)
   const counts = await checkObjects(context, ledger, options)
   return {
     ok: problems.ok,
@@ -78,8 +77,6 @@ export async function verifySealed(
     elapsedMs: Math.round(performance.now() - startedMs),
   }
 }
-
-type Logs = ReadonlyMap<string, BucketLog>
 
 async function verifyLogs(target: SealedStore, ledger: Ledger): Promise<Logs> {
   const logs = new Map()
@@ -105,71 +102,6 @@ function checkLogs(
     }
   }
   return counts
-}
-
-/** The small objects that speak for all others: there, alone under their keys, locked as long. */
-async function checkWitness(
-  context: CheckContext,
-  ledger: Ledger,
-  vouched: Witnesses,
-): Promise<void> {
-  const { target, problems, nowMs } = context
-  const sealed = witnessRetention(ledger.seals)
-  for (const [key, isThere] of vouched) {
-    const mayBeGone = isThere || (sealed !== undefined && sealed.untilMs <= nowMs)
-    if (!mayBeGone) problems.add('MISSING', key, 'what other objects and the log name is gone')
-  }
-  await eachAtOnce(ledger.small.values(), limits.s3RequestsMax, async ({ key, versions }) => {
-    const objects = versions.filter(({ isDeleteMarker }) => !isDeleteMarker)
-    const faults = await Promise.all(
-      (vouched.has(key) ? objects : []).map(async ({ versionId }) => {
-        const info = await target.headVersion(key, versionId)
-        return retentionFault(nowMs, info?.retention, sealed)
-      }),
-    )
-    // The oldest that is locked as it was sealed: what was planted may look older than it.
-    const own = Math.max(0, faults.indexOf(undefined))
-    const fault = faults[own]
-    if (fault !== undefined) problems.add(fault.code, key, fault.message)
-    for (const version of versions) {
-      const { isDeleteMarker, modifiedMs, versionId } = version
-      const time = new Date(modifiedMs).toISOString()
-      if (isDeleteMarker) problems.add('DELETED', key, `a delete marker of ${time} hides it`)
-      else if (version !== objects[own]) {
-        problems.add('SHADOWED', key, `version ${versionId} of ${time} lies beside it`)
-      }
-    }
-  })
-}
-
-/** Keys, and whether they are there. */
-type Witnesses = ReadonlyMap<string, boolean>
-
-/** What proven seals, signed checkpoints and the entries below them need. */
-function witnesses({ seals, small }: Ledger, logs: Logs): Witnesses {
-  const keys = new Map<string, boolean>()
-  const needs = (key: string): unknown => keys.set(key, small.has(key))
-  needs(STORE_FILE)
-  for (const { digest, anchor } of seals) {
-    for (const key of [sealKeyOf(digest), sealProofKey(digest), anchor]) needs(key)
-  }
-  for (const [logId, { anchors, told }] of logs) {
-    const size = anchors.at(-1)?.size ?? 0
-    const log = auditKeys(`audit/${logId}`)
-    for (const { key } of anchors) needs(key)
-    if (size > 0) needs(log.publicKey)
-    if (size > 0 && small.has(certificateKey(logId))) needs(certificateKey(logId))
-    for (const key of small.keys()) {
-      const piece = parsePieceKey(log, key)
-      if (piece !== undefined && piece.to <= size) needs(key)
-    }
-    for (const [digest, isDone] of told) {
-      needs(sealKeyOf(digest))
-      // An act that was killed left no proof.
-      if (isDone) needs(sealProofKey(digest))
-    }
-  }
-  return keys
 }
 
 async function checkObjects(
