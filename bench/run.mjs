@@ -14,11 +14,24 @@ import { memory } from './parts/memory.mjs'
 import { mnist } from './parts/mnist.mjs'
 import { path } from './parts/path.mjs'
 import { planted } from './parts/planted.mjs'
+import { shared } from './parts/shared.mjs'
 import { startup } from './parts/startup.mjs'
 import { text } from './parts/text.mjs'
 import { writes } from './parts/writes.mjs'
 
-const PARTS = { labse, mnist, planted, path, text, writes, bundles, bucket, memory, startup }
+const PARTS = {
+  labse,
+  mnist,
+  planted,
+  path,
+  text,
+  writes,
+  bundles,
+  bucket,
+  shared,
+  memory,
+  startup,
+}
 const PAGE = join(root, 'docs', 'benchmarks.md')
 const CHARTS = join(root, 'docs', 'assets')
 const MARKS = ['<!-- figures -->', '<!-- end of figures -->']
