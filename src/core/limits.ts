@@ -159,6 +159,8 @@ export const limits = {
   gcRenewMs: 60_000,
   /** Nothing of a list is deleted so long after its renewal. */
   gcStopMs: 10 * 60_000,
+  /** Manifests of one condemned list: a collection of garbage writes several, one after another. */
+  gcListManifestsMax: 16_384,
   /** States younger than this are kept there, whatever `--keep` says, by the store's clock. */
   gcSharedKeepMs: 3_600_000,
   /** A manifest is not written there so long after the head under it was looked up. */

@@ -106,8 +106,9 @@ export function collector(site: Site, name: string, runs: number): Role {
         site.gcRuns++
         const keepMs = site.dice.pick([0, 0, HOUR_MS, 7 * 24 * HOUR_MS])
         const batchBlobs = site.dice.pick([1, 2, 512])
+        const batchManifests = site.dice.pick([1, 2, 512])
         try {
-          await collectGarbage(process.environment, { keepMs, batchBlobs })
+          await collectGarbage(process.environment, { keepMs, batchBlobs, batchManifests })
         } catch (error) {
           // Between machines, one that stood still for long gives up.
           const codes = site.machines.length > 1 ? (['LOCKED', 'CONFLICT'] as const) : []

@@ -52,6 +52,11 @@ export class GcRoots {
     return [...this.#old.values()]
   }
 
+  /** Whether it may go still: nobody was found that names it. */
+  isOld(manifest: OldManifest): boolean {
+    return this.#old.has(manifest.key)
+  }
+
   /** Says that a manifest is gone, so that the next pass does not look for it. */
   removed(manifest: OldManifest): void {
     this.#old.delete(manifest.key)

@@ -24,6 +24,8 @@ export interface GcOptions {
   readonly dryRun?: boolean
   /** Blobs of one condemned list; default GC_BATCH_BLOBS. */
   readonly batchBlobs?: number
+  /** Manifests of one condemned list; default limits.gcListManifestsMax. */
+  readonly batchManifests?: number
 }
 
 /**
@@ -101,26 +103,24 @@ async function remove(
   const roots = openRoots(environment, keepMs, true)
   await roots.scan()
   const listed = await listBlobs(environment, roots)
-  const batchBlobs = options.batchBlobs ?? GC_BATCH_BLOBS
   const manifests: OldManifest[] = []
   const blobs: ObjectInfo[] = []
-  for (let at = 0; at === 0 || at < listed.condemned.length; at += batchBlobs) {
-    const batch = listed.condemned.slice(at, at + batchBlobs)
-    if (batch.length === 0 && roots.old.length === 0) break
+  for (const batch of batches(roots.old, listed.condemned, options)) {
     const list = await CondemnedList.open(environment, [
-      ...batch.map(({ key }) => digestOf(key)),
-      ...roots.old.map(({ digest }) => digest),
+      ...batch.blobs.map(({ key }) => digestOf(key)),
+      ...batch.manifests.map(({ digest }) => digest),
     ])
     try {
       // Between machines the time that a commit may take is what ends it.
       if (environment.isShared !== true) await waitForCommits(environment)
       // Once more, now that writers can read what is condemned: whoever pinned before is seen here.
       await roots.scan()
-      for (const manifest of roots.old) {
+      for (const manifest of batch.manifests) {
+        if (!roots.isOld(manifest)) continue
         if (await list.delete(manifest.key)) manifests.push(manifest)
         roots.removed(manifest)
       }
-      for (const blob of batch) {
+      for (const blob of batch.blobs) {
         if (roots.blobs.has(digestOf(blob.key))) continue
         if (await list.delete(blob.key)) blobs.push(blob)
       }
@@ -129,6 +129,36 @@ async function remove(
     }
   }
   return summary(manifests, { condemned: blobs, total: listed.total })
+}
+
+/** What one condemned list holds. */
+interface Batch {
+  readonly manifests: readonly OldManifest[]
+  readonly blobs: readonly ObjectInfo[]
+}
+
+/**
+ * Each list is as short as somebody who waits for it can bear, and as a reader of it takes it. All
+ * manifests come before all blobs, for the sake of what the last of them name.
+ */
+function batches(
+  manifests: readonly OldManifest[],
+  blobs: readonly ObjectInfo[],
+  options: GcOptions,
+): Batch[] {
+  const batchBlobs = options.batchBlobs ?? GC_BATCH_BLOBS
+  const batchManifests = options.batchManifests ?? limits.gcListManifestsMax
+  const found: Batch[] = []
+  let at = 0
+  for (; manifests.length - at > batchManifests; at += batchManifests) {
+    found.push({ manifests: manifests.slice(at, at + batchManifests), blobs: [] })
+  }
+  let rest = manifests.slice(at)
+  for (let first = 0; first < blobs.length || rest.length > 0; first += batchBlobs) {
+    found.push({ manifests: rest, blobs: blobs.slice(first, first + batchBlobs) })
+    rest = []
+  }
+  return found
 }
 
 interface ListedBlobs {
