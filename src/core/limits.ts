@@ -165,6 +165,8 @@ export const limits = {
   gcSharedKeepMs: 3_600_000,
   /** A manifest is not written there so long after the head under it was looked up. */
   commitLifeMs: 30 * 60_000,
+  /** For so long, by the store's clock, a machine that makes a collection there holds its name. */
+  nameClaimLifeMs: 3_600_000,
   /** Default wait for a lock. */
   lockWaitMs: 10_000,
   /** Nesting of a filter. */

@@ -5,9 +5,15 @@ import { headMoved } from '../db/collection/append.ts'
 import { commitLockName } from '../db/collection/collection-core.ts'
 import { diffStates } from '../db/collection/diff.ts'
 import { countOf } from '../db/collection/history.ts'
-import { checkName, collectionNames } from '../db/collection/lifecycle.ts'
+import {
+  checkName,
+  collectionNames,
+  createLockName,
+  refuseTaken,
+} from '../db/collection/lifecycle.ts'
 import type { Act } from '../db/states/acts.ts'
 import { commitManifest } from '../db/states/commit.ts'
+import { type NameClaim, withNameClaim } from '../db/states/name-claim.ts'
 import type { WriterPin } from '../db/states/pins.ts'
 import type { OpenedStore } from '../db/store.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
@@ -256,23 +262,28 @@ export async function publish(
     return { ...result, inserted: 0, deleted: 0 }
   }
   const counts = { inserted: 0, updated: 0, deleted: 0 }
-  await commitManifest(environment, {
-    manifests: core.manifests,
-    name,
-    lock: before === undefined ? `create-${name.toLowerCase()}` : commitLockName(entry.id),
-    kind: 'import',
-    act,
-    pin,
-    next: async (now) => {
-      const current = now?.state.dropped === true ? undefined : now
-      if (current?.digest !== before?.digest) throw headMoved(name)
-      const target = { state, commit: { stateRoot: entry.stateRoot } } as Manifest
-      if (current === undefined) counts.inserted = await countOf(core, target)
-      else Object.assign(counts, await changesOf(core, current, target))
-      const next = { state, stateBytes: plan.stateBytes, changed: counts, origin: plan.origin }
-      return { ...next, collection: entry.id }
-    },
-  })
+  const commit = (claim?: NameClaim) =>
+    commitManifest(environment, {
+      manifests: core.manifests,
+      name,
+      lock: before === undefined ? createLockName(name) : commitLockName(entry.id),
+      kind: 'import',
+      act,
+      pin,
+      ...(claim === undefined ? {} : { claim }),
+      next: async (now) => {
+        const current = now?.state.dropped === true ? undefined : now
+        if (current?.digest !== before?.digest) throw headMoved(name)
+        if (before === undefined) await refuseTaken(environment, name, { live: true })
+        const target = { state, commit: { stateRoot: entry.stateRoot } } as Manifest
+        if (current === undefined) counts.inserted = await countOf(core, target)
+        else Object.assign(counts, await changesOf(core, current, target))
+        const next = { state, stateBytes: plan.stateBytes, changed: counts, origin: plan.origin }
+        return { ...next, collection: entry.id }
+      },
+    })
+  if (before === undefined) await withNameClaim(environment, name, commit)
+  else await commit()
   await remember()
   return { ...result, inserted: counts.inserted, deleted: counts.deleted }
 }

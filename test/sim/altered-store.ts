@@ -59,6 +59,9 @@ export const withoutOwners = (store: ObjectStore): ObjectStore => hiding(store, 
 /** Nobody sees what is about to be deleted. */
 export const withoutLists = (store: ObjectStore): ObjectStore => hiding(store, 'gc/')
 
+/** Nobody sees whose collections others are about to make. */
+export const withoutClaims = (store: ObjectStore): ObjectStore => hiding(store, 'names/')
+
 /** What was decided long ago is done all the same. */
 export const withoutDeadlines = (store: ObjectStore): ObjectStore =>
   altered(store, {

@@ -17,6 +17,8 @@ import { emptyState } from '../segment/view.ts'
 import { runAct } from '../states/acts.ts'
 import { commitManifest } from '../states/commit.ts'
 import { type Environment, randomHex } from '../states/environment.ts'
+import { ManifestStore } from '../states/manifest-store.ts'
+import { withNameClaim } from '../states/name-claim.ts'
 import { type CollectionCore, commitLockName } from './collection-core.ts'
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
@@ -58,23 +60,32 @@ export async function createCollection(
   const state = emptyState(schemaOf(options), index)
   const details = { schema: state.schema, index: state.index }
   return await runAct(environment, { act: 'create', collection: name, details }, async (act) => {
-    await refuseTaken(core)
+    await refuseTaken(environment, name)
     const collection = randomHex(environment, 16)
-    const manifest = await commitManifest(environment, {
-      manifests: core.manifests,
-      name,
-      lock: `create-${name.toLowerCase()}`,
-      kind: 'create',
-      act,
-      next: async (head) => {
-        if (head !== undefined && head.state.dropped !== true) throw taken(name, name)
-        return { state, changed: NOTHING, collection, epoch: head?.commit.epoch ?? 0, origin: null }
-      },
-    })
+    const manifest = await withNameClaim(environment, name, (claim) =>
+      commitManifest(environment, {
+        manifests: core.manifests,
+        name,
+        lock: createLockName(name),
+        kind: 'create',
+        act,
+        claim,
+        next: async (head) => {
+          if (head !== undefined && head.state.dropped !== true) throw taken(name, name)
+          // Again, now that nobody else makes one of this name.
+          await refuseTaken(environment, name)
+          const epoch = head?.commit.epoch ?? 0
+          return { state, changed: NOTHING, collection, epoch, origin: null }
+        },
+      }),
+    )
     if (manifest === undefined) throw new Error('create always commits')
     return { result: manifest, outcome: outcomeOf(manifest) }
   })
 }
+
+/** Name of the lock that is held while a collection is made. */
+export const createLockName = (name: string): string => `create-${name.toLowerCase()}`
 
 const NOTHING = { inserted: 0, updated: 0, deleted: 0 }
 
@@ -84,11 +95,20 @@ const outcomeOf = (manifest: Manifest): Record<string, unknown> => ({
   stateRoot: manifest.commit.stateRoot,
 })
 
-async function refuseTaken(core: CollectionCore): Promise<void> {
-  for (const other of await collectionNames(core.environment)) {
-    if (other !== core.name && other.toLowerCase() === core.name.toLowerCase()) {
-      throw taken(core.name, other)
-    }
+/**
+ * @param live only a collection that was not dropped takes its name; else each that ever was
+ * @throws EXISTS where another collection has this name but for its case
+ */
+export async function refuseTaken(
+  environment: Pick<Environment, 'store'>,
+  name: string,
+  { live = false }: { readonly live?: boolean } = {},
+): Promise<void> {
+  for (const other of await collectionNames(environment)) {
+    if (other === name || other.toLowerCase() !== name.toLowerCase()) continue
+    const head = live ? await new ManifestStore(environment.store, other).newest() : undefined
+    const isFree = live && (head === undefined || head.state.dropped === true)
+    if (!isFree) throw taken(name, other)
   }
 }
 

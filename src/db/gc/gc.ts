@@ -8,6 +8,7 @@ import { ensureReserve, RESERVE_FILE } from '../open/init.ts'
 import { runAct } from '../states/acts.ts'
 import { waitForCommits } from '../states/commit.ts'
 import type { Environment } from '../states/environment.ts'
+import { sweepNameClaims } from '../states/name-claim.ts'
 import { GC_LOCK } from '../states/pins.ts'
 import { CondemnedList, closeStaleLists } from './condemned-list.ts'
 import { GcRoots, type OldManifest } from './gc-roots.ts'
@@ -81,6 +82,7 @@ async function collect(
   const lock = await environment.locks.acquire(GC_LOCK, environment.lockWaitMs)
   try {
     await closeStaleLists(environment)
+    await sweepNameClaims(environment)
     // Uploads that nobody ended: elsewhere whoever opens a store for writing sweeps them.
     if (environment.isShared === true) await environment.store.sweepTemporary()
     // An act that was killed is ended by looking for its manifest, which may be about to go.

@@ -21,6 +21,7 @@ import type { Act } from './acts.ts'
 import { type Environment, isoTime } from './environment.ts'
 import { noteCommit } from './freshness.ts'
 import { type ManifestStore, manifestKey } from './manifest-store.ts'
+import { checkClaim, type NameClaim } from './name-claim.ts'
 import type { WriterPin } from './pins.ts'
 
 /** The next state, computed against one head. */
@@ -45,6 +46,8 @@ export interface CommitRequest {
   readonly act: Act
   /** What holds the blobs that the next state names, where they are not the head's. */
   readonly pin?: WriterPin
+  /** Not sent later, by this machine's clock: then CONFLICT. */
+  readonly claim?: NameClaim
   /**
    * Called at the commit, of which this process is then told later (CollectionCore.announce): until
    * then its reads go on with what they have, which must be as good.
@@ -76,6 +79,7 @@ export async function commitManifest(
       if (request.pin?.isFresh() === false) continue
       const lookedMs = environment.clock.nowMs()
       const head = await request.manifests.newest()
+      if (request.claim !== undefined) checkClaim(environment, request.claim)
       const next = await request.next(head).catch((error: unknown) => {
         // What a pin held may be gone: then renewing it says so.
         if (request.pin?.isFresh() === false) return 'stale' as const
@@ -120,10 +124,11 @@ export async function commitManifest(
  */
 async function putInTime(
   { isShared }: Environment,
-  { manifests, act, pin }: CommitRequest,
+  { manifests, act, pin, claim }: CommitRequest,
   put: { readonly version: number; readonly file: Uint8Array; readonly lookedMs: number },
 ): Promise<PutResult | 'late'> {
-  const late = { notAfterMs: put.lookedMs + limits.commitLifeMs }
+  const notAfterMs = Math.min(put.lookedMs + limits.commitLifeMs, claim?.notAfterMs ?? Infinity)
+  const late = { notAfterMs }
   try {
     return await manifests.put(put.version, put.file, isShared === true ? late : {})
   } catch (error) {
