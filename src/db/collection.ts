@@ -105,7 +105,7 @@ export class OpenCollection implements Collection {
     this.#checkWritable()
     // A filter chooses among what is committed: rows that it never saw would stay.
     await this.#host.flushLog(this.core, what.ids === undefined ? 'must' : 'wait')
-    return { deleted: await deleteRecords(this.core, what) }
+    return { deleted: await deleteRecords(this.core, what, this.#known) }
   }
 
   async get(
@@ -201,7 +201,7 @@ export class OpenCollection implements Collection {
     create: async (label: string): Promise<SnapshotInfo> => {
       this.#checkWritable()
       await this.#host.flushLog(this.core)
-      return await createSnapshot(this.core, label)
+      return await createSnapshot(this.core, label, this.#known)
     },
     list: (): Promise<SnapshotInfo[]> => listSnapshots(this.core),
     drop: async (label: string): Promise<void> => {
@@ -244,6 +244,11 @@ export class OpenCollection implements Collection {
       0,
     )
     return { before, after: segments.length, rows }
+  }
+
+  /** The collection that is meant; undefined for one that did not exist yet. */
+  get #known(): string | undefined {
+    return this.id === '' ? undefined : this.id
   }
 
   #checkWritable(): void {

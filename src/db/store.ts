@@ -195,17 +195,18 @@ export class OpenedStore implements Store {
     return found
   }
 
-  async drop(name: string): Promise<{ rows: number }> {
+  async drop(name: string, options: { id?: string } = {}): Promise<{ rows: number }> {
     this.#checkWritable()
     const core = this.core(name)
-    await core.head()
+    const { collection } = (await core.head()).commit
+    const id = options.id ?? collection
     // So that the states before the drop hold all that was acknowledged. A full disk must not keep
     // one from dropping.
     await this.#host.flushLog(core).catch(() => undefined)
     // By the manifest alone: what is damaged can be dropped too.
     const rows = manifestCount(await core.head())
     await withReserve(this.environment, async () => {
-      if (parseReplayName(name) === undefined) await dropCollection(core)
+      if (parseReplayName(name) === undefined) await dropCollection(core, id)
       else await removeReplay(this.environment, name)
     })
     await core.close()

@@ -8,7 +8,7 @@ import { jsonLines, run, temporaryFolder } from './support/run.ts'
 const folder = temporaryFolder()
 afterAll(() => folder.remove())
 
-const gcDone = { manifests: 1, blobs: 2, bytes: 3000, kept: 4 }
+const gcDone = { manifests: 1, blobs: 2, logPieces: 0, bytes: 3000, kept: 4 }
 const gcEngine = () => fakeEngine({ store: { gc: async () => gcDone } })
 
 describe('priority', () => {
@@ -27,7 +27,7 @@ describe('--json', () => {
     const ran = await run(['gc', '--json'], { engine: gcEngine().engine })
     expect(ran).toMatchObject({ code: 0, stderr: '' })
     expect(ran.stdout).toBe(
-      '{"type":"gc","version":1,"manifests":1,"blobs":2,"bytes":3000,"kept":4}\n',
+      '{"type":"gc","version":1,"manifests":1,"blobs":2,"logPieces":0,"bytes":3000,"kept":4}\n',
     )
   })
 
@@ -171,7 +171,7 @@ describe('-q', () => {
   it('says what a check found', async () => {
     const problems = [{ code: 'INTEGRITY', key: 'blobs/0/ab', message: 'digest differs' }]
     const { engine } = fakeEngine({
-      store: { check: async () => ({ ok: false, problems, blobs: 1, bytes: 2 }) },
+      store: { check: async () => ({ ok: false, problems, blobs: 1, logPieces: 0, bytes: 2 }) },
     })
     const ran = await run(['check', '-q'], { engine })
     expect(ran.code).toBe(24)
@@ -244,7 +244,7 @@ describe('signals', () => {
         check: async ({ onProgress } = {}) => {
           onProgress?.({ stage: 'reading', done: 512, total: 1024, unit: 'bytes' })
           send('SIGUSR2')
-          return { ok: true, problems: [], blobs: 0, bytes: 0 }
+          return { ok: true, problems: [], blobs: 0, logPieces: 0, bytes: 0 }
         },
       },
     })

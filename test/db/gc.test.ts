@@ -43,7 +43,7 @@ describe('what stays', () => {
       [...Array(3).fill('blobs'), ...Array(4).fill('collections')].sort(),
     )
     const bytes = gone.reduce((sum, [, body]) => sum + body.byteLength, 0)
-    expect(result).toEqual({ manifests: 4, blobs: 3, bytes, kept: 1 })
+    expect(result).toEqual({ manifests: 4, blobs: 3, logPieces: 0, bytes, kept: 1 })
     await expect(core('docs').hold('3')).rejects.toMatchObject({
       code: 'NOT_FOUND',
       hint: expect.stringContaining('gc'),

@@ -44,7 +44,7 @@ export const defineDrop = (command: Command, app: App): void => {
           throw new AkidbError('USAGE', message, { hint: `Say --confirm ${name}.` })
         }
         const kept = await collection.snapshots.list()
-        const { rows } = await store.drop(name)
+        const { rows } = await store.drop(name, { id: collection.id })
         const labels = kept.map(({ label }) => label).join(', ')
         const note =
           kept.length === 0

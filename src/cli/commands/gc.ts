@@ -29,9 +29,11 @@ export const defineGc = (command: Command, app: App): void => {
           store.gc({ keepMs, dryRun: flags.dryRun === true }),
         )
         const verb = flags.dryRun ? 'would remove' : 'removed'
+        const { logPieces } = result
+        const logs = logPieces === 0 ? '' : `, ${plural(logPieces, 'piece')} of dropped logs`
         const text =
-          `${verb} ${plural(result.manifests, 'old state')} and ${plural(result.blobs, 'blob')}, ` +
-          `${humanBytes(result.bytes)}; kept ${plural(result.kept, 'blob')}`
+          `${verb} ${plural(result.manifests, 'old state')} and ${plural(result.blobs, 'blob')}` +
+          `${logs}, ${humanBytes(result.bytes)}; kept ${plural(result.kept, 'blob')}`
         return {
           result: { ...result, ...(flags.dryRun ? { dryRun: true } : {}) },
           text,

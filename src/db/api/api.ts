@@ -260,6 +260,8 @@ export interface CheckResult {
 export interface GcResult {
   readonly manifests: number
   readonly blobs: number
+  /** Single writes that were never committed, of collections that are gone. */
+  readonly logPieces: number
   readonly bytes: number
   readonly kept: number
 }
@@ -281,7 +283,11 @@ export interface Store extends RemoteNews {
    */
   prospect(name: string): Collection
   list(options?: { replays?: boolean }): Promise<readonly CollectionInfo[]>
-  drop(name: string): Promise<{ rows: number }>
+  /**
+   * @param options.id of the collection that is meant: CONFLICT where it was dropped meanwhile and
+   *   another one has its name
+   */
+  drop(name: string, options?: { id?: string }): Promise<{ rows: number }>
   check(options?: {
     readData?: boolean
     onProgress?: OnProgress

@@ -115,12 +115,7 @@ function checkHead(
   input: AppendInput,
   head: Manifest | undefined,
 ): asserts head is Manifest {
-  if (head === undefined || head.state.dropped === true) {
-    throw conflict(name, 'it was dropped meanwhile')
-  }
-  if (head.commit.collection !== input.collection) {
-    throw conflict(name, 'another collection of that name took its place')
-  }
+  checkSame(name, input.collection, head)
   if (input.ownEpoch !== undefined && head.commit.epoch > input.ownEpoch) {
     throw conflict(name, `another log owner (epoch ${head.commit.epoch}) took over`)
   }
@@ -134,6 +129,24 @@ function checkHead(
 /** What a collection holds in vectors, whatever order they are named in. */
 const vectorsText = ({ vectors }: Schema): string =>
   JSON.stringify(Object.entries(vectors).sort(([a], [b]) => (a < b ? -1 : 1)))
+
+/**
+ * What was decided about one collection is not done to another one that took its name meanwhile.
+ *
+ * @param collection id of the one that it was decided about
+ * @throws CONFLICT
+ */
+export function checkSame(
+  name: string,
+  collection: string,
+  head: Manifest | undefined,
+): asserts head is Manifest {
+  if (head === undefined || head.state.dropped === true) {
+    throw conflict(name, 'it was dropped meanwhile')
+  }
+  if (head.commit.collection === collection) return
+  throw conflict(name, 'another collection of that name took its place')
+}
 
 /** What an append with `onlyOn` throws where another writer was faster. */
 export const headMoved = (name: string): AkidbError =>
@@ -160,7 +173,7 @@ export function checkFollowing(name: string, head: Manifest, kind: CommitAct): v
 }
 
 const conflict = (name: string, why: string): AkidbError =>
-  new AkidbError('CONFLICT', `cannot commit to "${name}": ${why}`, {
+  new AkidbError('CONFLICT', `cannot change "${name}": ${why}`, {
     hint: 'Run the command again.',
   })
 

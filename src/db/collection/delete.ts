@@ -11,7 +11,7 @@ import { runAct } from '../states/acts.ts'
 import { commitManifest, type NextState } from '../states/commit.ts'
 import { createWriterPin, type WriterPin } from '../states/pins.ts'
 import { allSources } from '../states/sources.ts'
-import { checkFollowing, foldedLog, seenLog } from './append.ts'
+import { checkFollowing, checkSame, foldedLog, seenLog } from './append.ts'
 import { type CollectionCore, commitLockName } from './collection-core.ts'
 
 /** Which records to delete: by id, by filter, or all that came from a source file. */
@@ -22,15 +22,24 @@ export interface DeleteRequest {
 }
 
 /**
- * Deletes live records in one commit. Nothing is committed where nothing matches. @returns how many
- * went
+ * Deletes live records in one commit. Nothing is committed where nothing matches.
+ *
+ * @param collection id of the collection that is meant, where the caller knows it
+ * @returns how many went
+ * @throws CONFLICT where that one was dropped, and another one has its name
  */
-export async function deleteRecords(core: CollectionCore, request: DeleteRequest): Promise<number> {
+export async function deleteRecords(
+  core: CollectionCore,
+  request: DeleteRequest,
+  collection?: string,
+): Promise<number> {
   const given = [request.ids, request.filter, request.source].filter((part) => part !== undefined)
   if (given.length !== 1) {
     throw new AkidbError('USAGE', 'delete takes ids, a filter or a source, exactly one of them')
   }
   const head = await core.head()
+  const id = collection ?? head.commit.collection
+  checkSame(core.name, id, head)
   checkFollowing(core.name, head, 'delete')
   let deleted = 0
   const input = {
@@ -45,11 +54,12 @@ export async function deleteRecords(core: CollectionCore, request: DeleteRequest
       const manifest = await commitManifest(core.environment, {
         manifests: core.manifests,
         name: core.name,
-        lock: commitLockName(head.commit.collection),
+        lock: commitLockName(id),
         kind: 'delete',
         act,
         pin,
         next: async (now) => {
+          checkSame(core.name, id, now)
           const next = await nextState(core, pin, request, now)
           deleted = next?.changed.deleted ?? 0
           return next
@@ -97,11 +107,8 @@ async function nextState(
   core: CollectionCore,
   pin: WriterPin,
   request: DeleteRequest,
-  head: Manifest | undefined,
+  head: Manifest,
 ): Promise<NextState | undefined> {
-  if (head === undefined || head.state.dropped === true) {
-    throw new AkidbError('CONFLICT', `collection "${core.name}" was dropped meanwhile`)
-  }
   checkFollowing(core.name, head, 'delete')
   const dead = new DeadRows(core.environment.store)
   const ordinals = await ordinalsOf(core, request.source, head)

@@ -19,6 +19,7 @@ import { commitManifest } from '../states/commit.ts'
 import { type Environment, randomHex } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
 import { withNameClaim } from '../states/name-claim.ts'
+import { checkSame, seenLog } from './append.ts'
 import { type CollectionCore, commitLockName } from './collection-core.ts'
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
@@ -178,21 +179,32 @@ export function indexOf(
   return quantization === undefined || quantization === 'int8' ? rest : { ...rest, quantization }
 }
 
-/** Commits `dropped`: the rows go when gc removes the states that name them. */
-export async function dropCollection(core: CollectionCore): Promise<Manifest> {
+/**
+ * Commits `dropped`: the rows go when gc removes the states that name them, and what the log holds
+ * goes with the collection.
+ *
+ * @param collection id of the collection that is meant, where the caller knows it
+ * @throws CONFLICT where that one was dropped, and another one has its name
+ */
+export async function dropCollection(core: CollectionCore, collection?: string): Promise<Manifest> {
   const head = await core.head()
+  const id = collection ?? head.commit.collection
+  checkSame(core.name, id, head)
   const act = { act: 'drop', collection: core.name, parent: head }
   return await runAct(core.environment, act, async (running) => {
     const manifest = await commitManifest(core.environment, {
       manifests: core.manifests,
       name: core.name,
-      lock: commitLockName(head.commit.collection),
+      lock: commitLockName(id),
       kind: 'drop',
       act: running,
       next: async (now) => {
-        if (now === undefined || now.state.dropped === true) return undefined
+        const isGone = now?.state.dropped === true && now.commit.collection === id
+        if (now === undefined || isGone) return undefined
+        checkSame(core.name, id, now)
         const state = { ...emptyState(now.state.schema, now.state.index), dropped: true as const }
-        return { state, changed: NOTHING }
+        const log = await seenLog(core, now)
+        return { state, changed: NOTHING, log: { ...log, folded: log.seen } }
       },
     })
     return { result: manifest ?? head, outcome: outcomeOf(manifest ?? head) }

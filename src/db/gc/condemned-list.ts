@@ -1,5 +1,6 @@
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import type { ObjectStore } from '../../storage/object-store.ts'
 import type { Environment } from '../states/environment.ts'
 import { isLapsed } from '../states/pins.ts'
 
@@ -44,9 +45,13 @@ export class CondemnedList {
     }
   }
 
-  /** @returns whether it was there @throws CONFLICT where this process stood still for too long */
-  async delete(key: string): Promise<boolean> {
-    const { store, isShared } = this.#environment
+  /**
+   * @param from where it lies, if not in the store
+   * @returns whether it was there @throws CONFLICT where this process stood still for too long
+   */
+  async delete(key: string, from?: ObjectStore): Promise<boolean> {
+    const { isShared } = this.#environment
+    const store = from ?? this.#environment.store
     if (isShared !== true) return await store.delete(key)
     await this.#renew()
     try {

@@ -33,6 +33,8 @@ export class GcRoots {
   readonly #blobs = new Set<string>()
   readonly #kept = new Set<string>()
   readonly #old = new Map<string, OldManifest>()
+  readonly #logs = new Set<string>()
+  #names: readonly string[] = []
   #passes = 0
 
   /** @param options.cutoffMs commits later than this stay, and the state that held then */
@@ -45,6 +47,16 @@ export class GcRoots {
   /** Digests of blobs that somebody names. */
   get blobs(): ReadonlySet<string> {
     return this.#blobs
+  }
+
+  /** Ids of collections that are there, or were within the last hour: their logs stay. */
+  get logs(): ReadonlySet<string> {
+    return this.#logs
+  }
+
+  /** Of all collections that ever were. */
+  get names(): readonly string[] {
+    return this.#names
   }
 
   /** Manifests that may go, oldest first within each collection. */
@@ -78,9 +90,8 @@ export class GcRoots {
     }
     for await (const digest of ledgerBlobs(state)) this.#blobs.add(digest)
     const openActs = await this.#openActs()
-    for (const name of await collectionNames(this.#environment)) {
-      await this.#scanCollection(name, openActs)
-    }
+    this.#names = await collectionNames(this.#environment)
+    for (const name of this.#names) await this.#scanCollection(name, openActs)
     await this.#scanReplays()
     await this.#keepNamed(pinned)
     this.#passes++
@@ -95,7 +106,11 @@ export class GcRoots {
   async #scanCollection(name: string, openActs: ReadonlySet<string>): Promise<void> {
     const manifests = new ManifestStore(this.#environment.store, name)
     const chain = new LogChain(this.#environment)
-    const youngMs = await this.#youngMs()
+    const { isShared, store } = this.#environment
+    // What was written after that moment, by the store's clock, stays where machines share it.
+    const recentMs = (await store.nowMs()) - limits.gcSharedKeepMs
+    const youngMs = isShared === true ? recentMs : Infinity
+    let wasLately = true
     let [held, heldYoung] = [false, false]
     let isHead = true
     const old: OldManifest[] = []
@@ -104,7 +119,9 @@ export class GcRoots {
       if (this.#kept.has(key) || this.#old.has(key)) break
       const manifest = await manifests.find(version)
       if (manifest === undefined) continue
-      const { commit } = manifest
+      const { commit, state } = manifest
+      if (wasLately && state.dropped !== true) this.#logs.add(commit.collection)
+      wasLately &&= modifiedMs > recentMs
       const inHistory = Date.parse(commit.committedAt) > this.#cutoffMs
       // The state that held at the cutoff is history too: it is what --as-of that time means.
       const heldAtCutoff = !inHistory && !held
@@ -128,12 +145,6 @@ export class GcRoots {
     const info = await this.#environment.store.head(key)
     const bytes = info?.bytes ?? 0
     return { key, digest, collection: commit.name, version: commit.version, bytes }
-  }
-
-  /** What was written after that moment, by the store's clock, stays. */
-  async #youngMs(): Promise<number> {
-    const { store, isShared } = this.#environment
-    return isShared === true ? (await store.nowMs()) - limits.gcSharedKeepMs : Infinity
   }
 
   #keep(key: string, manifest: Manifest): void {

@@ -10,6 +10,8 @@ import { waitForCommits } from '../states/commit.ts'
 import type { Environment } from '../states/environment.ts'
 import { sweepNameClaims } from '../states/name-claim.ts'
 import { GC_LOCK } from '../states/pins.ts'
+import { allPieces, type FoundPiece } from '../wal/log-file.ts'
+import { logPlace } from '../wal/log-place.ts'
 import { CondemnedList, closeStaleLists } from './condemned-list.ts'
 import { GcRoots, type OldManifest } from './gc-roots.ts'
 
@@ -50,7 +52,8 @@ export async function collectGarbage(
   if (options.dryRun === true) {
     const roots = openRoots(environment, keepMs, false)
     await roots.scan()
-    return summary(roots.old, await listBlobs(environment, roots))
+    const listed = await listBlobs(environment, roots)
+    return summary({ manifests: roots.old, pieces: await deadPieces(environment, roots), listed })
   }
   return await withReserve(environment, () => collect(environment, options, keepMs))
 }
@@ -89,8 +92,8 @@ async function collect(
     await recoverActs(environment)
     return await runAct(environment, { act: 'gc', details: { keepMs } }, async () => {
       const result = await remove(environment, options, keepMs)
-      const { manifests, blobs, bytes } = result
-      return { result, outcome: { manifests, blobs, bytes } }
+      const { kept: _, ...outcome } = result
+      return { result, outcome }
     })
   } finally {
     await lock.release()
@@ -104,10 +107,12 @@ async function remove(
 ): Promise<GcResult> {
   const roots = openRoots(environment, keepMs, true)
   await roots.scan()
-  const listed = await listBlobs(environment, roots)
+  const { condemned, total } = await listBlobs(environment, roots)
+  const dead = await deadPieces(environment, roots)
   const manifests: OldManifest[] = []
   const blobs: ObjectInfo[] = []
-  for (const batch of batches(roots.old, listed.condemned, options)) {
+  const pieces: FoundPiece[] = []
+  for (const batch of batches({ manifests: roots.old, blobs: condemned, pieces: dead }, options)) {
     const list = await CondemnedList.open(environment, [
       ...batch.blobs.map(({ key }) => digestOf(key)),
       ...batch.manifests.map(({ digest }) => digest),
@@ -126,39 +131,42 @@ async function remove(
         if (roots.blobs.has(digestOf(blob.key))) continue
         if (await list.delete(blob.key)) blobs.push(blob)
       }
+      for (const piece of batch.pieces) {
+        if (roots.logs.has(piece.collection)) continue
+        if (await list.delete(piece.key, logPlace(environment).store)) pieces.push(piece)
+      }
     } finally {
       await list.close()
     }
   }
-  return summary(manifests, { condemned: blobs, total: listed.total })
+  return summary({ manifests, pieces, listed: { condemned: blobs, total } })
 }
 
 /** What one condemned list holds. */
 interface Batch {
   readonly manifests: readonly OldManifest[]
   readonly blobs: readonly ObjectInfo[]
+  /** They are on no list: what belongs to no collection is named by nobody again. */
+  readonly pieces: readonly FoundPiece[]
 }
 
 /**
  * Each list is as short as somebody who waits for it can bear, and as a reader of it takes it. All
  * manifests come before all blobs, for the sake of what the last of them name.
  */
-function batches(
-  manifests: readonly OldManifest[],
-  blobs: readonly ObjectInfo[],
-  options: GcOptions,
-): Batch[] {
+function batches({ manifests, blobs, pieces }: Batch, options: GcOptions): Batch[] {
   const batchBlobs = options.batchBlobs ?? GC_BATCH_BLOBS
   const batchManifests = options.batchManifests ?? limits.gcListManifestsMax
   const found: Batch[] = []
   let at = 0
   for (; manifests.length - at > batchManifests; at += batchManifests) {
-    found.push({ manifests: manifests.slice(at, at + batchManifests), blobs: [] })
+    found.push({ manifests: manifests.slice(at, at + batchManifests), blobs: [], pieces: [] })
   }
-  let rest = manifests.slice(at)
-  for (let first = 0; first < blobs.length || rest.length > 0; first += batchBlobs) {
-    found.push({ manifests: rest, blobs: blobs.slice(first, first + batchBlobs) })
-    rest = []
+  const rest = { manifests: manifests.slice(at), pieces }
+  const isMore = rest.manifests.length + pieces.length > 0
+  for (let first = 0; first < blobs.length || (first === 0 && isMore); first += batchBlobs) {
+    const some = blobs.slice(first, first + batchBlobs)
+    found.push({ manifests: [], pieces: [], ...(first === 0 ? rest : {}), blobs: some })
   }
   return found
 }
@@ -187,8 +195,28 @@ async function listBlobs(environment: Environment, roots: GcRoots): Promise<List
 
 const digestOf = (key: string): string => key.slice(key.lastIndexOf('/') + 1)
 
-function summary(manifests: readonly OldManifest[], listed: ListedBlobs): GcResult {
-  const bytes = [...manifests, ...listed.condemned].reduce((sum, item) => sum + item.bytes, 0)
-  const blobs = listed.condemned.length
-  return { manifests: manifests.length, blobs, bytes, kept: listed.total - blobs }
+/**
+ * Groups of single writes that were never committed, of collections that are gone: whoever wrote
+ * them died before the drop, or was not told of it.
+ */
+async function deadPieces(environment: Environment, roots: GcRoots): Promise<FoundPiece[]> {
+  const dead: FoundPiece[] = []
+  const youngMs = (await logPlace(environment).store.nowMs()) - limits.gcSharedKeepMs
+  for await (const piece of allPieces(environment, roots.names)) {
+    if (piece.modifiedMs <= youngMs && !roots.logs.has(piece.collection)) dead.push(piece)
+  }
+  return dead
+}
+
+interface Removed {
+  readonly manifests: readonly OldManifest[]
+  readonly pieces: readonly FoundPiece[]
+  readonly listed: ListedBlobs
+}
+
+function summary({ manifests, pieces, listed: { condemned, total } }: Removed): GcResult {
+  const all = [...manifests, ...condemned, ...pieces]
+  const bytes = all.reduce((sum, item) => sum + item.bytes, 0)
+  const [blobs, logPieces] = [condemned.length, pieces.length]
+  return { manifests: manifests.length, blobs, logPieces, bytes, kept: total - blobs }
 }

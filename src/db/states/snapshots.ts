@@ -20,8 +20,17 @@ const shape = object({
   committedAt: text(),
 })
 
-/** Pins the head under a label. @throws EXISTS, USAGE for a label of another form */
-export async function createSnapshot(core: CollectionStates, label: string): Promise<SnapshotInfo> {
+/**
+ * Pins the head under a label.
+ *
+ * @param collection id of the collection that is meant, where the caller knows it
+ * @throws EXISTS, USAGE for a label of another form; CONFLICT where that collection was dropped
+ */
+export async function createSnapshot(
+  core: CollectionStates,
+  label: string,
+  collection?: string,
+): Promise<SnapshotInfo> {
   if (!LABEL.test(label)) {
     throw new AkidbError('USAGE', `"${label}" is no label`, {
       hint: 'A letter or _, then at most 62 letters, digits, ".", "_" or "-".',
@@ -30,6 +39,7 @@ export async function createSnapshot(core: CollectionStates, label: string): Pro
   const { isShared, clock } = core.environment
   const late = { notAfterMs: clock.nowMs() + limits.commitLifeMs }
   const { head, pin } = await pinnedHead(core)
+  const id = collection ?? head.commit.collection
   const info: SnapshotInfo = {
     label,
     stateRoot: head.commit.stateRoot,
@@ -39,6 +49,10 @@ export async function createSnapshot(core: CollectionStates, label: string): Pro
   const act = { act: 'snapshot.create', collection: core.name, parent: head, details: { label } }
   const created = runAct(core.environment, act, async () => {
     const body = Buffer.from(JSON.stringify(info))
+    // One that is dropped from here on had its snapshot before.
+    for (const state of [head, await core.manifests.newest()]) {
+      if (state?.commit.collection !== id || state.state.dropped === true) throw gone(core.name)
+    }
     const put = await core.environment.store.put(
       snapshotKey(core.name, label),
       body,
@@ -53,6 +67,11 @@ export async function createSnapshot(core: CollectionStates, label: string): Pro
   })
   return await created.finally(() => pin.release())
 }
+
+const gone = (name: string): AkidbError =>
+  new AkidbError('CONFLICT', `"${name}" was dropped while its snapshot was made`, {
+    hint: 'Look at akidb show; run the command again for the collection that is there now.',
+  })
 
 /** The head, held until a snapshot names it: a newer commit would let gc take it before. */
 async function pinnedHead(core: CollectionStates): Promise<{ head: Manifest; pin: StatePin }> {

@@ -41,6 +41,33 @@ async function pieces(place: LogPlace, log: LogName, epoch: number): Promise<Log
   return found
 }
 
+/** A piece of any collection's log. */
+export interface FoundPiece {
+  readonly key: string
+  /** Id of the collection. */
+  readonly collection: string
+  readonly bytes: number
+  /** Store's clock, milliseconds since 1970. */
+  readonly modifiedMs: number
+}
+
+/** All pieces of the logs of these collections, and of those that had their names before. */
+export async function* allPieces(
+  site: LogSite,
+  names: readonly string[],
+): AsyncGenerator<FoundPiece> {
+  const place = logPlace(site)
+  for (const root of place.roots(names)) {
+    for await (const { key, bytes, modifiedMs } of place.store.list(root)) {
+      // A name that we never give is not ours to judge.
+      const collection = PIECE.exec(key)?.[1]
+      if (collection !== undefined) yield { key, collection, bytes, modifiedMs }
+    }
+  }
+}
+
+const PIECE = /\/([0-9a-f]{32})\/\d{20}-\d{20}$/
+
 /** Bytes of an epoch's log so far, removed pieces included. */
 export async function logLength(site: LogSite, log: NamedLog): Promise<number> {
   const last = (await pieces(logPlace(site), log, log.epoch)).at(-1)

@@ -11,6 +11,8 @@ export interface LogPlace {
   readonly store: ObjectStore
   /** Beginning of the keys of a collection's pieces; ends with '/'. */
   prefix(log: LogName): string
+  /** Beginnings of the keys of all pieces of collections of these names, dropped ones too. */
+  roots(names: readonly string[]): readonly string[]
   /** A piece grows by appending; else each group is an object of its own. */
   readonly appends: boolean
   /** Least time from the beginning of one group to that of the next. */
@@ -31,12 +33,14 @@ export const logPlace = (environment: {
     ? {
         store: environment.store,
         prefix: ({ name, collection }) => `${collectionFolder(name)}/log/${collection}/`,
+        roots: (names) => names.map((name) => `${collectionFolder(name)}/log/`),
         appends: false,
         groupMs: limits.logGroupMs,
       }
     : {
         store: environment.state,
         prefix: ({ collection }) => `wal/${collection}/`,
+        roots: () => ['wal/'],
         appends: true,
         groupMs: 0,
       }
