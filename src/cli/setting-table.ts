@@ -127,6 +127,7 @@ export const SETTINGS: readonly Setting[] = [
     project: false,
     flag: 'kes-client-key',
   }),
+  setting('durability', 'string', choice('bucket', 'local')),
   setting('events', 'string', nonEmpty),
   setting('nats.subject', 'string', nonEmpty, { flag: 'nats-subject' }),
   setting('nats.stream', 'string', nonEmpty, { flag: 'nats-stream' }),

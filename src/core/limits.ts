@@ -209,6 +209,12 @@ export const limits = {
   logReadsMax: 16,
   /** Unread groups of a log in a bucket so old mean that its owner is gone. */
   logOwnerQuietMs: 180_000,
+  /** Rows acknowledged here that are not in the bucket yet: above it writes wait for the bucket. */
+  localRowsMax: 65_536,
+  /** Bytes of these. */
+  localBytesMax: 64 * MIB,
+  /** Pause before what is acknowledged here is sent to the bucket again after a failure. */
+  localRetryPauseMs: 5_000,
   /** Writes that wait for one write-ahead log. */
   logWaitingMax: 4_096,
   /** Entries after which a write-ahead log is committed at once. */

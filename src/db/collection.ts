@@ -1,4 +1,5 @@
 import { AkidbError } from '../errors/errors.ts'
+import type { Manifest } from '../format/manifest.ts'
 import { matchesFilter } from '../search/evaluate.ts'
 import { parseFilter } from '../search/filter.ts'
 import type {
@@ -60,6 +61,8 @@ import type { RowsElsewhere } from './wal/owner-host.ts'
 export interface CollectionHost {
   /** The log owner of this process; becomes it at the first single write. @throws LOCKED */
   owner(): Promise<LogOwner>
+  /** A head that single writes may be checked against without a look; see OwnedLog.knownHead. */
+  knownHead(core: CollectionCore): Promise<Manifest | undefined>
   /**
    * Has whoever owns the log commit what it holds: this process, or another one over its socket.
    */
@@ -89,7 +92,7 @@ export class OpenCollection implements Collection {
 
   async upsert(records: readonly RecordInput[]): Promise<void> {
     this.#checkWritable()
-    const head = await this.core.sharedHead()
+    const head = (await this.#host.knownHead(this.core)) ?? (await this.core.sharedHead())
     checkFollowing(this.name, head, 'upsert')
     const rows = records.map((record) => checkRecord(this.name, head.state.schema, record))
     const owner = await this.#host.owner()

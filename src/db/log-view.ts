@@ -5,6 +5,7 @@ import type { LogRows } from './segment/log-rows.ts'
 import { Fresh } from './states/freshness.ts'
 import { logLength, type PieceMemory, readLog } from './wal/log-file.ts'
 import type { LogOwner } from './wal/log-owner.ts'
+import { outboxLength } from './wal/outbox.ts'
 import { replayLog } from './wal/replay.ts'
 
 /**
@@ -21,8 +22,13 @@ export function logSource(
       const owned = await owner()?.open(head.commit.collection)
       return owned?.owns(head) === true ? await owned.rows(head) : await files.rows(head)
     },
-    length: async (head) =>
-      head === undefined ? 0 : await logLength(core().environment, head.commit),
+    length: async (head) => {
+      if (head === undefined) return 0
+      const { environment } = core()
+      const length = await logLength(environment, head.commit)
+      if (environment.isShared !== true) return length
+      return Math.max(length, await outboxLength(environment.state, head.commit))
+    },
   }
 }
 

@@ -42,8 +42,8 @@ const openStores = new Map<string, { store: Promise<OpenedStore>; users: number 
  *   copied, AUDIT_BROKEN
  */
 export async function openStore(options: OpenOptions): Promise<OpenedStore> {
-  const { mode, url, state = '', stateHome = '', s3 } = options
-  const key = [mode, placeOf(url), s3?.endpoint ?? '', state, stateHome].join(' ')
+  const { mode, url, state = '', stateHome = '', durability = '', s3 } = options
+  const key = [mode, placeOf(url), s3?.endpoint ?? '', state, stateHome, durability].join(' ')
   const known = openStores.get(key)
   const entry = known ?? { store: OpenedStore.open(options), users: 0 }
   entry.users++
@@ -133,7 +133,7 @@ export class OpenedStore implements Store {
   /** @throws NOT_FOUND */
   async collection(name: string): Promise<OpenCollection> {
     return await this.withCore(name, async (core) => {
-      const head = await core.recentHead()
+      const head = (await this.#host.knownHead(core)) ?? (await core.recentHead())
       return new OpenCollection(core, head.commit.collection, this.#host)
     })
   }
@@ -263,6 +263,15 @@ export class OpenedStore implements Store {
   /** Rows that only the write-ahead log of this process holds. */
   async rowsAtRisk(): Promise<number> {
     return (await this.#host.current?.rowsAtRisk()) ?? 0
+  }
+
+  /** Rows acknowledged here that are not in the bucket yet; see Durability. */
+  async unsent(): Promise<{ readonly rows: number; readonly sinceMs: number } | undefined> {
+    if (this.environment.durability !== 'local') return undefined
+    const all = [...((await this.#host.current?.unsent()) ?? new Map()).values()]
+    const since = all.map(({ sinceMs }) => sinceMs).filter((ms) => ms > 0)
+    const rows = all.reduce((sum, log) => sum + log.rows, 0)
+    return { rows, sinceMs: since.length === 0 ? 0 : Math.min(...since) }
   }
 
   async close(): Promise<void> {

@@ -27,6 +27,7 @@ export interface AppParts {
   /** Whether only this machine reaches the server. */
   readonly loopback: boolean
   readonly rowsAtRisk: () => Promise<number | undefined>
+  readonly unsent?: () => Promise<Gauges['unsent']>
   /** Absent where no source of events is followed. */
   readonly events?: () => EventCounts
   readonly results?: () => Gauges['results']
@@ -149,6 +150,7 @@ async function scrape(parts: AppParts): Promise<Response> {
   const gauges: Gauges = {
     requestsInFlight: parts.admission.requests,
     rowsAtRisk: await parts.rowsAtRisk(),
+    unsent: await parts.unsent?.(),
     ...(parts.events === undefined ? {} : { events: parts.events() }),
     results: parts.results?.(),
   }

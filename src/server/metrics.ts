@@ -15,10 +15,19 @@ export interface Gauges {
   readonly requestsInFlight: number
   /** Rows that only the write-ahead log has; undefined where it cannot be told. */
   readonly rowsAtRisk: number | undefined
+  /** Acknowledged here and not in the bucket yet; absent where writes wait for the bucket. */
+  readonly unsent?: UnsentRows | undefined
   /** Absent where no source of events is followed. */
   readonly events?: EventCounts
   /** Of the store's kept answers. */
   readonly results?: ResultCacheUsage | undefined
+}
+
+/** See Durability. */
+export interface UnsentRows {
+  readonly rows: number
+  /** Milliseconds since 1970; 0: there are none. */
+  readonly sinceMs: number
 }
 
 interface ResultCacheUsage {
@@ -74,6 +83,7 @@ export class Metrics {
       ...this.#histogram('akidb_http_request_duration_seconds'),
       ...gauge('akidb_http_requests_in_flight', 'Being answered', gauges.requestsInFlight),
       ...gauge('akidb_wal_rows', 'Rows in the write-ahead log only', gauges.rowsAtRisk),
+      ...unsentLines(gauges.unsent),
       ...eventLines(gauges.events),
       ...resultLines(gauges.results),
       ...gauge('process_resident_memory_bytes', 'Resident memory', rss),
@@ -97,6 +107,16 @@ export class Metrics {
     }
     return lines
   }
+}
+
+function unsentLines(unsent: UnsentRows | undefined): string[] {
+  if (unsent === undefined) return []
+  const { rows, sinceMs } = unsent
+  const seconds = sinceMs === 0 ? 0 : Math.max(0, (Date.now() - sinceMs) / 1_000)
+  return [
+    ...gauge('akidb_rows_at_risk', 'Rows acknowledged that are not in the bucket yet', rows),
+    ...gauge('akidb_rows_at_risk_seconds', 'Since the oldest of them was acknowledged', seconds),
+  ]
 }
 
 const eventLines = (events: EventCounts | undefined): string[] =>

@@ -59,6 +59,7 @@ export async function serveStore(request: ServeStoreRequest): Promise<ServeResul
       ...request,
       ...(bucketEvents === undefined ? {} : { bucketEvents }),
       rowsAtRisk: () => store.rowsAtRisk(),
+      unsent: () => store.unsent(),
       results: () => store.environment.results?.usage,
       searchesRequired: request.auditRequired === true,
       ...(policy === 'off' ? {} : { onSearches }),

@@ -28,6 +28,8 @@ export interface ServerRequest {
   readonly searchesRequired?: boolean
   /** Rows in the write-ahead log only, for /metrics. */
   readonly rowsAtRisk?: () => Promise<number>
+  /** Rows acknowledged that are not in the bucket yet, for /metrics. */
+  readonly unsent?: () => Promise<Gauges['unsent']>
   /** Tells of other processes' commits. */
   readonly bucketEvents?: BucketEvents
   /** How often searches were answered by earlier ones, for the metrics. */
@@ -60,6 +62,7 @@ export async function serve(
     metrics,
     loopback,
     rowsAtRisk: async () => await request.rowsAtRisk?.().catch(() => undefined),
+    unsent: async () => await request.unsent?.().catch(() => undefined),
     ...(follower === undefined ? {} : { events: () => follower.counts }),
     results: () => request.results?.(),
     onRequest: (note) => log({ event: 'request', ...rounded(note) }),

@@ -56,6 +56,9 @@ export const withoutPins = (store: ObjectStore): ObjectStore => hiding(store, 'p
 /** Nobody sees that another one became the log's owner. */
 export const withoutOwners = (store: ObjectStore): ObjectStore => hiding(store, '/owner/')
 
+/** What was acknowledged in a state folder alone is not found again. */
+export const withoutOutbox = (state: ObjectStore): ObjectStore => hiding(state, 'outbox/')
+
 /** Nobody sees what is about to be deleted. */
 export const withoutLists = (store: ObjectStore): ObjectStore => hiding(store, 'gc/')
 

@@ -2,7 +2,8 @@ import { verifyAuditLog } from '../../src/audit/verify.ts'
 import { checkOutcomes, recoverActs } from '../../src/db/collection/recover.ts'
 import { collectGarbage } from '../../src/db/gc/gc.ts'
 import { namedPositions } from '../../src/db/open/open-environment.ts'
-import { Violation } from './history.ts'
+import { unsentFiles } from '../../src/db/wal/outbox-settle.ts'
+import { type Content, Violation } from './history.ts'
 import { flushOrphan } from './log-writer.ts'
 import { contentOf, expectClosure, expectContent } from './observer.ts'
 import { type SimProcess, startObserver } from './sim-process.ts'
@@ -10,7 +11,9 @@ import { IDS, type Site } from './site.ts'
 
 /** Everybody is gone: opens the store anew and checks all that was promised. @throws Violation */
 export async function checkEnd(site: Site): Promise<void> {
-  const lasts = site.machines.map((machine, i) => startObserver(machine, `last${i}`))
+  const lasts = site.machines.map((machine, i) =>
+    startObserver(machine, `last${i}`, site.mutation.state),
+  )
   const [process] = lasts as [SimProcess, ...SimProcess[]]
   for (const { environment } of lasts) {
     if (site.mutation.withoutRecovery !== true) await recoverActs(environment)
@@ -18,13 +21,38 @@ export async function checkEnd(site: Site): Promise<void> {
   }
   await checkAudit(site, lasts)
   await checkManifests(site, process)
-  const content = await contentOf(process.core)
-  site.history.checkRead('the last reader', IDS, content, site.scheduler.steps + 1)
+  const content = await broughtTogether(site, lasts)
   await flushOrphan(process)
   expectContent('the head, after its log was committed,', await contentOf(process.core), content)
   await collectGarbage(process.environment, { keepMs: 0 })
   expectContent('the head, after garbage was collected,', await contentOf(process.core), content)
   await expectClosure(site.machine, await process.core.head())
+}
+
+/** The last content, with what lies in state folders alone, as their next owners bring it. */
+async function broughtTogether(site: Site, lasts: readonly SimProcess[]): Promise<Content> {
+  const [{ core }] = lasts as [SimProcess, ...SimProcess[]]
+  const before = await contentOf(core)
+  site.history.checkRead('the last reader', IDS, before, site.scheduler.steps + 1)
+  if (!site.isLocal) return before
+  const kept: (readonly [string, number | undefined])[] = []
+  for (const last of lasts) {
+    await flushOrphan(last)
+    const { state } = last.environment
+    for (const key of await unsentFiles({ state })) {
+      for (const line of Buffer.from(await state.get(key))
+        .toString('utf8')
+        .trim()
+        .split('\n')) {
+        const { id, payload } = JSON.parse(line)
+        kept.push([id, payload?.v])
+      }
+    }
+  }
+  const content = await contentOf(core)
+  site.history.checkRead('the last reader', IDS, content, site.scheduler.steps + 1)
+  site.history.checkLocal(content, kept)
+  return content
 }
 
 /** Every state that is there is whole and what it was when it was committed. */

@@ -10,6 +10,8 @@ export interface Op {
   readonly writes: Writes
   /** A delete by filter: takes only what is below this value. */
   readonly below?: number
+  /** Acknowledged where it is not in the bucket yet: it takes effect later, or is kept apart. */
+  readonly isLocal?: boolean
   readonly startStep: number
   /** When the client was told that it is done. */
   ackStep?: number
@@ -43,7 +45,7 @@ export class History {
     this.#step = step
   }
 
-  begin(input: Pick<Op, 'kind' | 'process' | 'writes' | 'below'>): Op {
+  begin(input: Pick<Op, 'kind' | 'process' | 'writes' | 'below' | 'isLocal'>): Op {
     const op: Op = { ...input, startStep: this.#step() }
     this.ops.push(op)
     return op
@@ -73,6 +75,30 @@ export class History {
     for (const id of ids) this.#checkId(who, id, content.get(id), startStep)
   }
 
+  /**
+   * What was acknowledged before it was in the bucket is there at the end, or something wrote over
+   * it that was not done before it began, or it was kept apart.
+   *
+   * @param kept writes that were kept apart: id and value, or undefined for a delete
+   * @throws Violation
+   */
+  checkLocal(content: Content, kept: readonly (readonly [string, number | undefined])[]): void {
+    for (const op of this.ops) {
+      if (op.isLocal !== true || op.ackStep === undefined) continue
+      for (const [id, value] of op.writes) {
+        if (content.get(id) === value) continue
+        if (kept.some(([keptId, keptValue]) => keptId === id && keptValue === value)) continue
+        const mayHide = (other: Op): boolean =>
+          other !== op &&
+          other.writes.has(id) &&
+          mayHaveHappened(other) &&
+          !((other.commitStep ?? other.ackStep ?? Number.POSITIVE_INFINITY) < op.startStep)
+        if (this.ops.some(mayHide)) continue
+        throw new Violation(`silently lost: ${describe(op, id)}`)
+      }
+    }
+  }
+
   #checkId(who: string, id: string, value: number | undefined, startStep: number): void {
     const writes = this.ops.filter((op) => op.writes.has(id))
     const done = writes.filter((op) => doneStep(op) < startStep)
@@ -92,11 +118,14 @@ export class History {
 }
 
 /** From when on every reader must see it, or what came after it. */
-const doneStep = (op: Op): number => op.commitStep ?? op.ackStep ?? Number.POSITIVE_INFINITY
+const doneStep = (op: Op): number =>
+  op.commitStep ?? (op.isLocal === true ? undefined : op.ackStep) ?? Number.POSITIVE_INFINITY
 
 /** After which it changes nothing any more. */
 const endStep = (op: Op): number =>
-  op.commitStep ?? op.ackStep ?? op.failStep ?? Number.POSITIVE_INFINITY
+  op.isLocal === true
+    ? Number.POSITIVE_INFINITY
+    : (op.commitStep ?? op.ackStep ?? op.failStep ?? Number.POSITIVE_INFINITY)
 
 /** A commit happened where its manifest is there, or where it had nothing to change. */
 const mayHaveHappened = (op: Op): boolean => op.kind === 'log' || Number.isFinite(doneStep(op))

@@ -1,6 +1,5 @@
 import type { LogEntry } from '../../src/db/wal/log-entry.ts'
-import { isLogOpen } from '../../src/db/wal/log-file.ts'
-import { LogOwner } from '../../src/db/wal/log-owner.ts'
+import { hasOpenRows, LogOwner } from '../../src/db/wal/log-owner.ts'
 import type { Writes } from './history.ts'
 import { readOnce } from './reader.ts'
 import { isDeath, type SimProcess } from './sim-process.ts'
@@ -103,7 +102,7 @@ export async function flushLog(site: Site, process: SimProcess): Promise<void> {
 
 /** Commits what the log of a dead owner holds, as its next owner. */
 export async function flushOrphan({ core, environment }: SimProcess): Promise<void> {
-  if (!(await isLogOpen(environment, await core.head()))) return
+  if (!(await hasOpenRows(core, await core.head()))) return
   const owner = await LogOwner.start(environment, { timer: false })
   try {
     await owner.flush(core)

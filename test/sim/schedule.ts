@@ -52,6 +52,7 @@ export async function runSchedule(seed: number, mutation: Mutation = {}): Promis
   const kills = new Map<string, () => void>()
   const isShared = mutation.isShared ?? dice.below(IN_A_FOLDER + 1) === 0
   const odds = oddsOf(dice, isShared)
+  const isLocal = mutation.isLocal ?? (isShared && dice.below(3) === 0)
   const scheduler = new Scheduler({
     dice,
     odds,
@@ -77,6 +78,7 @@ export async function runSchedule(seed: number, mutation: Mutation = {}): Promis
     sickDisk: odds.diskError > 0,
     sickNet: odds.netError > 0,
     unshared: mutation.unshared ?? (isShared ? undefined : dice.pick(UNSHARED)),
+    isLocal,
     kills,
     gcRuns: 0,
     ownerProcess: undefined,

@@ -90,6 +90,10 @@ export interface StartOptions {
   readonly observe: StepHook
   /** Breaks a promise on purpose. */
   readonly mutate?: (store: ObjectStore) => ObjectStore
+  /** The same in the state folder. */
+  readonly mutateState?: (store: ObjectStore) => ObjectStore
+  /** Where this process acknowledges single writes. */
+  readonly durability?: 'bucket' | 'local'
   /** Locks of these names keep nobody else out, as between two machines. */
   readonly unshared?: RegExp | undefined
 }
@@ -109,6 +113,8 @@ export function startSimProcess(
   const environment: Environment = {
     ...plain,
     store: options.mutate?.(plain.store) ?? plain.store,
+    state: options.mutateState?.(plain.state) ?? plain.state,
+    durability: options.durability ?? 'bucket',
     locks: steppingLocks(
       plain.locks,
       (what) => scheduler.turn(name, what),
@@ -129,8 +135,13 @@ export function startSimProcess(
 }
 
 /** A process that no scheduler holds up and nobody kills: what the checks look through. */
-export function startObserver(machine: TestMachine, name: string): SimProcess {
-  const { environment, kill } = startProcess(machine, { name }, name)
+export function startObserver(
+  machine: TestMachine,
+  name: string,
+  mutateState: StartOptions['mutateState'] = (state) => state,
+): SimProcess {
+  const { environment: plain, kill } = startProcess(machine, { name }, name)
+  const environment: Environment = { ...plain, state: mutateState(plain.state) }
   // It reads without pins, which would change what garbage is.
   const core: CollectionCore = new CollectionCore({
     environment: { ...environment, mode: 'read' },

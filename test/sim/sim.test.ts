@@ -68,6 +68,11 @@ describe('the simulation notices', () => {
       900,
     ],
     [
+      'rows that were acknowledged here alone and are not found again',
+      { state: broken.withoutOutbox, isShared: true, isLocal: true },
+      /silently lost/,
+    ],
+    [
       'log owners on two machines that do not see each other',
       { store: broken.withoutOwners, isShared: true },
       /overwritten|nobody wrote|damaged/,

@@ -19,6 +19,9 @@ export const IDS: readonly string[] = ['a', 'b', 'c', 'd', 'e', 'f']
 /** A promise that the engine makes, broken on purpose, to see that the checks notice. */
 export interface Mutation {
   readonly store?: (store: ObjectStore) => ObjectStore
+  readonly state?: (state: ObjectStore) => ObjectStore
+  /** Single writes are acknowledged in the state folder, instead of as the seed chooses. */
+  readonly isLocal?: boolean
   /** Clients of the log owner are told before anything is durable. */
   readonly ackEarly?: boolean
   readonly withoutRecovery?: boolean
@@ -45,6 +48,8 @@ export interface Site {
   readonly sickNet: boolean
   /** Names of locks that keep nobody out in this schedule. */
   readonly unshared: RegExp | undefined
+  /** Whether single writes are acknowledged in the state folder. */
+  readonly isLocal: boolean
   /** How to end each process. */
   readonly kills: Map<string, () => void>
   /** Collections of garbage that have begun. */
@@ -87,7 +92,12 @@ export function runRole(site: Site, role: Role): void {
 function startProcess(site: Site, machine: TestMachine, name: string): SimProcess {
   const { scheduler, observer, mutation, kills } = site
   const mutate = mutation.store === undefined ? {} : { mutate: mutation.store }
-  const options = { name, observe: observer.hookOf(name), unshared: site.unshared, ...mutate }
+  const options = {
+    ...{ name, observe: observer.hookOf(name), unshared: site.unshared },
+    ...(site.isLocal ? { durability: 'local' as const } : {}),
+    ...(mutation.state === undefined ? {} : { mutateState: mutation.state }),
+    ...mutate,
+  }
   const process = startSimProcess(machine, scheduler, options)
   kills.set(name, process.kill)
   return process
@@ -118,7 +128,8 @@ export async function act(
 ): Promise<'done' | 'failed'> {
   const { history, scheduler, observer } = site
   const { mayFailWith, ...what } = input
-  const op = history.begin({ ...what, process: process.name })
+  const isLocal = site.isLocal && input.kind === 'log'
+  const op = history.begin({ ...what, process: process.name, isLocal })
   const below = input.below === undefined ? '' : ` below ${input.below}`
   const show = `${JSON.stringify([...input.writes])}${below}`
   scheduler.note(`${process.name} begins ${input.kind} ${show}`)

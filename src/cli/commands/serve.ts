@@ -13,6 +13,10 @@ export const defineServe = (command: Command, app: App): void => {
       ['akidb serve', 'on the loopback, port 8080'],
       ['akidb serve --listen 127.0.0.1:0 --json', 'on any free port, said in JSON'],
       [
+        'akidb --store s3://vectors/site serve --durability local',
+        'acknowledge writes on the local disk, and send them in the background',
+      ],
+      [
         'akidb --store s3://vectors/site serve --events nats://127.0.0.1:4222',
         "hear of other writers' commits from a NATS server",
       ],
@@ -23,10 +27,14 @@ export const defineServe = (command: Command, app: App): void => {
       'A store in a bucket is followed by its events: auto and minio take the listen API of its',
       'server, nats://host:port and tls://host:port a NATS server that it publishes to. A missed',
       'event costs a delay, nothing more.',
+      '--durability local acknowledges writes to a store in a bucket when they are on the disk of',
+      'the state folder, and sends them in the background: also while the bucket is away. akidb',
+      'status and /metrics tell how many rows are at risk.',
     ].join('\n'),
     exits: [21, 22, 23, 24, 25, 26, 27],
   })
   command.option('--listen <host:port>', 'where to listen (default: 127.0.0.1:8080)')
+  command.option('--durability <where>', 'acknowledge writes in the: bucket (default), or local')
   command.option('--events <source>', 'auto (default), minio, nats://host:port or off')
   command.option('--nats-subject <subject>', 'where the bucket publishes (default: bucketevents)')
   command.option('--nats-stream <name>', 'stream that keeps it (default: the one that takes it)')
@@ -38,8 +46,12 @@ export const defineServe = (command: Command, app: App): void => {
     app.run(command, async (context) => {
       const { host, port } = parseListen(context, context.settings.text('listen') ?? '')
       const engine = await context.engine()
+      const durability = context.settings.text('durability')
       const result = await engine.serve({
         ...context.storeRequest(),
+        ...(durability === undefined
+          ? {}
+          : { durability: durability === 'local' ? 'local' : 'bucket' }),
         host,
         port,
         onReady: (address) => {

@@ -1,6 +1,12 @@
 import type { KesAccess } from '../../storage/kes/kes-access.ts'
 import type { S3Access } from '../../storage/s3/s3-access.ts'
 
+/**
+ * Where a single write must be before it is acknowledged. 'local': in the state folder, fsynced; it
+ * goes to the bucket in the background, and is lost where another owner takes the log over before.
+ */
+export type Durability = 'bucket' | 'local'
+
 /** What a store in a bucket needs beyond its address; a folder needs none of it. */
 export interface BucketOptions {
   /** How the server is reached. */
@@ -11,6 +17,8 @@ export interface BucketOptions {
   readonly cacheBytes?: number
   /** The key server of blobs that were sealed in envelopes. */
   readonly kes?: KesAccess
+  /** Of single writes; default 'bucket'. 'local' is for stores in a bucket alone (USAGE). */
+  readonly durability?: Durability
   /** Only the keys of the state folder are to be used, changed or not. */
   readonly keysOnly?: boolean
 }

@@ -6,11 +6,12 @@ import { type KeyStore, LOG_KEY } from '../../trust/key-store.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
 import { type HalfDoneIngest, halfDoneIngests } from '../ingest/ledger.ts'
 import { AUDIT_LOCK } from '../open/open-environment.ts'
-import type { Environment } from '../states/environment.ts'
+import { type Environment, isoTime } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
 import type { StoreFile } from '../states/store-file.ts'
 import { readLog } from '../wal/log-file.ts'
 import { OWNER_LOCK } from '../wal/log-owner.ts'
+import { unsentFiles, unsentRows } from '../wal/outbox-settle.ts'
 import { type TiersEnvironment, type TiersOptions, type TiersStatus, tiersStatus } from './tiers.ts'
 
 /** What `status` looks at beside the store itself. */
@@ -32,6 +33,12 @@ export type StoreStatus = {
   readonly ledger: readonly HalfDoneIngest[]
   /** Rows that are in the write-ahead logs alone: durable here, in no manifest yet. */
   readonly walRows: number
+  /** Single writes that were acknowledged in this state folder and are not in the bucket yet. */
+  readonly rowsAtRisk: number
+  /** When the oldest of them was acknowledged, ISO 8601; null: none, or not known. */
+  readonly rowsAtRiskSince: string | null
+  /** Files with writes that did not get there before another owner came; keys in `state`. */
+  readonly unsentFiles: readonly string[]
   readonly audit: AuditStatus | null
   /** Where imported collections come from. */
   readonly origins: readonly OriginStatus[]
@@ -95,9 +102,23 @@ export async function storeStatus(
     collections,
     ledger: await halfDoneIngests(state),
     walRows: collections.reduce((sum, { walRows }) => sum + walRows, 0),
+    ...(await riskStatus(environment, heads)),
     audit: await auditStatus(environment),
     origins,
     tiers: await tiersStatus(environment, heads, options),
+  }
+}
+
+async function riskStatus(
+  environment: StatusEnvironment,
+  heads: ReadonlyMap<string, Manifest>,
+): Promise<Pick<StoreStatus, 'rowsAtRisk' | 'rowsAtRiskSince' | 'unsentFiles'>> {
+  const unsent = await unsentRows(environment, heads)
+  const since = unsent.map(({ sinceMs }) => sinceMs).filter((ms) => ms > 0)
+  return {
+    rowsAtRisk: unsent.reduce((sum, { rows }) => sum + rows, 0),
+    rowsAtRiskSince: since.length === 0 ? null : isoTime(Math.min(...since)),
+    unsentFiles: await unsentFiles(environment),
   }
 }
 

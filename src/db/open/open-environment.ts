@@ -46,12 +46,17 @@ export interface OpenEnvironment extends Environment {
 /**
  * Opens a store and its state folder for one process.
  *
- * @throws NOT_FOUND, FORMAT_VERSION, INTEGRITY (store file); later uses throw what their operations
+ * @throws NOT_FOUND, FORMAT_VERSION, INTEGRITY (store file); USAGE for an option that does not fit
+ *   where it lies; later uses throw what their operations
  *   throw
  */
 export async function openEnvironment(options: OpenOptions): Promise<OpenEnvironment> {
   const place = await openPlace(options)
   const { store, file, stateFolder } = place
+  if (options.durability === 'local' && !place.isShared) {
+    await store.close()
+    throw notShared()
+  }
   const state = openState(stateFolder, options.mode)
   const holder = lockHolder(options.command ?? 'akidb')
   const locks = openLocks(stateFolder, state, holder)
@@ -75,6 +80,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
     state,
     locks,
     isShared: place.isShared,
+    ...(options.durability === undefined ? {} : { durability: options.durability }),
     identity: () => place.identity(),
     clock: systemClock,
     random: systemRandom,
@@ -114,6 +120,11 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
   }
   return environment
 }
+
+const notShared = (): AkidbError =>
+  new AkidbError('USAGE', 'durability "local" is for a working store in a bucket', {
+    hint: 'A store in a folder acknowledges what is fsynced there: leave the option out.',
+  })
 
 /**
  * A look at the head costs as much as a search; another process's commit is seen this much later at

@@ -6,6 +6,7 @@ import type { Clock, RandomBytes } from '../../core/clock.ts'
 import type { LockManager } from '../../storage/locks.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import type { Warning } from '../api/api.ts'
+import type { Durability } from '../api/bucket-options.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { ResultCache } from './result-cache.ts'
 
@@ -24,6 +25,11 @@ export interface Environment {
    * in a folder is decided there by create-if-absent, epochs and time.
    */
   readonly isShared?: boolean
+  /**
+   * When single writes to a store that machines share are acknowledged: when they are in the bucket
+   * (the default), or when they are in the state folder.
+   */
+  readonly durability?: Durability
   readonly clock: Clock
   readonly random: RandomBytes
   readonly actor: AuditActor

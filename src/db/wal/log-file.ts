@@ -16,8 +16,10 @@ const digits = (value: number): string => String(value).padStart(20, '0')
 const epochPrefix = (place: LogPlace, log: LogName, epoch: number): string =>
   `${place.prefix(log)}${digits(epoch)}-`
 
-/** What says where a log lies (see logPlace). */
-type LogSite = Parameters<typeof logPlace>[0]
+/** Where a log lies, or what says so (see logPlace). */
+type LogSite = Parameters<typeof logPlace>[0] | LogPlace
+
+const placeOf = (site: LogSite): LogPlace => ('prefix' in site ? site : logPlace(site))
 
 /** A log as a head names it. */
 export type NamedLog = LogName & Pick<Commit, 'epoch' | 'log'>
@@ -56,7 +58,7 @@ export async function* allPieces(
   site: LogSite,
   names: readonly string[],
 ): AsyncGenerator<FoundPiece> {
-  const place = logPlace(site)
+  const place = placeOf(site)
   for (const root of place.roots(names)) {
     for await (const { key, bytes, modifiedMs } of place.store.list(root)) {
       // A name that we never give is not ours to judge.
@@ -70,7 +72,7 @@ const PIECE = /\/([0-9a-f]{32})\/\d{20}-\d{20}$/
 
 /** Bytes of an epoch's log so far, removed pieces included. */
 export async function logLength(site: LogSite, log: NamedLog): Promise<number> {
-  const last = (await pieces(logPlace(site), log, log.epoch)).at(-1)
+  const last = (await pieces(placeOf(site), log, log.epoch)).at(-1)
   return last === undefined ? 0 : last.start + last.bytes
 }
 
@@ -84,7 +86,7 @@ export async function openSinceMs(
   site: LogSite,
   { commit }: Manifest,
 ): Promise<number | undefined> {
-  const found = await pieces(logPlace(site), commit, commit.epoch)
+  const found = await pieces(placeOf(site), commit, commit.epoch)
   const folded = commit.log?.folded ?? 0
   return found.find(({ start, bytes }) => start + bytes > folded)?.modifiedMs
 }
@@ -105,7 +107,7 @@ export async function readLog(
   log: NamedLog,
   memory?: PieceMemory,
 ): Promise<PlacedEntry[]> {
-  const place = logPlace(site)
+  const place = placeOf(site)
   const folded = log.log?.folded ?? 0
   const groups: DecodedGroup[] = []
   // Where a later group follows, what is broken before it was never acknowledged.
@@ -165,23 +167,54 @@ function dropFailed(groups: DecodedGroup[], after: number): void {
   }
 }
 
-const damaged = ({ appends }: LogPlace, key: string, position: number): AkidbError =>
+const damaged = ({ hint }: LogPlace, key: string, position: number): AkidbError =>
   new AkidbError(
     'INTEGRITY',
     `the write-ahead log is damaged at or before ${key}: entries after ${position} are gone`,
     {
-      hint: appends
-        ? 'Restore the state folder, or remove its folder "wal" to go on without these rows.'
-        : 'Restore the object, or remove those from it on to go on without these rows.',
+      hint,
       details: { key, position },
     },
   )
+
+/** Removes the pieces of an epoch's log that end at or before a position. */
+export async function removePieces(site: LogSite, log: NamedLog, folded: number): Promise<void> {
+  const place = placeOf(site)
+  const old = await pieces(place, log, log.epoch)
+  const done = old.filter(({ start, bytes }) => start + bytes <= folded)
+  await eachAtOnce(done, limits.logReadsMax, async ({ key }) => {
+    await place.store.delete(key)
+  })
+}
+
+/** Key of the piece that begins at a position. */
+export const pieceKey = (site: LogSite, log: NamedLog, start: number): string =>
+  `${epochPrefix(placeOf(site), log, log.epoch)}${digits(start)}`
+
+/** A group as it lies in a log. */
+export interface WrittenGroup {
+  /** Position of its first entry. */
+  readonly first: number
+  /** Its own. */
+  readonly start: number
+  readonly bytes: Uint8Array
+}
+
+/** How an owner writes its log: into one place, or first into the one and then into the other. */
+export interface GroupWriter {
+  readonly length: number
+  readonly spent: number
+  readonly isScattered: boolean
+  readonly groupMs: number
+  append(entries: readonly Uint8Array[]): Promise<WrittenGroup>
+  rotate(folded: number): Promise<void>
+}
 
 /**
  * The log of one epoch as its owner writes it. Positions only grow: none is used twice, even after
  * a failed write.
  */
-export class LogWriter {
+export class LogWriter implements GroupWriter {
   readonly #place: LogPlace
   readonly #log: LogName
   readonly #epoch: number
@@ -197,7 +230,7 @@ export class LogWriter {
   #groups = 0
 
   constructor(site: LogSite, { name, collection, epoch }: NamedLog) {
-    this.#place = logPlace(site)
+    this.#place = placeOf(site)
     this.#log = { name, collection }
     this.#epoch = epoch
   }
@@ -225,8 +258,8 @@ export class LogWriter {
     return this.#place.groupMs
   }
 
-  /** Appends one group. Durable when it resolves. @returns where its first entry begins */
-  async append(entries: readonly Uint8Array[]): Promise<number> {
+  /** Appends one group. Durable when it resolves. */
+  async append(entries: readonly Uint8Array[]): Promise<WrittenGroup> {
     const { appends, store } = this.#place
     if (!appends) this.#nextPiece()
     const key = `${epochPrefix(this.#place, this.#log, this.#epoch)}${digits(this.#start)}`
@@ -242,21 +275,18 @@ export class LogWriter {
       this.#spent = this.#start
       throw error
     }
-    const first = this.#start + this.#bytes + GROUP_RECORD_BYTES
+    const start = this.#start + this.#bytes
     this.#bytes += bytes.byteLength
     this.#after = this.#start + this.#bytes
     this.#groups++
-    return first
+    return { first: start + GROUP_RECORD_BYTES, start, bytes }
   }
 
   /** The next group begins a new piece; pieces that end at or before `folded` are removed. */
   async rotate(folded: number): Promise<void> {
     this.#nextPiece()
     this.#groups = 0
-    const { store } = this.#place
-    const old = await pieces(this.#place, this.#log, this.#epoch)
-    const done = old.filter(({ start, bytes }) => start + bytes <= folded)
-    await eachAtOnce(done, limits.logReadsMax, async ({ key }) => void (await store.delete(key)))
+    await removePieces(this.#place, { ...this.#log, epoch: this.#epoch }, folded)
   }
 
   #nextPiece(): void {
@@ -274,7 +304,7 @@ const taken = (key: string): AkidbError =>
 
 /** Removes the logs of earlier epochs, whose rows are in segments. */
 export async function removeOldLogs(site: LogSite, log: NamedLog): Promise<void> {
-  const place = logPlace(site)
+  const place = placeOf(site)
   const own = epochPrefix(place, log, log.epoch)
   const old: string[] = []
   for await (const { key } of place.store.list(place.prefix(log))) if (key < own) old.push(key)

@@ -1,10 +1,26 @@
+import { limits } from '../../core/limits.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { LockHandle } from '../../storage/locks.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
+import { mergeSegments } from '../rebuild/merge.ts'
 import type { Environment } from '../states/environment.ts'
 import { isLogOpen } from './log-file.ts'
-import { mergeWhereDue, OwnedLog } from './owned-log.ts'
+import { warnOf } from './log-groups.ts'
+import { outboxLogs } from './outbox.ts'
+import type { RowsAtRisk } from './outbox-writer.ts'
+import { OwnedLog } from './owned-log.ts'
+
+const ignore = (): void => undefined
+
+/** Whether rows of a log wait to be committed that this process can get at. */
+export async function hasOpenRows(
+  { environment, name }: CollectionCore,
+  head: Manifest,
+): Promise<boolean> {
+  if (await isLogOpen(environment, head)) return true
+  return environment.isShared === true && (await outboxLogs(environment.state, name)).length > 0
+}
 
 export const OWNER_LOCK = 'owner'
 /** A dirty log is committed after this long. */
@@ -83,7 +99,7 @@ export class LogOwner {
   async flush(core: CollectionCore): Promise<void> {
     const head = await core.head()
     const known = await this.open(head.commit.collection)
-    if (known === undefined && !(await isLogOpen(core.environment, head))) return
+    if (known === undefined && !(await hasOpenRows(core, head))) return
     const result = await (known ?? (await this.log(core, head))).fold()
     if (result !== 'replaced' || !(await isLogOpen(core.environment, await core.head()))) return
     throw new AkidbError('CONFLICT', `another process is taking over the log of "${core.name}"`, {
@@ -98,10 +114,32 @@ export class LogOwner {
     return rows
   }
 
+  /** Rows that were acknowledged here and are in no bucket yet, by name; see Durability. */
+  async unsent(): Promise<ReadonlyMap<string, RowsAtRisk>> {
+    const found = new Map<string, RowsAtRisk>()
+    for (const taken of this.#logs.values()) {
+      const log = await taken.catch(() => undefined)
+      if (log?.atRisk !== undefined) found.set(log.core.name, log.atRisk)
+    }
+    return found
+  }
+
+  /** See OwnedLog.knownHead. */
+  async knownHead(name: string): Promise<Manifest | undefined> {
+    for (const taken of this.#logs.values()) {
+      const log = await taken.catch(() => undefined)
+      const head = log?.core.name === name ? log.knownHead : undefined
+      if (head !== undefined) return head
+    }
+    return undefined
+  }
+
   /** Does what is due in the background: commits, then merges of small segments. */
   async maintain(): Promise<void> {
     await this.fold()
-    for (const log of this.#logs.values()) await (await log).merge(this.#stopping.signal)
+    for (const log of this.#logs.values()) {
+      await mergeWhereDue((await log).core, this.#stopping.signal)
+    }
   }
 
   /** Does the merges that another process's commit calls for, in the background. */
@@ -118,6 +156,7 @@ export class LogOwner {
       await this.#maintaining
       await this.fold()
     } finally {
+      for (const log of this.#logs.values()) await log.then((open) => open.close()).catch(ignore)
       await this.#lock.release()
     }
   }
@@ -156,8 +195,12 @@ export class LogOwner {
 
   #warn(error: unknown, what = 'cannot commit the write-ahead log'): void {
     if (this.#stopping.signal.aborted) return
-    const message = error instanceof Error ? error.message : String(error)
-    const code = error instanceof AkidbError ? error.code : 'INTERNAL'
-    this.#environment.warn({ code, message: `${what}: ${message}` })
+    warnOf(this.#environment, error, what)
   }
+}
+
+/** Does the merges that are due in a collection, within the limits for a server. */
+async function mergeWhereDue(core: CollectionCore, signal: AbortSignal): Promise<void> {
+  const { ownerMergesMax: mergesMax, ownerMergeBytesMax: inputBytesMax } = limits
+  await mergeSegments(core, { kind: 'policy', mergesMax, inputBytesMax, signal })
 }

@@ -15,6 +15,8 @@ export interface LogPlace {
   roots(names: readonly string[]): readonly string[]
   /** A piece grows by appending; else each group is an object of its own. */
   readonly appends: boolean
+  /** What to do about damage. */
+  readonly hint: string
   /** Least time from the beginning of one group to that of the next. */
   readonly groupMs: number
 }
@@ -36,6 +38,7 @@ export const logPlace = (environment: {
         roots: (names) => names.map((name) => `${collectionFolder(name)}/log/`),
         appends: false,
         groupMs: limits.logGroupMs,
+        hint: 'Restore the object, or remove those from it on to go on without these rows.',
       }
     : {
         store: environment.state,
@@ -43,4 +46,9 @@ export const logPlace = (environment: {
         roots: () => ['wal/'],
         appends: true,
         groupMs: 0,
+        hint: folderHint('wal'),
       }
+
+/** A log in a folder of the state folder. */
+export const folderHint = (folder: string): string =>
+  `Restore the state folder, or remove its folder "${folder}" to go on without these rows.`

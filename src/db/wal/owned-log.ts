@@ -1,31 +1,23 @@
 import { limits } from '../../core/limits.ts'
-import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import type { LogView } from '../collection/log-source.ts'
-import { mergeSegments } from '../rebuild/merge.ts'
 import { LogRows } from '../segment/log-rows.ts'
 import { noteLogWrite } from '../states/freshness.ts'
+import { newestEpoch } from './claim.ts'
 import { commitLogRows } from './commit-rows.ts'
+import { GroupQueue, type QueuedEntries } from './group-queue.ts'
 import { encodeLogEntry, type LogEntry, type PlacedEntry } from './log-entry.ts'
-import { isLogOpen, LogWriter } from './log-file.ts'
+import { type GroupWriter, isLogOpen, LogWriter } from './log-file.ts'
+import { parts, replaced, tooManyWaiting, tooManyWriters, warnOf } from './log-groups.ts'
+import { openOutbox } from './open-outbox.ts'
+import { settleOutbox } from './outbox-settle.ts'
+import type { OutboxWriter, RowsAtRisk } from './outbox-writer.ts'
 import { applyEntry, replayLog } from './replay.ts'
-import { newestEpoch, takeLogOver } from './takeover.ts'
+import { takeLogOver } from './takeover.ts'
 
 /** Heads tried before a commit gives up. */
 const FOLD_ATTEMPTS_MAX = 16
-
-interface Waiting {
-  readonly entries: readonly LogEntry[]
-  readonly encoded: readonly Uint8Array[]
-  readonly bytes: number
-  readonly done: () => void
-  readonly failed: (error: unknown) => void
-}
-
-interface Rotation extends Pick<Waiting, 'done' | 'failed'> {
-  readonly folded: number
-}
 
 export type FoldResult = 'done' | 'gone' | 'replaced'
 
@@ -41,7 +33,12 @@ export class OwnedLog {
   readonly #core: CollectionCore
   readonly #collectionId: string
   readonly #epoch: number
-  readonly #writer: LogWriter
+  readonly #writer: GroupWriter
+  readonly #queue: GroupQueue
+  /** The same, where rows are acknowledged before they are in the bucket. */
+  readonly #outbox: OutboxWriter | undefined
+  /** The last head that it was found to own. */
+  #head: Manifest
   #placed: PlacedEntry[] = []
   #rows = new LogRows()
   /** Digest of the head that `#rows` stand on; empty: to be replayed. */
@@ -51,11 +48,6 @@ export class OwnedLog {
   /** Up to where the log is in segments. */
   #folded = 0
   #turn: Promise<unknown> = Promise.resolve()
-  #waiting: Waiting[] = []
-  /** When the last group began. */
-  #groupMs = 0
-  #rotations: Rotation[] = []
-  #writing: Promise<void> | undefined
   #folding: Promise<FoldResult> | undefined
   /** The last fold: the heads before and after it. */
   #fold: { readonly from: string; readonly to: string } | undefined
@@ -68,7 +60,20 @@ export class OwnedLog {
     this.#epoch = head.commit.epoch
     this.#base = head.digest
     this.#baseFolded = foldedBy(head)
-    this.#writer = new LogWriter(core.environment, head.commit)
+    this.#head = head
+    this.#outbox = openOutbox(core, head, {
+      confirm: () => this.#confirm(),
+      onReplaced: async () => {
+        this.#replacedBy ??= this.#epoch + 1
+        await this.fold()
+      },
+    })
+    this.#writer = this.#outbox ?? new LogWriter(core.environment, head.commit)
+    this.#queue = new GroupQueue({
+      clock: core.environment.clock,
+      groupMs: this.#writer.groupMs,
+      write: (group) => this.#writeGroup(group),
+    })
   }
 
   /** Takes a collection's log over. @throws CONFLICT, INTEGRITY (see takeLogOver) */
@@ -76,8 +81,25 @@ export class OwnedLog {
     return new OwnedLog(core, await takeLogOver(core))
   }
 
+  get core(): CollectionCore {
+    return this.#core
+  }
+
   get openEntries(): number {
     return this.#placed.length
+  }
+
+  /** Rows that were acknowledged here and are not in the bucket. */
+  get atRisk(): RowsAtRisk | undefined {
+    return this.#outbox?.atRisk
+  }
+
+  /**
+   * A head that writes may be checked against although the bucket cannot be asked; undefined where
+   * writes wait for the bucket anyway, or the log is another's.
+   */
+  get knownHead(): Manifest | undefined {
+    return this.#outbox !== undefined && this.owns(this.#head) ? this.#head : undefined
   }
 
   /**
@@ -88,14 +110,11 @@ export class OwnedLog {
   async write(entries: readonly LogEntry[]): Promise<void> {
     const encoded = entries.map(encodeLogEntry)
     for (const part of parts(encoded)) {
-      if (this.#waiting.length >= limits.logWaitingMax) throw tooManyWaiting(this.#core.name)
+      if (this.#queue.length >= limits.logWaitingMax) throw tooManyWaiting(this.#core.name)
       if (this.#openBytes >= limits.logOpenBytesMax) await this.fold()
-      await new Promise<void>((done, failed) => {
-        const { first, end, bytes } = part
-        const some = { entries: entries.slice(first, end), encoded: encoded.slice(first, end) }
-        this.#waiting.push({ ...some, bytes, done, failed })
-        this.#writing ??= this.#pump()
-      })
+      const { first, end, bytes } = part
+      const some = { entries: entries.slice(first, end), encoded: encoded.slice(first, end) }
+      await this.#queue.add({ ...some, bytes })
     }
     this.#foldWhereDue()
   }
@@ -109,6 +128,7 @@ export class OwnedLog {
     return await this.#inTurn(async () => {
       const { epoch, log } = head.commit
       if (epoch > this.#epoch) this.#replacedBy = epoch
+      else if (epoch === this.#epoch) this.#head = head
       if (epoch !== this.#epoch || (log?.folded ?? 0) < this.#folded) return 'stale'
       return await this.#rowsOn(head)
     })
@@ -133,11 +153,6 @@ export class OwnedLog {
     return await this.#folding
   }
 
-  /** Does the merges that are due, within the limits for a server. */
-  async merge(signal: AbortSignal): Promise<void> {
-    await mergeWhereDue(this.#core, signal)
-  }
-
   get #openBytes(): number {
     return this.#writer.length - this.#folded
   }
@@ -152,9 +167,7 @@ export class OwnedLog {
       this.#writer.isScattered
     if (!isDue || this.#folding !== undefined) return
     this.fold().catch((error: unknown) => {
-      const code = error instanceof AkidbError ? error.code : 'INTERNAL'
-      const message = error instanceof Error ? error.message : String(error)
-      this.#core.environment.warn({ code, message: `cannot commit the log: ${message}` })
+      warnOf(this.#core.environment, error, 'cannot commit the log')
     })
   }
 
@@ -179,63 +192,20 @@ export class OwnedLog {
     return rows
   }
 
-  async #pump(): Promise<void> {
-    try {
-      while (this.#waiting.length > 0 || this.#rotations.length > 0) {
-        const rotation = this.#rotations.shift()
-        if (rotation === undefined) await this.#nextGroup()
-        else await this.#writer.rotate(rotation.folded).then(rotation.done, rotation.failed)
-      }
-    } finally {
-      this.#writing = undefined
-    }
-  }
-
-  async #nextGroup(): Promise<void> {
-    // A clock that fails is no reason to leave anybody without an answer.
-    await this.#pause().catch(() => undefined)
-    const group = this.#takeGroup()
-    try {
-      await this.#writeGroup(group)
-      for (const waiting of group) waiting.done()
-    } catch (error) {
-      for (const waiting of group) waiting.failed(error)
-    }
-  }
-
-  /** Where each group costs a request, those that come soon after one go together. */
-  async #pause(): Promise<void> {
-    const { groupMs } = this.#writer
-    if (groupMs === 0) return
-    const { clock } = this.#core.environment
-    const waitMs = this.#groupMs + groupMs - clock.nowMs()
-    if (waitMs > 0) await clock.sleep(Math.min(waitMs, groupMs))
-    this.#groupMs = clock.nowMs()
-  }
-
-  #takeGroup(): Waiting[] {
-    let count = 0
-    let bytes = 0
-    for (const waiting of this.#waiting) {
-      bytes += waiting.bytes
-      if (count > 0 && bytes > limits.logGroupBytesMax) break
-      count++
-    }
-    return this.#waiting.splice(0, count)
-  }
-
   /** fsync, apply, confirm ownership; the caller acknowledges after that. */
-  async #writeGroup(group: readonly Waiting[]): Promise<void> {
+  async #writeGroup(group: readonly QueuedEntries[]): Promise<void> {
+    await this.#outbox?.room()
     if (this.#replacedBy !== undefined) throw replaced(this.#core.name, this.#replacedBy)
-    const base = await this.#knownBase()
+    // Who need not wait for the bucket must not ask it either.
+    const base = this.#outbox === undefined ? await this.#knownBase() : this.#base
     try {
       const encoded = group.flatMap((waiting) => waiting.encoded)
-      const first = await this.#writer.append(encoded)
+      const { first } = await this.#writer.append(encoded)
       await this.#inTurn(() => this.#apply(group, { first, base }))
     } finally {
       noteLogWrite()
       // A write may also fail because the new owner removed this log.
-      await this.#confirm()
+      if (this.#outbox === undefined) await this.#confirm()
     }
   }
 
@@ -261,7 +231,7 @@ export class OwnedLog {
 
   /** In turn. `base` is the head that the rows stood on before the write began. */
   #apply(
-    group: readonly Waiting[],
+    group: readonly QueuedEntries[],
     { first, base }: { readonly first: number; readonly base: string },
   ): void {
     // A commit that came while they were written may have seen them, and then they lose to it; but
@@ -282,10 +252,14 @@ export class OwnedLog {
     for (let attempt = 0; attempt < FOLD_ATTEMPTS_MAX; attempt++) {
       const head = await this.#core.manifests.newest()
       if (head === undefined || this.#isGone(head)) {
-        await this.#discard()
+        await this.#discard(head)
         return 'gone'
       }
-      if (!this.owns(head)) return 'replaced'
+      if (!this.#mayFold(head)) {
+        this.#replacedBy ??= head.commit.epoch
+        await this.#settle(head)
+        return 'replaced'
+      }
       const due = await this.#inTurn(async () => ({
         rows: (await this.#rowsOn(head)).snapshot(),
         placed: this.#placed.at(-1)?.end,
@@ -311,6 +285,7 @@ export class OwnedLog {
       await this.#inTurn(() => {
         this.#placed = this.#placed.filter(({ end }) => end > folded)
         this.#folded = folded
+        this.#head = done
         if (this.#base === head.digest) this.#standOn(done)
       })
       this.#core.announce(done, moment)
@@ -318,10 +293,7 @@ export class OwnedLog {
       await this.#rotate(folded)
       return 'done'
     }
-    throw new AkidbError(
-      'CONFLICT',
-      `cannot commit the log of "${this.#core.name}": too many writers`,
-    )
+    throw tooManyWriters(this.#core.name)
   }
 
   /** In turn. The rows on this log's own fold, made on the base: none of them lose to it. */
@@ -334,64 +306,44 @@ export class OwnedLog {
     this.#baseFolded = folded
   }
 
+  /**
+   * Whoever comes next has claimed the log before he commits that: until then what was acknowledged
+   * here can still be committed.
+   */
+  #mayFold(head: Manifest): boolean {
+    const isNotYet = this.#outbox !== undefined && head.commit.epoch === this.#epoch
+    return isNotYet || this.owns(head)
+  }
+
+  /** No write comes any more: the log is another's, or nobody's. What is at risk is told of. */
+  async #settle(head: Manifest | undefined): Promise<void> {
+    await this.#outbox?.stop()
+    if (this.#outbox !== undefined) await this.#queue.between(() => settleOutbox(this.#core, head))
+  }
+
+  /** Ends what goes on in the background, when all was committed or told of, or could not be. */
+  async close(): Promise<void> {
+    await this.#outbox?.close()
+  }
+
   #isGone(head: Manifest): boolean {
     return head.state.dropped === true || head.commit.collection !== this.#collectionId
   }
 
   /** The collection was dropped, and its log with it. */
-  async #discard(): Promise<void> {
+  async #discard(head: Manifest | undefined): Promise<void> {
     await this.#inTurn(() => {
       this.#placed = []
       this.#base = ''
     })
-    await this.#rotate(Number.MAX_SAFE_INTEGER)
+    if (this.#outbox === undefined) return await this.#rotate(Number.MAX_SAFE_INTEGER)
+    this.#replacedBy = Number.MAX_SAFE_INTEGER
+    await this.#settle(head)
   }
 
   #rotate(folded: number): Promise<void> {
-    return new Promise((done, failed) => {
-      this.#rotations.push({ folded, done, failed })
-      this.#writing ??= this.#pump()
-    })
+    return this.#queue.between(() => this.#writer.rotate(folded))
   }
 }
 
-/** Does the merges that are due in a collection, within the limits for a server. */
-export async function mergeWhereDue(core: CollectionCore, signal: AbortSignal): Promise<void> {
-  const { ownerMergesMax: mergesMax, ownerMergeBytesMax: inputBytesMax } = limits
-  await mergeSegments(core, { kind: 'policy', mergesMax, inputBytesMax, signal })
-}
-
 const foldedBy = ({ commit }: Manifest): number => commit.log?.folded ?? 0
-
-interface Part {
-  readonly first: number
-  readonly end: number
-  readonly bytes: number
-}
-
-/** Runs of entries that each fit one group. */
-function parts(encoded: readonly Uint8Array[]): Part[] {
-  const found: Part[] = []
-  let first = 0
-  let bytes = 0
-  encoded.forEach(({ byteLength }, i) => {
-    if (i > first && bytes + byteLength > limits.logGroupBytesMax) {
-      found.push({ first, end: i, bytes })
-      first = i
-      bytes = 0
-    }
-    bytes += byteLength
-  })
-  if (encoded.length > 0) found.push({ first, end: encoded.length, bytes })
-  return found
-}
-
-const tooManyWaiting = (name: string): AkidbError =>
-  new AkidbError('LIMIT', `more than logWaitingMax writes to "${name}" wait for the disk`, {
-    hint: 'Write fewer at once, or more records in each.',
-  })
-
-const replaced = (name: string, epoch: number): AkidbError =>
-  new AkidbError('CONFLICT', `another process took over the log of "${name}" (epoch ${epoch})`, {
-    hint: 'This one accepts no more writes; start it again.',
-  })

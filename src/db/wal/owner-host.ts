@@ -1,13 +1,17 @@
 import { limits } from '../../core/limits.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
+import type { Manifest } from '../../format/manifest.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
 import type { Environment } from '../states/environment.ts'
+import { claimOf } from './claim.ts'
 import { isLogOpen, openSinceMs } from './log-file.ts'
-import { LogOwner, OWNER_WAIT_MAX_MS } from './log-owner.ts'
+import { warnOf } from './log-groups.ts'
+import { hasOpenRows, LogOwner, OWNER_WAIT_MAX_MS } from './log-owner.ts'
+import { outboxLogs } from './outbox.ts'
+import { settleOutbox } from './outbox-settle.ts'
 import { askOwner, type OwnerCommand, type OwnerSocket, openOwnerSocket } from './owner-socket.ts'
 import { RemoteChanges } from './remote-changes.ts'
-import { claimOf } from './takeover.ts'
 
 /** How long a commit of the log by another process may take. */
 const FLUSH_TIMEOUT_MS = 120_000
@@ -63,6 +67,12 @@ export class OwnerHost {
     return this.#owner
   }
 
+  /** See OwnedLog. */
+  async knownHead(core: CollectionCore): Promise<Manifest | undefined> {
+    if (this.#environment.durability !== 'local') return undefined
+    return await this.current?.knownHead(core.name)
+  }
+
   async #become(waitMs: number): Promise<LogOwner> {
     const owner = await LogOwner.start(this.#environment, { timer: true, waitMs })
     const flush = async ({ collection }: OwnerCommand): Promise<void> => {
@@ -71,6 +81,7 @@ export class OwnerHost {
       if (!(await this.#isElsewhere(core))) await owner.flush(core)
     }
     try {
+      await this.#bringUnsent(owner)
       this.#socket = await openOwnerSocket(this.#environment.stateFolder, flush)
     } catch (error) {
       await owner.close()
@@ -78,6 +89,24 @@ export class OwnerHost {
     }
     this.current = owner
     return owner
+  }
+
+  /** What was acknowledged in this state folder by an owner that was killed goes to the bucket. */
+  async #bringUnsent(owner: LogOwner): Promise<void> {
+    if (this.#environment.isShared !== true) return
+    const names = new Set((await outboxLogs(this.#environment.state)).map(({ name }) => name))
+    for (const name of names) {
+      const core = this.#core(name)
+      try {
+        const head = await core.manifests.newest()
+        if (head === undefined || head.state.dropped === true) await settleOutbox(core, head)
+        else await owner.log(core, head)
+      } catch (error) {
+        // The other collections can be written all the same.
+        if (!hasCode(error, 'CONFLICT', 'INTEGRITY')) throw error
+        warnOf(this.#environment, error, `rows of "${name}" stay in the state folder`)
+      }
+    }
   }
 
   /**
@@ -93,7 +122,7 @@ export class OwnerHost {
       const asked = await askOwner(stateFolder, command, FLUSH_TIMEOUT_MS)
       const isDone = asked === 'done' && this.#environment.isShared !== true
       if (isDone || mode === 'read') return
-      if (!(await isLogOpen(this.#environment, await core.head()))) return
+      if (!(await hasOpenRows(core, await core.head()))) return
       if (await this.#isElsewhere(core)) return await this.#await(core, endMs, elsewhere)
       if (asked === 'done') return
       try {

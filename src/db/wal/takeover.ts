@@ -1,16 +1,16 @@
-import { limits } from '../../core/limits.ts'
-import { object, optional, ShapeError, text, whole } from '../../core/shape.ts'
-import { AkidbError, hasCode } from '../../errors/errors.ts'
+import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
-import { getBounded } from '../../storage/bounded-get.ts'
 import { checkFollowing, headMoved, isHeadMoved } from '../collection/append.ts'
 import { type CollectionCore, commitLockName } from '../collection/collection-core.ts'
 import type { LogRows } from '../segment/log-rows.ts'
 import { runAct } from '../states/acts.ts'
 import { commitManifest } from '../states/commit.ts'
-import { versionDigits } from '../states/manifest-store.ts'
+import { claimEpoch } from './claim.ts'
 import { commitLogRows } from './commit-rows.ts'
+import type { PlacedEntry } from './log-entry.ts'
 import { readLog, removeOldLogs } from './log-file.ts'
+import { outboxLogs, readOutbox, removeOutbox } from './outbox.ts'
+import { settleOutbox } from './outbox-settle.ts'
 import { replayLog } from './replay.ts'
 
 /** Claims and heads tried before a takeover gives up. */
@@ -27,68 +27,15 @@ export async function takeLogOver(core: CollectionCore): Promise<Manifest> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const head = await core.head()
     checkFollowing(core.name, head, 'upsert')
+    if (core.environment.isShared === true) await settleOutbox(core, head)
     const epoch = await claimEpoch(core, head)
     const taken = await commitTakeover(core, head, epoch)
     if (taken === undefined) continue
     await removeOldLogs(core.environment, taken.commit)
+    await removeSent(core, taken)
     return taken
   }
   throw new AkidbError('CONFLICT', `"${core.name}" is changing too fast to take over`)
-}
-
-const ownerPrefix = (name: string): string => `collections/${name}/owner/`
-
-/** The newest epoch that anybody claimed; 0 where nobody has. */
-export async function newestEpoch(core: CollectionCore): Promise<number> {
-  const prefix = ownerPrefix(core.name)
-  for await (const { key } of core.environment.store.list(prefix, { limit: 1 })) {
-    const digits = key.slice(prefix.length, -'.json'.length)
-    return Number(99_999_999_999_999_999_999n - BigInt(digits))
-  }
-  return 0
-}
-
-const ownerKey = (name: string, epoch: number): string =>
-  `${ownerPrefix(name)}${versionDigits(epoch)}.json`
-
-/** Who claimed an epoch. */
-export interface Claim {
-  readonly epoch: number
-  readonly host: string
-  readonly command: string
-  /** Audit log of the state folder from which it was claimed; older claims have none. */
-  readonly logId?: string | undefined
-}
-
-const claimShape = object(
-  { epoch: whole(), host: text(), command: text(), logId: optional(text(/^[0-9a-f]{64}$/)) },
-  true,
-)
-
-/** Undefined where there is none, or none that can be read: it decides about nothing. */
-export async function claimOf(core: CollectionCore, epoch: number): Promise<Claim | undefined> {
-  try {
-    const key = ownerKey(core.name, epoch)
-    const bytes = await getBounded(core.environment.store, key, limits.ownerCommandBytesMax)
-    return claimShape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
-  } catch (error) {
-    const isNone = hasCode(error, 'NOT_FOUND', 'INTEGRITY')
-    if (isNone || error instanceof SyntaxError || error instanceof ShapeError) return undefined
-    throw error
-  }
-}
-
-/** Creates the next owner object; of two claimants one gets each number. */
-async function claimEpoch(core: CollectionCore, head: Manifest): Promise<number> {
-  const { store, actor, command } = core.environment
-  const { logId } = await core.environment.audit()
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const epoch = Math.max(await newestEpoch(core), head.commit.epoch) + 1
-    const claim: Claim = { epoch, host: actor.host, command: command.slice(0, 1_000), logId }
-    const body = Buffer.from(JSON.stringify(claim))
-    if ((await store.put(ownerKey(core.name, epoch), body)) === 'created') return epoch
-  }
-  throw new AkidbError('CONFLICT', `too many log owners of "${core.name}" at once`)
 }
 
 /** @returns undefined where the head moved meanwhile */
@@ -131,10 +78,34 @@ async function commitTakeover(
 /** What the former owner's log holds on top of a head. @returns undefined where the head moved */
 async function formerRows(core: CollectionCore, head: Manifest): Promise<LogRows | undefined> {
   try {
-    return await replayLog(core, head, await readLog(core.environment, head.commit))
+    const entries = await readLog(core.environment, head.commit)
+    return await replayLog(core, head, await withUnsent(core, head, entries))
   } catch (error) {
     // That owner may still have committed and removed a part of it.
     if ((await core.manifests.newestVersion()) !== head.commit.version) return undefined
     throw error
+  }
+}
+
+/** With what its owner acknowledged in this state folder, where it was on this machine. */
+async function withUnsent(
+  { environment }: CollectionCore,
+  { commit }: Manifest,
+  sent: readonly PlacedEntry[],
+): Promise<readonly PlacedEntry[]> {
+  if (environment.isShared !== true) return sent
+  const here = await readOutbox(environment.state, commit, commit.log?.folded ?? 0)
+  const known = new Set(here.map(({ end }) => end))
+  return [...here, ...sent.filter(({ end }) => !known.has(end))].sort((a, b) => a.end - b.end)
+}
+
+/** The takeover has committed them. */
+async function removeSent({ environment, name }: CollectionCore, taken: Manifest): Promise<void> {
+  if (environment.isShared !== true) return
+  const { collection, epoch } = taken.commit
+  for (const log of await outboxLogs(environment.state, name)) {
+    if (log.collection === collection && log.epoch < epoch) {
+      await removeOutbox(environment.state, log)
+    }
   }
 }

@@ -1,0 +1,65 @@
+import { limits } from '../../core/limits.ts'
+import { object, optional, ShapeError, text, whole } from '../../core/shape.ts'
+import { AkidbError, hasCode } from '../../errors/errors.ts'
+import type { Manifest } from '../../format/manifest.ts'
+import { getBounded } from '../../storage/bounded-get.ts'
+import type { CollectionCore } from '../collection/collection-core.ts'
+import { versionDigits } from '../states/manifest-store.ts'
+
+/** Numbers tried before a claim gives up. */
+const ATTEMPTS_MAX = 16
+
+const ownerPrefix = (name: string): string => `collections/${name}/owner/`
+
+/** The newest epoch that anybody claimed; 0 where nobody has. */
+export async function newestEpoch(core: CollectionCore): Promise<number> {
+  const prefix = ownerPrefix(core.name)
+  for await (const { key } of core.environment.store.list(prefix, { limit: 1 })) {
+    const digits = key.slice(prefix.length, -'.json'.length)
+    return Number(99_999_999_999_999_999_999n - BigInt(digits))
+  }
+  return 0
+}
+
+const ownerKey = (name: string, epoch: number): string =>
+  `${ownerPrefix(name)}${versionDigits(epoch)}.json`
+
+/** Who claimed an epoch. */
+export interface Claim {
+  readonly epoch: number
+  readonly host: string
+  readonly command: string
+  /** Audit log of the state folder from which it was claimed; older claims have none. */
+  readonly logId?: string | undefined
+}
+
+const claimShape = object(
+  { epoch: whole(), host: text(), command: text(), logId: optional(text(/^[0-9a-f]{64}$/)) },
+  true,
+)
+
+/** Undefined where there is none, or none that can be read: it decides about nothing. */
+export async function claimOf(core: CollectionCore, epoch: number): Promise<Claim | undefined> {
+  try {
+    const key = ownerKey(core.name, epoch)
+    const bytes = await getBounded(core.environment.store, key, limits.ownerCommandBytesMax)
+    return claimShape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
+  } catch (error) {
+    const isNone = hasCode(error, 'NOT_FOUND', 'INTEGRITY')
+    if (isNone || error instanceof SyntaxError || error instanceof ShapeError) return undefined
+    throw error
+  }
+}
+
+/** Creates the next owner object; of two claimants one gets each number. */
+export async function claimEpoch(core: CollectionCore, head: Manifest): Promise<number> {
+  const { store, actor, command } = core.environment
+  const { logId } = await core.environment.audit()
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const epoch = Math.max(await newestEpoch(core), head.commit.epoch) + 1
+    const claim: Claim = { epoch, host: actor.host, command: command.slice(0, 1_000), logId }
+    const body = Buffer.from(JSON.stringify(claim))
+    if ((await store.put(ownerKey(core.name, epoch), body)) === 'created') return epoch
+  }
+  throw new AkidbError('CONFLICT', `too many log owners of "${core.name}" at once`)
+}

@@ -1,0 +1,47 @@
+import { limits } from '../../core/limits.ts'
+import { AkidbError } from '../../errors/errors.ts'
+import type { Environment } from '../states/environment.ts'
+
+/** A run of entries that fits one group. */
+export interface Part {
+  readonly first: number
+  readonly end: number
+  readonly bytes: number
+}
+
+/** Runs of entries that each fit one group. */
+export function parts(encoded: readonly Uint8Array[]): Part[] {
+  const found: Part[] = []
+  let first = 0
+  let bytes = 0
+  encoded.forEach(({ byteLength }, i) => {
+    if (i > first && bytes + byteLength > limits.logGroupBytesMax) {
+      found.push({ first, end: i, bytes })
+      first = i
+      bytes = 0
+    }
+    bytes += byteLength
+  })
+  if (encoded.length > 0) found.push({ first, end: encoded.length, bytes })
+  return found
+}
+
+/** Says what failed in the background. */
+export function warnOf({ warn }: Pick<Environment, 'warn'>, error: unknown, what: string): void {
+  const code = error instanceof AkidbError ? error.code : 'INTERNAL'
+  const message = error instanceof Error ? error.message : String(error)
+  warn({ code, message: `${what}: ${message}` })
+}
+
+export const tooManyWriters = (name: string): AkidbError =>
+  new AkidbError('CONFLICT', `cannot commit the log of "${name}": too many writers`)
+
+export const tooManyWaiting = (name: string): AkidbError =>
+  new AkidbError('LIMIT', `more than logWaitingMax writes to "${name}" wait for the disk`, {
+    hint: 'Write fewer at once, or more records in each.',
+  })
+
+export const replaced = (name: string, epoch: number): AkidbError =>
+  new AkidbError('CONFLICT', `another process took over the log of "${name}" (epoch ${epoch})`, {
+    hint: 'This one accepts no more writes; start it again.',
+  })
