@@ -209,6 +209,8 @@ export class OpenedStore implements Store {
       if (parseReplayName(name) === undefined) await dropCollection(core, id)
       else await removeReplay(this.environment, name)
     })
+    // Else a write of this process might still be taken for it.
+    await this.#host.current?.forget(id).catch(() => undefined)
     await core.close()
     this.#cores.delete(name)
     return { rows }

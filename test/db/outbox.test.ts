@@ -18,7 +18,7 @@ import {
   type TestMachine,
   type TestProcess,
 } from '../support/memory-environment.ts'
-import { idsOf, recordsOf } from '../support/records.ts'
+import { idsOf, ingestRows, recordsOf } from '../support/records.ts'
 
 // Single writes that are acknowledged in the state folder.
 
@@ -321,4 +321,47 @@ it('believes no mark that is damaged: it tells of too much, never of too little'
   await (await own(b)).owner.close()
   await own(a)
   expect(await keptAt(a)).toHaveLength(2)
+})
+
+it('keeps at risk what it cannot commit when it ends, for the next owner', async () => {
+  const [a, b] = await twoMachines()
+  const first = await own(a)
+  first.link.cut(true)
+  await first.log.write([row('x', 1)])
+  await expect(first.owner.close()).rejects.toMatchObject({ code: 'UNREACHABLE' })
+  expect(await unsentAt(a)).toMatchObject([{ rows: 1 }])
+  await (await own(a)).owner.close()
+  expect(await idsAt(b)).toEqual(['x'])
+  expect(await unsentAt(a)).toEqual([])
+})
+
+it('takes no write for a collection of which it hears that it was dropped', async () => {
+  const [a, b] = await twoMachines()
+  const first = await own(a)
+  await first.log.write([row('x', 1)])
+  await turns()
+  await dropCollection(b.start().core(NAME))
+  a.clock.advance(2_000)
+  expect(first.log.knownHead).toBeDefined()
+  await first.log.write([row('y', 1)])
+  await turns()
+  expect(first.log.knownHead).toBeUndefined()
+  await expect(first.log.write([row('z', 1)])).rejects.toMatchObject({ code: 'CONFLICT' })
+  expect(await keptAt(a)).toEqual(['{"id":"y","payload":{"n":1}}'])
+  await first.owner.close()
+})
+
+it('checks writes against what others have committed', async () => {
+  const [a, b] = await twoMachines()
+  const first = await own(a)
+  await first.log.write([row('x', 1)])
+  await turns()
+  const before = first.log.knownHead?.commit.version ?? 0
+  await ingestRows(b.start().core(NAME), [{ id: 'b', payload: new Map() }])
+  a.clock.advance(2_000)
+  await first.log.write([row('y', 1)])
+  await turns()
+  expect(first.log.knownHead?.commit.version).toBe(before + 1)
+  await first.owner.close()
+  expect(await idsAt(b)).toEqual(['b', 'x', 'y'])
 })

@@ -12,6 +12,7 @@ import { ManifestStore, manifestKey } from '../states/manifest-store.ts'
 import { livePins } from '../states/pins.ts'
 import { listSnapshots } from '../states/snapshots.ts'
 import { logLength } from '../wal/log-file.ts'
+import { outboxLength } from '../wal/outbox.ts'
 
 /** A manifest that history need not keep, unless somebody names it. */
 export interface OldManifest {
@@ -193,7 +194,10 @@ class LogChain {
   /** Called for each manifest, newest first. */
   async holds(manifest: Manifest, isHead: boolean): Promise<boolean> {
     if (isHead) {
-      const length = await logLength(this.#environment, manifest.commit)
+      const { state, isShared } = this.#environment
+      const sent = await logLength(this.#environment, manifest.commit)
+      const here = isShared === true ? await outboxLength(state, manifest.commit) : 0
+      const length = Math.max(sent, here)
       if (length > foldedOf(manifest)) this.#head = manifest
       this.#child = this.#head
       return this.#head !== undefined

@@ -107,6 +107,12 @@ export class LogOwner {
     })
   }
 
+  /** The collection was dropped: nothing is written to its log any more. */
+  async forget(collectionId: string): Promise<void> {
+    const log = await this.open(collectionId)
+    if ((await log?.fold()) === 'gone') this.#logs.delete(collectionId)
+  }
+
   /** Rows that are in logs only. */
   async rowsAtRisk(): Promise<number> {
     let rows = 0

@@ -118,10 +118,7 @@ export class OutboxWriter implements GroupWriter {
     const { start, bytes } = group
     this.#groups.push({ start, bytes, rows: entries.length, atMs: clock.nowMs() })
     if (this.#groups.length === 1 && !this.#stopping.signal.aborted) {
-      // For `status` alone.
-      await this.#mark().catch((error: unknown) => {
-        if (!hasCode(error, 'NO_SPACE')) throw error
-      })
+      await this.#mark()
     }
     this.#start()
     return group
@@ -240,15 +237,18 @@ export class OutboxWriter implements GroupWriter {
     this.#groups = this.#groups.filter((group) => endOf(group) > this.#folded)
   }
 
-  /** One after the other, so that the last is the newest. */
+  /**
+   * One after the other, so that the last is the newest. Never throws: an old mark tells of too
+   * much, never of too little.
+   */
   #mark(): Promise<void> {
     const { environment, log } = this.#options
-    const marked = this.#marking.then(async () => {
+    const write = async (): Promise<void> => {
       const mark = { sent: Math.max(this.#sent, this.#folded), sinceMs: this.atRisk.sinceMs }
       await writeMark(environment.state, log, mark)
-    })
-    this.#marking = marked.catch(nothing)
-    return marked
+    }
+    this.#marking = this.#marking.then(write).catch(nothing)
+    return this.#marking
   }
 
   #settle(error?: unknown): void {

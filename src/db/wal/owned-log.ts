@@ -19,6 +19,8 @@ import { takeLogOver } from './takeover.ts'
 /** Heads tried before a commit gives up. */
 const FOLD_ATTEMPTS_MAX = 16
 
+const LOOK_MS = 1_000
+
 export type FoldResult = 'done' | 'gone' | 'replaced'
 
 /**
@@ -39,6 +41,7 @@ export class OwnedLog {
   readonly #outbox: OutboxWriter | undefined
   /** The last head that it was found to own. */
   #head: Manifest
+  #lookedMs = 0
   #placed: PlacedEntry[] = []
   #rows = new LogRows()
   /** Digest of the head that `#rows` stand on; empty: to be replayed. */
@@ -224,9 +227,23 @@ export class OwnedLog {
 
   async #confirm(): Promise<void> {
     const newest = await newestEpoch(this.#core)
-    if (newest <= this.#epoch) return
+    if (newest <= this.#epoch) return await this.#lookWhereDue()
     this.#replacedBy = newest
     throw replaced(this.#core.name, newest)
+  }
+
+  /** Writes that ask no bucket are checked against a head that is not much older than a second. */
+  async #lookWhereDue(): Promise<void> {
+    const nowMs = this.#core.environment.clock.nowMs()
+    if (this.#outbox === undefined || nowMs - this.#lookedMs < LOOK_MS) return
+    this.#lookedMs = nowMs
+    const head = await this.#core.manifests.newest()
+    if (head !== undefined && !this.#isGone(head)) {
+      if (head.commit.epoch === this.#epoch) this.#head = head
+      return
+    }
+    this.#replacedBy = Number.MAX_SAFE_INTEGER
+    throw replaced(this.#core.name, this.#epoch)
   }
 
   /** In turn. `base` is the head that the rows stood on before the write began. */

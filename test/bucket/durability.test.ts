@@ -1,0 +1,209 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { initStore, openStore } from '../../src/index.ts'
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
+import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { idsOf } from '../support/records.ts'
+import { ROOT } from '../support/sources.ts'
+import { type Machine, record, twoMachines } from './machines.ts'
+
+const AKIDB = join(ROOT, 'bin/akidb')
+const TIMEOUT_MS = 60_000
+const UNTIL = { timeout: 20_000, interval: 20 }
+
+describeMinio('single writes acknowledged on the local disk', () => {
+  let server: MinioServer
+  let proxy: FaultProxy
+  let through: Pick<MinioServer, 'url' | 'accessKey' | 'secretKey'>
+  const children: ChildProcess[] = []
+  beforeAll(async () => {
+    server = await startMinio()
+    await createBucket(server, 'plain', { objectLock: false })
+    proxy = await startFaultProxy(server.port)
+    const { accessKey, secretKey } = server
+    through = { url: proxy.url, accessKey, secretKey }
+  })
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL')
+    proxy.onRequest = () => undefined
+  })
+  afterAll(async () => {
+    await proxy.close()
+    await server.stop()
+  })
+
+  const cut = (): void => {
+    proxy.onRequest = () => ({ kind: 'cut-before' })
+  }
+  const heal = (): void => {
+    proxy.onRequest = () => undefined
+  }
+  const idsAt = async (machine: Machine): Promise<string[]> => {
+    const store = await machine.open('read')
+    const ids = await idsOf(store.core('docs'))
+    await store.close()
+    return ids
+  }
+
+  it(
+    'goes on while the bucket is away, and sends when it is back',
+    async () => {
+      const [a, b] = await twoMachines(through)
+      const store = await openStore({ ...a.at, mode: 'write', durability: 'local' })
+      const docs = await store.collection('docs')
+      await docs.upsert([record('sent', 1)])
+      await vi.waitFor(async () => expect(await store.unsent()).toMatchObject({ rows: 0 }), UNTIL)
+      expect(await idsAt(b)).toEqual(['sent'])
+      cut()
+      const startMs = Date.now()
+      await docs.upsert([record('x', 2), record('y', 3)])
+      await (await store.collection('docs')).upsert([record('z', 4)])
+      const unsent = await store.unsent()
+      expect(unsent?.rows).toBe(3)
+      expect(unsent?.sinceMs).toBeGreaterThanOrEqual(startMs)
+      heal()
+      await vi.waitFor(async () => expect(await store.unsent()).toMatchObject({ rows: 0 }), UNTIL)
+      expect(await idsAt(b)).toEqual(['sent', 'x', 'y', 'z'])
+      await store.close()
+      expect(await readdir(join(a.stateFolder, 'outbox'), { recursive: true })).not.toContainEqual(
+        expect.stringMatching(/\d{20}/),
+      )
+      const reader = await b.open('read')
+      expect((await reader.status()).walRows).toBe(0)
+      expect((await reader.check({ readData: true })).problems).toEqual([])
+    },
+    TIMEOUT_MS,
+  )
+
+  it(
+    'is for stores in a bucket',
+    async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'akidb-folder-'))
+      try {
+        await initStore({ url: folder })
+        const opening = openStore({ url: folder, mode: 'write', durability: 'local' })
+        await expect(opening).rejects.toMatchObject({ code: 'USAGE' })
+        const args = ['--store', folder, '--json', 'serve', '--durability', 'local']
+        const failed = await promisify(execFile)(AKIDB, args).catch((error: unknown) => error)
+        expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining('bucket') })
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    },
+    TIMEOUT_MS,
+  )
+
+  /** How commands reach the store as that machine. */
+  const asMachine = ({ at }: Machine) => ({
+    args: ['--store', at.url, '--json'],
+    env: {
+      ...process.env,
+      AKIDB_S3_ENDPOINT: through.url,
+      AWS_ACCESS_KEY_ID: through.accessKey,
+      AWS_SECRET_ACCESS_KEY: through.secretKey,
+      XDG_STATE_HOME: at.stateHome,
+    },
+  })
+
+  /** A real `akidb serve --durability local` on a free port. */
+  const serve = async (machine: Machine) => {
+    const { args, env } = asMachine(machine)
+    const options = ['serve', '--listen', '127.0.0.1:0', '--durability', 'local']
+    const child = spawn(AKIDB, [...args, ...options], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    children.push(child)
+    const ended = new Promise<number | string | null>((done) => {
+      child.on('exit', (code, signal) => done(signal ?? code))
+    })
+    const url = await new Promise<string>((done, failed) => {
+      let output = ''
+      const read = (piece: Buffer): void => {
+        output += piece.toString('utf8')
+        const match = /"url":"([^"]+)"/.exec(output)
+        if (match?.[1] !== undefined) done(match[1])
+      }
+      child.stdout.on('data', read)
+      child.stderr.on('data', read)
+      child.on('exit', () => failed(new Error(`akidb serve ended: ${output}`)))
+    })
+    const upsert = async (ids: readonly string[]): Promise<number> => {
+      const vectors = ids.map((id, i) => ({ id, vector: [1, i, 0, 0] }))
+      const body = JSON.stringify({ vectors })
+      return (await fetch(`${url}/collections/docs/vectors`, { method: 'POST', body })).status
+    }
+    const atRisk = async (): Promise<number> => {
+      const text = await (await fetch(`${url}/metrics`)).text()
+      return Number(/^akidb_rows_at_risk (\d+)$/m.exec(text)?.[1])
+    }
+    const end = (signal: NodeJS.Signals) => {
+      child.kill(signal)
+      return ended
+    }
+    return { upsert, atRisk, end }
+  }
+
+  const statusAt = async (machine: Machine): Promise<Record<string, unknown>> => {
+    const { args, env } = asMachine(machine)
+    const { stdout } = await promisify(execFile)(AKIDB, [...args, 'status'], { env })
+    return JSON.parse(stdout) as Record<string, unknown>
+  }
+
+  it(
+    'has every answered row after an outage, kill -9 and a new start',
+    async () => {
+      const [a, b] = await twoMachines(through)
+      const first = await serve(a)
+      expect(await first.upsert(['sent'])).toBe(200)
+      await vi.waitFor(async () => expect(await first.atRisk()).toBe(0), UNTIL)
+      cut()
+      const startMs = Date.now()
+      expect(await first.upsert(['x', 'y'])).toBe(200)
+      expect(await first.upsert(['z'])).toBe(200)
+      expect(await first.atRisk()).toBe(3)
+      expect(await first.end('SIGKILL')).toBe('SIGKILL')
+      heal()
+      const status = await statusAt(a)
+      expect(status).toMatchObject({ rowsAtRisk: 3, unsentFiles: [] })
+      expect(Date.parse(String(status.rowsAtRiskSince))).toBeGreaterThanOrEqual(startMs)
+      expect(await idsAt(b)).toEqual(['sent'])
+      const next = await serve(a)
+      expect(await idsAt(b)).toEqual(['sent', 'x', 'y', 'z'])
+      expect(await next.upsert(['last'])).toBe(200)
+      expect(await next.end('SIGTERM')).toBe(0)
+      expect(await idsAt(b)).toEqual(['last', 'sent', 'x', 'y', 'z'])
+      expect(await statusAt(a)).toMatchObject({
+        ...{ rowsAtRisk: 0, rowsAtRiskSince: null, walRows: 0, unsentFiles: [] },
+      })
+    },
+    TIMEOUT_MS,
+  )
+
+  it(
+    'names the file with rows that another machine came before',
+    async () => {
+      const [a, b] = await twoMachines(through)
+      const first = await serve(a)
+      expect(await first.upsert(['before'])).toBe(200)
+      await vi.waitFor(async () => expect(await first.atRisk()).toBe(0), UNTIL)
+      cut()
+      expect(await first.upsert(['x'])).toBe(200)
+      await first.end('SIGKILL')
+      heal()
+      const other = await b.open()
+      await (await other.collection('docs')).upsert([record('x', 9)])
+      await other.close()
+      const next = await serve(a)
+      expect(await idsAt(b)).toEqual(['before', 'x'])
+      await next.end('SIGTERM')
+      const { unsentFiles, rowsAtRisk } = await statusAt(a)
+      expect(rowsAtRisk).toBe(0)
+      expect(unsentFiles).toEqual([
+        expect.stringMatching(/^unsent\/docs\/\d+-[0-9a-f]{16}\.jsonl$/),
+      ])
+    },
+    TIMEOUT_MS,
+  )
+})
