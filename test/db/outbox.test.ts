@@ -117,6 +117,7 @@ it('acknowledges without the bucket, and brings it there when it answers', async
   await owner.close()
   expect((await core.head()).state.segments).toHaveLength(1)
   expect(await Array.fromAsync(a.state.list('outbox/'))).toEqual([])
+  expect(await Array.fromAsync(a.store.list('collections/docs/log/'))).toEqual([])
 })
 
 const unsentAt = async (machine: TestMachine) => {

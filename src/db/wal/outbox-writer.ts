@@ -53,6 +53,9 @@ export class OutboxWriter implements GroupWriter {
   readonly #local: LogWriter
   /** Acknowledged, not known to be in the bucket. */
   #groups: SentGroup[] = []
+  /** Of all of them. */
+  #rows = 0
+  #bytes = 0
   /** How many of them are in the object that was tried last: it is sent again as it was. */
   #tried = 0
   #sent = 0
@@ -88,12 +91,7 @@ export class OutboxWriter implements GroupWriter {
   readonly groupMs = 0
 
   get atRisk(): RowsAtRisk {
-    const groups = this.#groups
-    return {
-      rows: groups.reduce((sum, { rows }) => sum + rows, 0),
-      bytes: groups.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
-      sinceMs: groups[0]?.atMs ?? 0,
-    }
+    return { rows: this.#rows, bytes: this.#bytes, sinceMs: this.#groups[0]?.atMs ?? 0 }
   }
 
   /**
@@ -117,6 +115,8 @@ export class OutboxWriter implements GroupWriter {
     const group = await this.#local.append(entries)
     const { start, bytes } = group
     this.#groups.push({ start, bytes, rows: entries.length, atMs: clock.nowMs() })
+    this.#rows += entries.length
+    this.#bytes += bytes.byteLength
     if (this.#groups.length === 1 && !this.#stopping.signal.aborted) {
       await this.#mark()
     }
@@ -145,6 +145,8 @@ export class OutboxWriter implements GroupWriter {
   async close(): Promise<void> {
     await this.stop()
     const { environment, log } = this.#options
+    // What is left of it is ignored, and removed by the next owner.
+    if (this.#isRotationDue) await this.#removeFolded().catch(nothing)
     if (this.#groups.length === 0) await removeOutbox(environment.state, log)
   }
 
@@ -204,14 +206,18 @@ export class OutboxWriter implements GroupWriter {
       await put(environment.store, key, batch, this.#stopping.signal)
       await confirm()
       this.#objects++
-      this.#sent = Math.max(this.#sent, ...batch.map(endOf))
-      this.#groups = this.#groups.filter((group) => endOf(group) > this.#sent)
-      this.#tried = 0
+      this.#sent = endOf(batch.at(-1) ?? first)
+      this.#forget(this.#sent)
       await this.#mark()
     }
-    if (!this.#isRotationDue) return
-    this.#isRotationDue = false
-    await removePieces(logPlace(environment), log, this.#folded)
+    if (this.#isRotationDue) await this.#removeFolded()
+  }
+
+  async #removeFolded(): Promise<void> {
+    const { environment, log } = this.#options
+    const folded = this.#folded
+    await removePieces(logPlace(environment), log, folded)
+    this.#isRotationDue = folded < this.#folded
   }
 
   /** Groups that follow each other without a gap, as many as one object holds. */
@@ -233,8 +239,17 @@ export class OutboxWriter implements GroupWriter {
   #forgetFolded(): void {
     const last = this.#groups[this.#tried - 1]
     if (last !== undefined && endOf(last) > this.#folded) return
+    this.#forget(this.#folded)
+  }
+
+  /** What ends at or before a position is at risk no more. */
+  #forget(position: number): void {
     this.#tried = 0
-    this.#groups = this.#groups.filter((group) => endOf(group) > this.#folded)
+    const first = this.#groups.findIndex((group) => endOf(group) > position)
+    for (const { rows, bytes } of this.#groups.splice(0, first < 0 ? Infinity : first)) {
+      this.#rows -= rows
+      this.#bytes -= bytes.byteLength
+    }
   }
 
   /**
