@@ -14,9 +14,9 @@ import { memory } from './parts/memory.mjs'
 import { mnist } from './parts/mnist.mjs'
 import { path } from './parts/path.mjs'
 import { planted } from './parts/planted.mjs'
-import { shared } from './parts/shared.mjs'
 import { startup } from './parts/startup.mjs'
 import { text } from './parts/text.mjs'
+import { workingStores } from './parts/working-stores.mjs'
 import { writes } from './parts/writes.mjs'
 
 const PARTS = {

@@ -8,7 +8,7 @@ const ROUNDS = 3
 const WARM_RATIO_MAX = 1.1
 
 /** A working store in a bucket of one MinIO server beside one in a folder, in turns. */
-export async function shared() {
+export async function workingStores() {
   if (minioBinary() === undefined) return { bars: [], facts: ['MinIO is not built'] }
   const server = await startMinio({ kms: false })
   const folder = join(data, 'shared')
@@ -55,8 +55,8 @@ function report(told) {
       },
     ],
     facts: [
-      `LaBSE with its index into a working store in a bucket: ${ratio('ingestMs').toFixed(2)} of the ` +
-        `time into one in a folder (${pair('ingestMs', ms)})`,
+      `LaBSE with its index into a working store in a bucket: ${ratio('ingestMs').toFixed(2)} of ` +
+        `the time into one in a folder (${pair('ingestMs', ms)})`,
       `single durable rows there, 16 writers, one log object every 50 ms: ${pair('written', rate)}`,
     ],
   }
