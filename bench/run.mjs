@@ -28,7 +28,7 @@ const PARTS = {
   writes,
   bundles,
   bucket,
-  shared,
+  'working-stores': workingStores,
   memory,
   startup,
 }
