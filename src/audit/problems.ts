@@ -15,6 +15,8 @@ export const AUDIT_PROBLEM_CODES = [
   'FORKED',
   /** No checkpoint, or one that no trusted key signed. */
   'UNTRUSTED',
+  /** In a bucket: it is encrypted under a key that the server's KMS does not have any more. */
+  'UNREADABLE',
   /** A warning: the end, beyond everything signed and named, is no whole entry. */
   'TORN',
   /** In a bucket: another version or a delete marker lies above what was sealed. */

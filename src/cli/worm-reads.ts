@@ -43,7 +43,10 @@ export const defineWormStatus = (command: Command, app: App): void => {
   describe(command, {
     summary: 'show what is sealed, and until when',
     examples: [['akidb worm status s3://evidence/site-a', 'by collection, snapshot and date']],
-    details: 'Leftovers of pushes that were stopped are counted; they are no alarm.',
+    details:
+      'KEY names all keys that a state was sealed under; "none": a copy of its blobs is under\n' +
+      'none.\n' +
+      'Leftovers of pushes that were stopped are counted; they are no alarm.',
     exits: [21, 23, 25],
   })
   command.argument('<s3 url>', 's3://bucket/prefix')
@@ -57,8 +60,11 @@ export const defineWormStatus = (command: Command, app: App): void => {
   )
 }
 
-const keyText = ({ kmsKey, envelopeKey }: WormStatus['states'][number]): string =>
-  [kmsKey ?? [], envelopeKey === null ? [] : `${envelopeKey} (envelope)`].flat().join(', ')
+/** Every key that a state, or a copy of its blobs, is under; and whether one is under none. */
+const keyText = ({ kmsKeys, envelopeKeys, plainBlobs }: WormStatus['states'][number]): string => {
+  const keys = [...kmsKeys, ...envelopeKeys.map((key) => `${key} (envelope)`)]
+  return (plainBlobs && keys.length > 0 ? [...keys, 'none'] : keys).join(', ')
+}
 
 const statusText = (result: WormStatus): string => {
   const rows = result.states.map((state) => [
@@ -79,12 +85,17 @@ const statusText = (result: WormStatus): string => {
       ? { title, align: 'right' as const }
       : { title },
   )
-  const lines = [table(columns, rows)]
-  const { orphans, unproven } = result
+  const lines = [rows.length === 0 ? 'no state is known to be sealed' : table(columns, rows)]
+  const { orphans, unreadable } = result
+  const unproven = result.unproven - unreadable
   if (orphans.objects > 0) {
     const until = orphans.lockedUntil === null ? '' : `, locked until ${orphans.lockedUntil}`
     const what = plural(orphans.objects, 'object')
     lines.push(`${what} (${humanBytes(orphans.bytes)}) that no seal speaks of${until}`)
+  }
+  if (unreadable > 0) {
+    const what = plural(unreadable, 'seal')
+    lines.push(`${what} that the server's KMS does not open: akidb worm verify names the key`)
   }
   if (unproven > 0) {
     const what = plural(unproven, 'seal')

@@ -44,6 +44,8 @@ export interface KmsStatusResult {
   readonly keys: readonly KmsKeyStatus[]
   /** There are more keys than were tried: name those that matter. */
   readonly more?: true
+  /** The policy of our identity does not let us list keys: name those to try. */
+  readonly listingRefused?: true
 }
 
 export interface KmsCreateKeyRequest extends KmsActRequest {
@@ -60,7 +62,8 @@ export interface KmsCreateKeyResult {
  * State of a key server (MinIO KES), and of each key whether it works: a data key is sealed by it,
  * opened again, and thrown away. Changes nothing there.
  *
- * A key that does not work is no failure of the call: see `works` and `problem`.
+ * A key that does not work is no failure of the call (see `works` and `problem`), nor is a policy
+ * that does not let us list keys (see `listingRefused`).
  *
  * @throws USAGE, NOT_FOUND, AUTH, BAD_INPUT for the files and the address; AUTH where the server
  *   does not know us; UNREACHABLE, TIMEOUT; LIMIT for more keys than limits.kesStatusKeysMax
@@ -72,7 +75,7 @@ export function kmsStatus(request: KmsStatusRequest): Promise<KmsStatusResult> {
     const startMs = performance.now()
     const state = await visibleState(client, signal)
     const latencyMs = Math.round((performance.now() - startMs) * 10) / 10
-    const { ids, more } = await keysToTry(client, request)
+    const { ids, more, listingRefused } = await keysToTry(client, request)
     const keys: KmsKeyStatus[] = []
     await eachAtOnce(ids.entries(), limits.kesRequestsMax, async ([i, id]) => {
       keys[i] = await tryKey(client, id, signal)
@@ -85,6 +88,7 @@ export function kmsStatus(request: KmsStatusRequest): Promise<KmsStatusResult> {
       ...(state === undefined ? {} : withoutVersion(state)),
       keys,
       ...(more ? { more } : {}),
+      ...(listingRefused ? { listingRefused } : {}),
     }
   })
 }
@@ -124,7 +128,11 @@ const withoutVersion = ({ version: _, ...rest }: KesStatus): Omit<KesStatus, 've
 async function keysToTry(
   client: KesClient,
   { keys = [], signal }: KmsStatusRequest,
-): Promise<{ readonly ids: readonly string[]; readonly more: boolean }> {
+): Promise<{
+  readonly ids: readonly string[]
+  readonly more: boolean
+  readonly listingRefused: boolean
+}> {
   const max = limits.kesStatusKeysMax
   if (keys.length > max) {
     throw new AkidbError('LIMIT', `${keys.length} keys are over the limit of ${max}`, {
@@ -132,11 +140,23 @@ async function keysToTry(
       details: { limit: 'kesStatusKeysMax', max },
     })
   }
-  if (keys.length > 0) return { ids: [...new Set(keys)], more: false }
-  // One page holds more than may be tried.
-  const { ids, continueAt } = await client.listKeys(undefined, signal)
-  return { ids: ids.slice(0, max), more: ids.length > max || continueAt !== undefined }
+  const known = { more: false, listingRefused: false }
+  if (keys.length > 0) return { ...known, ids: [...new Set(keys)] }
+  try {
+    // One page holds more than may be tried.
+    const { ids, continueAt } = await client.listKeys(undefined, signal)
+    const more = ids.length > max || continueAt !== undefined
+    return { ...known, ids: ids.slice(0, max), more }
+  } catch (error) {
+    // What else the server tells stays worth to be shown.
+    if (!isRefused(error)) throw error
+    return { ...known, ids: [], listingRefused: true }
+  }
 }
+
+/** By the policy of our identity; who has no certificate that counts is another matter. */
+const isRefused = (error: unknown): boolean =>
+  hasCode(error, 'AUTH') && (error.details.status === 401 || error.details.status === 403)
 
 async function tryKey(
   client: KesClient,

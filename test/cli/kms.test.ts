@@ -110,6 +110,13 @@ describe('kms status', () => {
     expect(await codeOf(works('a'), fails('b', 'AUTH'), fails('c', 'INTEGRITY'))).toBe(24)
   })
 
+  it('says that it may not list keys, and how to ask for one', async () => {
+    const ran = await ranWith([], { listingRefused: true })
+    expect(ran.code).toBe(23)
+    expect(ran.stdout).toContain('keys: the server refuses to list them')
+    expect(ran.stderr).toContain('akidb kms status <key>')
+  })
+
   it('warns of a key store that is lost, and notes keys that it did not try', async () => {
     const ran = await ranWith([works('a')], { keyStoreReachable: false, more: true })
     expect(ran.code).toBe(0)

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import type { SealedStore } from '../../src/storage/object-store.ts'
 import type { S3Access } from '../../src/storage/s3/s3-access.ts'
+import { sealedStatus } from '../../src/transfer/worm/status.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import { createFaultStore, fullDiskAtStep, type StepHook } from '../support/fault-store.ts'
 import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
@@ -236,15 +237,30 @@ describeMinio('push and pull, where something ends', () => {
     const before = await run(key)
     await createBucket(before, 'evidence', { objectLock: true })
     await push(store, await placeAt(before, url), { kmsKey: 'site-a' })
+    const mixed = newPlace()
+    await push(store, await placeAt(before, mixed))
+    await push(store, await placeAt(before, mixed), { kmsKey: 'site-a' })
     await before.kill()
     const without = await run(other)
     const target = await placeAt(without, url)
     const reader = await readerOf(store)
-    const unreadable = { code: 'INTEGRITY', message: expect.stringContaining('cannot be read') }
+    const message = expect.stringMatching(/under another key .*; its key is "site-a"$/)
+    const unreadable = { code: 'INTEGRITY', message, details: { kmsKey: 'site-a' } }
     await expect(pull(reader, target)).rejects.toMatchObject(unreadable)
     await expect(push(store, target)).rejects.toMatchObject(unreadable)
     await expect(verify(store, target)).rejects.toMatchObject(unreadable)
+    // What is under no key vouches for what it did; of the rest no key of anybody is missed.
+    const half = await verify(store, await placeAt(without, mixed))
+    expect(new Set(half.problems.map(({ code }) => code))).toEqual(new Set(['UNREADABLE']))
+    expect(half.problems[0]?.message).toContain('its key is "site-a" (kms:')
+    const trusted = await store.environment.keys.trusted()
+    const status = await sealedStatus(await placeAt(without, mixed), trusted)
+    expect(status).toMatchObject({ seals: 1, unproven: 1, unreadable: 1 })
     await without.kill()
+    const none = await run({ MINIO_KMS_SECRET_KEY: key.MINIO_KMS_SECRET_KEY.replace('a:', 'b:') })
+    const gone = { ...unreadable, message: expect.stringContaining('the KMS does not have') }
+    await expect(verify(store, await placeAt(none, url))).rejects.toMatchObject(gone)
+    await none.kill()
     const back = await run(key)
     expect(await problemsOf(store, await placeAt(back, url))).toEqual([])
   })

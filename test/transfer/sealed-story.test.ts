@@ -234,6 +234,10 @@ describeMinio('sealing collections', () => {
       })
       const keys = (await versionsOf(target, 'blobs/')).map(({ key }) => key.split('/')[1])
       expect(keys).toEqual(['0', 'site-a'])
+      const status = await sealedStatus(target, await store.environment.keys.trusted())
+      expect(status.states).toMatchObject([
+        { kmsKey: null, kmsKeys: ['site-a'], envelopeKeys: [], plainBlobs: true },
+      ])
       const reader = await readerOf(store)
       await pull(reader, target)
       expect(await problemsOf(reader, target)).toEqual([])

@@ -43,7 +43,8 @@ const defineStatus = (command: Command, app: App): void => {
     ],
     details:
       'A key works if a data key that it sealed comes back the same; nothing is changed.\n' +
-      `Without names, the first 100 keys are tried.\n${DETAILS}`,
+      'Without names, the first 100 keys are tried; who may not list keys names those to try\n' +
+      `(exit 23 without).\n${DETAILS}`,
     exits: [20, 21, 23, 24, 25, 26, 27],
   })
   command.argument('[keys...]', 'names of keys')
@@ -59,7 +60,8 @@ const defineStatus = (command: Command, app: App): void => {
       if (result.more === true) {
         context.note(`there are more keys than these ${result.keys.length}: name those to try`)
       }
-      return { result, text: statusText(result), failure: failureOf(result.keys) }
+      const failure = result.listingRefused ? noListing(result) : failureOf(result.keys)
+      return { result, text: statusText(result), failure }
     }),
   )
 }
@@ -160,6 +162,7 @@ const statusText = (result: KmsStatusResult): string => {
     ['key store', store],
     ['key store latency', keyStoreLatencyMs === undefined ? undefined : `${keyStoreLatencyMs} ms`],
   ])
+  if (result.listingRefused === true) return `${head}\nkeys: the server refuses to list them`
   if (result.keys.length === 0) return `${head}\nno keys`
   const rows = result.keys.map(({ id, createdAt = '-', works, problem }) => [
     id,
@@ -170,6 +173,14 @@ const statusText = (result: KmsStatusResult): string => {
   const titles = [{ title: 'KEY' }, { title: 'CREATED' }, { title: 'WORKS' }, { title: 'PROBLEM' }]
   return `${head}\n\n${table(titles, rows)}`
 }
+
+const noListing = ({ endpoint, identity }: KmsStatusResult): AkidbError =>
+  new AkidbError('AUTH', `${endpoint} does not let this identity list keys`, {
+    hint:
+      'Name those to try: akidb kms status <key>. To list them, a policy of the KES server must ' +
+      `allow /v1/key/list/* to the identity ${identity}.`,
+    details: { endpoint, identity },
+  })
 
 /** All keys failed for one cause: its code; exit 24 outranks PARTIAL (20). */
 const failureOf = (keys: readonly KmsKeyStatus[]): AkidbError | undefined => {

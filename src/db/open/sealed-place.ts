@@ -9,6 +9,7 @@ import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
 import { type ChosenVersion, createVersionView } from '../../storage/version-view.ts'
 import type { OpenOptions } from '../api/api.ts'
 import type { Ledger } from '../sealed/ledger.ts'
+import { unreadFailure } from '../sealed/target.ts'
 import { STORE_FILE } from '../states/store-file.ts'
 import { CACHE_FOLDER, makeLogKey } from './bucket-state.ts'
 import { bucketStateFolder, type StorePlace } from './store-place.ts'
@@ -26,7 +27,9 @@ export async function sealedPlace(
   ledger: Ledger,
   options: OpenOptions,
 ): Promise<StorePlace> {
-  if (ledger.seals.length === 0 && options.keysOnly !== true) throw untrusted(target)
+  if (ledger.seals.length === 0 && options.keysOnly !== true) {
+    throw unreadFailure(ledger.unread) ?? untrusted(target)
+  }
   const { file } = ledger
   const stateFolder = bucketStateFolder(file, options)
   await makeLogKey(stateFolder)

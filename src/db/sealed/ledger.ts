@@ -18,7 +18,14 @@ import {
   sealOfProofKey,
   sealProofKey,
 } from './seal-record.ts'
-import { byKey, type KeyVersions, listedFiles, readSealed } from './target.ts'
+import {
+  byKey,
+  type KeyVersions,
+  listedFiles,
+  readSealed,
+  type SmallReads,
+  type Unread,
+} from './target.ts'
 
 /** A seal record that a trusted log vouches for. */
 export interface ProvenSeal {
@@ -53,6 +60,8 @@ export interface Ledger {
   readonly seals: readonly ProvenSeal[]
   /** Keys of proofs that no trusted key vouches for, and why. */
   readonly unproven: ReadonlyMap<string, string>
+  /** Small objects that the server's KMS does not open; reading the logs may find more. */
+  readonly unread: Unread
   /** By key. */
   readonly expected: ReadonlyMap<string, Expected>
 }
@@ -74,14 +83,15 @@ export async function readLedger(
   await eachAtOnce([STORE_FILE, 'audit/', 'seals/'], limits.s3RequestsMax, async (prefix) => {
     for await (const found of byKey(target.versions(prefix))) small.set(found.key, found)
   })
-  const files = listedFiles(target, small)
+  const reads = { target, unread: new Map<string, AkidbError>() }
+  const files = listedFiles(reads, small)
   const own = files.then(async (known) =>
     typeof trusted === 'function' ? (await Promise.all(known.map(trusted))).flat() : trusted,
   )
-  const keys = trustedLogKeys(target, small, own)
+  const keys = trustedLogKeys(reads, small, own)
   // What fails first is thrown; the others need no listener.
   for (const promise of [files, own, keys]) promise.catch(() => undefined)
-  const { proven: all, unproven } = await readSeals({ target, small, keys })
+  const { proven: all, unproven } = await readSeals({ reads, small, keys })
   const file = ownFile(await files, all)
   const proven = all.filter(({ head }) => head.target === file.id)
   for (const { digest, head } of all) {
@@ -91,7 +101,8 @@ export async function readLedger(
   const expected = new Map<string, Expected>()
   for (const { record } of proven) expect(expected, record)
   const seals = proven.map(({ record: _, ...seal }) => seal)
-  return { file, keys: await keys, small, seals, unproven, expected }
+  const { unread } = reads
+  return { file, keys: await keys, small, seals, unproven, unread, expected }
 }
 
 /** Of several the one that a seal speaks of. */
@@ -123,7 +134,7 @@ const compareSeals = (a: ProvenSeal, b: ProvenSeal): number =>
   Date.parse(a.head.sealedAt) - Date.parse(b.head.sealedAt) || a.seq - b.seq
 
 interface Parts {
-  readonly target: SealedStore
+  readonly reads: SmallReads
   readonly small: ReadonlyMap<string, KeyVersions>
   readonly keys: Promise<readonly PublicKey[]>
 }
@@ -142,6 +153,8 @@ async function provenSeal(
     readRecord(parts, digest),
   ])
   if (bytes === undefined) {
+    const failure = parts.reads.unread.get(sealKeyOf(digest))
+    if (failure !== undefined) throw failure
     throw new AkidbError('NOT_FOUND', `${sealKeyOf(digest)} cannot be read, though its proof can`)
   }
   // Only now: what nobody vouches for may be of any format.
@@ -153,12 +166,12 @@ async function provenSeal(
 }
 
 async function readProof(
-  { target, keys }: Parts,
+  { reads, keys }: Parts,
   proofs: KeyVersions,
   digest: string,
 ): Promise<ReturnType<typeof provenEntry>> {
   let failure: unknown
-  const entry = await readSealed(target, proofs, PROOF_BYTES_MAX, async (bytes) => {
+  const entry = await readSealed(reads, proofs, PROOF_BYTES_MAX, async (bytes) => {
     const known = await keys
     try {
       return provenEntry(bytes, known, digest)
@@ -167,14 +180,14 @@ async function readProof(
       return undefined
     }
   })
-  if (entry === undefined) throw failure ?? noProof(proofs.key)
+  if (entry === undefined) throw failure ?? reads.unread.get(proofs.key) ?? noProof(proofs.key)
   return entry
 }
 
-async function readRecord({ target, small }: Parts, digest: string) {
+async function readRecord({ reads, small }: Parts, digest: string) {
   const files = small.get(sealKeyOf(digest))
   if (files === undefined) return undefined
-  return await readSealed(target, files, limits.sealBytesMax, (bytes) =>
+  return await readSealed(reads, files, limits.sealBytesMax, (bytes) =>
     sha256Hex(bytes) === digest ? bytes : undefined,
   )
 }

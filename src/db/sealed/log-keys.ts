@@ -1,11 +1,10 @@
 import { certificateKey } from '../../audit/layout.ts'
 import { limits } from '../../core/limits.ts'
 import { hasCode } from '../../errors/errors.ts'
-import type { SealedStore } from '../../storage/object-store.ts'
 import { isCertifiedLogKey } from '../../trust/log-key.ts'
 import { parsePublicKey } from '../../trust/public-key-file.ts'
 import type { PublicKey } from '../../trust/signer.ts'
-import { type KeyVersions, readSealed } from './target.ts'
+import { type KeyVersions, readSealed, type SmallReads } from './target.ts'
 
 /** Log whose folder a key lies in; undefined for keys elsewhere. */
 export const logIdOfKey = (key: string): string | undefined =>
@@ -18,14 +17,14 @@ export const logIdOfKey = (key: string): string | undefined =>
  * @param trusted awaited when all that they are asked about has been read
  */
 export async function trustedLogKeys(
-  target: SealedStore,
+  reads: SmallReads,
   listed: ReadonlyMap<string, KeyVersions>,
   trusted: Promise<readonly PublicKey[]>,
 ): Promise<readonly PublicKey[]> {
   const found = [...listed.values()].map(async (pem) => {
     const logId = logIdOfKey(pem.key)
     if (logId === undefined || pem.key !== `audit/${logId}/key.pem`) return undefined
-    return await certifiedKey(target, { pem, dsse: listed.get(certificateKey(logId)) }, trusted)
+    return await certifiedKey(reads, { pem, dsse: listed.get(certificateKey(logId)) }, trusted)
   })
   const certified = (await Promise.all(found)).filter((key) => key !== undefined)
   return [...new Map([...(await trusted), ...certified].map((key) => [key.keyId, key])).values()]
@@ -33,17 +32,17 @@ export async function trustedLogKeys(
 
 /** A log's key, where a trusted key vouches for it. */
 async function certifiedKey(
-  target: SealedStore,
+  reads: SmallReads,
   { pem, dsse }: { readonly pem: KeyVersions; readonly dsse: KeyVersions | undefined },
   trusted: Promise<readonly PublicKey[]>,
 ): Promise<PublicKey | undefined> {
   if (dsse === undefined) return undefined
   const logId = logIdOfKey(pem.key) ?? ''
   const bytesMax = limits.auditKeyBytesMax
-  const key = readSealed(target, pem, bytesMax, (bytes) => parsed(bytes, logId))
+  const key = readSealed(reads, pem, bytesMax, (bytes) => parsed(bytes, logId))
   // Its failure is that of the wait for it, below.
   key.catch(() => undefined)
-  return await readSealed(target, dsse, bytesMax, async (certificate) => {
+  return await readSealed(reads, dsse, bytesMax, async (certificate) => {
     const certified = await key
     if (certified === undefined) return undefined
     return certifies(certified, certificate, await trusted) ? certified : undefined

@@ -104,6 +104,11 @@ const keyGone = meaning(
   'it is encrypted under a key that the KMS does not have',
   'Bring that key back from a backup of the KMS; one made anew does not open it.',
 )
+const otherKey = meaning(
+  'INTEGRITY',
+  'it is encrypted under another key than the one that the KMS has by that name',
+  'Bring the former key back from a backup of the KMS.',
+)
 const kmsFails = meaning(
   'UNREACHABLE',
   "the server's KMS fails",
@@ -118,7 +123,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   NoSuchBucket: meaning(
     'NOT_FOUND',
     'there is no such bucket',
-    'Make it; to seal collections there, with object lock.',
+    'Is its name right? akidb makes no buckets. One to seal in is made with object lock.',
   ),
   NoSuchKey: meaning('NOT_FOUND', 'there is no such object'),
   NoSuchVersion: meaning('NOT_FOUND', 'there is no such version of the object'),
@@ -143,6 +148,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ObjectLocked: meaning('RETENTION', 'the object is locked'),
   'kms:KeyNotFound': noKey,
   'KMS.NotFoundException': noKey,
+  'kms:InvalidCiphertextException': otherKey,
   'kms:KeyGenerationFailed': kmsFails,
   'kms:DecryptionFailed': kmsFails,
   'kms:NotAuthorized': meaning(
@@ -183,8 +189,8 @@ export function meaningOf(failure: S3Failure, what: string, isRead = false): Aki
     (Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined) ??
     tlsMeaning(code) ??
     statusMeaning(failure)
-  // A server's message for a missing object says no more than that.
-  const said = message === '' || code === 'NoSuchKey' ? '' : ` (${message})`
+  // A server's message for what is missing says no more than that.
+  const said = message === '' || /^NoSuch(Key|Bucket)$/.test(code) ? '' : ` (${message})`
   return new AkidbError(known.code, `${what}: ${known.say}${said}`, {
     ...(known.hint === undefined ? {} : { hint: known.hint }),
     details: { status: failure.status, server: code },

@@ -1,5 +1,6 @@
 import type { OnProgress } from '../../db/api/api.ts'
 import { type Ledger, readLedger, type SealedState, sealedStates } from '../../db/sealed/ledger.ts'
+import { unreadFailure } from '../../db/sealed/target.ts'
 import { type Act, runAct } from '../../db/states/acts.ts'
 import { createWriterPin, type WriterPin } from '../../db/states/pins.ts'
 import type { OpenedStore } from '../../db/store.ts'
@@ -126,7 +127,9 @@ function newestStates(
   )
 }
 
-const untrusted = (target: SealedStore, { unproven }: Ledger): AkidbError => {
+const untrusted = (target: SealedStore, { unproven, unread }: Ledger): AkidbError => {
+  const lost = unreadFailure(unread)
+  if (lost !== undefined) return lost
   const [first] = unproven.values()
   return new AkidbError('UNTRUSTED', `no trusted key vouches for what lies in ${target.url}`, {
     hint: 'Trust the key of the site that sealed it: akidb keys trust <its public key>.',

@@ -3,7 +3,7 @@ import { eachAtOnce } from '../../core/slots.ts'
 import type { OnProgress } from '../../db/api/api.ts'
 import { type Ledger, readLedger, sealedStates, witnessRetention } from '../../db/sealed/ledger.ts'
 import type { SealedCollection, SealedObject } from '../../db/sealed/seal-record.ts'
-import { newTargetFile, targetFile } from '../../db/sealed/target.ts'
+import { newTargetFile, targetFile, unreadFailure } from '../../db/sealed/target.ts'
 import { runAct } from '../../db/states/acts.ts'
 import { isoTime, randomHex } from '../../db/states/environment.ts'
 import { createWriterPin, type WriterPin } from '../../db/states/pins.ts'
@@ -181,8 +181,10 @@ function checkLock(
 }
 
 /** @throws CONFLICT where others have sealed, and none of them is trusted here */
-function checkOwner({ seals, unproven }: Ledger, target: SealedStore): void {
+function checkOwner({ seals, unproven, unread }: Ledger, target: SealedStore): void {
   if (seals.length > 0 || unproven.size === 0) return
+  const lost = unreadFailure(unread)
+  if (lost !== undefined) throw lost
   const message = `another site seals its collections in ${target.url}, and its key is not trusted`
   throw new AkidbError('CONFLICT', message, {
     hint: 'Push to another prefix, or trust its key first: akidb keys trust.',

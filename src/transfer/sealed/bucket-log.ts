@@ -10,7 +10,12 @@ import { limits } from '../../core/limits.ts'
 import { leafHash, merkleRoot } from '../../core/merkle.ts'
 import { TileTree } from '../../core/merkle-tiles.ts'
 import type { Ledger } from '../../db/sealed/ledger.ts'
-import { type KeyVersions, readSealed } from '../../db/sealed/target.ts'
+import {
+  type KeyVersions,
+  readSealed,
+  type SmallReads,
+  unreadText,
+} from '../../db/sealed/target.ts'
 import { isoTime } from '../../db/states/environment.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { ObjectVersion, SealedStore } from '../../storage/object-store.ts'
@@ -46,7 +51,9 @@ export async function* readAnchors(
     return size === undefined ? [] : [{ size, versions }]
   })
   for (const { versions } of named.sort((a, b) => b.size - a.size)) {
-    const anchor = await readSealed(target, versions, limits.auditNoteBytesMax, (note, version) =>
+    const bytesMax = limits.auditNoteBytesMax
+    const reads = { target, unread: ledger.unread }
+    const anchor = await readSealed(reads, versions, bytesMax, (note, version) =>
       opened(note, version, keys),
     )
     if (anchor !== undefined) yield anchor
@@ -108,10 +115,16 @@ export async function verifyBucketLog(
   const keys = auditKeys(`audit/${logId}`)
   const anchors = (await Array.fromAsync(readAnchors(target, ledger, logId))).reverse()
   checkVersions(ledger, keys, problems)
-  if (anchors.length === 0) {
+  const unread = [...ledger.unread].find(([key]) => key.startsWith(keys.folder))
+  if (unread !== undefined) {
+    problems.add('UNREADABLE', null, `${unread[0]}: ${unreadText(unread[1])}`)
+  } else if (anchors.length === 0) {
     problems.add('UNTRUSTED', null, `no trusted key signs the log ${logId} of the bucket`)
   }
-  const walk = new PieceWalk(target, { keys, anchors, problems, storeId: ledger.file.id })
+  const walk = new PieceWalk(
+    { target, unread: ledger.unread },
+    { keys, anchors, problems, storeId: ledger.file.id },
+  )
   await walk.run(pieces(ledger, keys))
   walk.checkAnchors()
   return {
@@ -164,15 +177,15 @@ interface WalkParts {
 class PieceWalk {
   readonly tree = new TileTree()
   readonly told = new Map<string, boolean>()
-  readonly #target: SealedStore
+  readonly #reads: SmallReads
   readonly #parts: WalkParts
   readonly #chain: ChainCheck
   /** Root and time of the last entry, at the sizes that an anchor names. */
   readonly #at = new Map<number, { readonly root: string; readonly timeMs: number }>()
   readonly #wanted: ReadonlySet<number>
 
-  constructor(target: SealedStore, parts: WalkParts) {
-    this.#target = target
+  constructor(reads: SmallReads, parts: WalkParts) {
+    this.#reads = reads
     this.#parts = parts
     this.#chain = new ChainCheck(parts.problems)
     this.#wanted = new Set(parts.anchors.map(({ size }) => size))
@@ -192,8 +205,12 @@ class PieceWalk {
         break
       }
       if (await this.#takeOne(fitting)) continue
-      const keys = fitting.map(({ versions }) => versions.key).join(', ')
-      problems.add('ALTERED', size, `${keys}: not the entries that follow entry ${size - 1}`)
+      const names = fitting.map(({ versions }) => versions.key)
+      const [key = ''] = names.filter((name) => this.#reads.unread.has(name))
+      const unread = this.#reads.unread.get(key)
+      const keys = names.join(', ')
+      if (unread !== undefined) problems.add('UNREADABLE', size, `${key}: ${unreadText(unread)}`)
+      else problems.add('ALTERED', size, `${keys}: not the entries that follow entry ${size - 1}`)
       break
     }
     this.#chain.finish()
@@ -202,7 +219,7 @@ class PieceWalk {
   async #takeOne(fitting: readonly Piece[]): Promise<boolean> {
     for (const { from, to, versions } of fitting) {
       const bytesMax = limits.auditTileWidth * (limits.auditEntryBytesMax + 2)
-      const entries = await readSealed(this.#target, versions, bytesMax, (bytes) =>
+      const entries = await readSealed(this.#reads, versions, bytesMax, (bytes) =>
         this.#fitting(bytes, { from, to }),
       )
       if (entries === undefined) continue

@@ -18,6 +18,8 @@ export const SEALED_PROBLEM_CODES = [
   'RELEASED',
   /** It is not encrypted, or under another key. */
   'REKEYED',
+  /** The server's KMS does not have the key any more that it is encrypted under. */
+  'UNREADABLE',
   /** No trusted key says that it was sealed. */
   'UNTRUSTED',
   /** The audit log in the bucket does not check out. */

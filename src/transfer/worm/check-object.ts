@@ -2,7 +2,7 @@ import { runningSha256 } from '../../core/digest.ts'
 import type { Slots } from '../../core/slots.ts'
 import type { Expected } from '../../db/sealed/ledger.ts'
 import type { SealedObject } from '../../db/sealed/seal-record.ts'
-import type { KeyVersions } from '../../db/sealed/target.ts'
+import { isOfKms, type KeyVersions, unreadText, withKeyName } from '../../db/sealed/target.ts'
 import { isoTime } from '../../db/states/environment.ts'
 import { hasCode } from '../../errors/errors.ts'
 import type { Retention, SealedInfo, SealedStore } from '../../storage/object-store.ts'
@@ -114,7 +114,9 @@ async function checkContent(
     if (digest.hex() === sha256) return
     problems.add('ALTERED', key, 'its bytes are not those that were sealed')
   } catch (error) {
-    if (!hasCode(error, 'BAD_INPUT', 'NOT_FOUND', 'INTEGRITY')) throw error
-    problems.add('ALTERED', key, error.message)
+    const named = await withKeyName(target, { key, versionId }, error)
+    if (!hasCode(named, 'BAD_INPUT', 'NOT_FOUND', 'INTEGRITY')) throw named
+    if (isOfKms(named)) problems.add('UNREADABLE', key, unreadText(named))
+    else problems.add('ALTERED', key, named.message)
   }
 }

@@ -2,7 +2,8 @@ import { limits } from '../../core/limits.ts'
 import { eachAtOnce, Slots } from '../../core/slots.ts'
 import type { OnProgress } from '../../db/api/api.ts'
 import { type Ledger, readLedger } from '../../db/sealed/ledger.ts'
-import { byKey, type KeyVersions } from '../../db/sealed/target.ts'
+import { sealKeyOf, sealOfProofKey } from '../../db/sealed/seal-record.ts'
+import { byKey, type KeyVersions, unreadText } from '../../db/sealed/target.ts'
 import { STORE_FILE } from '../../db/states/store-file.ts'
 import type { SealedStore } from '../../storage/object-store.ts'
 import type { PublicKey } from '../../trust/signer.ts'
@@ -57,8 +58,8 @@ export async function verifySealed(
   const readData = options.readData === true
   const reads = new Slots(limits.s3TransfersMax)
   const context = { target, nowMs: await target.nowMs(), readData, reads, problems }
-  for (const [key, why] of ledger.unproven) problems.add('UNTRUSTED', key, why)
   const logs = await verifyLogs(target, ledger)
+  checkSeals(problems, ledger)
   const isVouched = [...logs.values()].some(({ anchors }) => anchors.length > 0)
   if (ledger.seals.length === 0 && !isVouched && problems.ok) {
     problems.add('UNTRUSTED', STORE_FILE, 'no trusted key vouches for anything here')
@@ -78,6 +79,22 @@ export async function verifySealed(
   }
 }
 
+/** What cannot be read comes first: others may be unproven for it alone. */
+function checkSeals(problems: SealedProblems, ledger: Ledger): void {
+  const { unread, unproven } = ledger
+  for (const key of [...unread.keys()].sort()) {
+    const failure = unread.get(key)
+    if (failure !== undefined) problems.add('UNREADABLE', key, unreadText(failure))
+  }
+  for (const [key, why] of unproven) {
+    if (!isUnread(ledger, key)) problems.add('UNTRUSTED', key, why)
+  }
+}
+
+/** Whether a proof, or the record that it proves, is not opened by the server's KMS. */
+export const isUnread = ({ unread }: Ledger, proofKey: string): boolean =>
+  unread.has(proofKey) || unread.has(sealKeyOf(sealOfProofKey(proofKey) ?? ''))
+
 async function verifyLogs(target: SealedStore, ledger: Ledger): Promise<Logs> {
   const logs = new Map()
   for (const logId of bucketLogIds(ledger)) {
@@ -95,8 +112,8 @@ function checkLogs(
     counts.entries += found.entries
     counts.checkpoints += found.checkpoints
     for (const { code, message } of found.problems) {
-      // Those are told of every small object, below; clocks are for `audit verify`.
-      if (code !== 'SHADOWED' && code !== 'CLOCK') {
+      // Those are told of every small object; clocks are for `audit verify`.
+      if (!['SHADOWED', 'UNREADABLE', 'CLOCK'].includes(code)) {
         problems.add('AUDIT', `audit/${logId}/`, `${code}: ${message}`)
       }
     }
