@@ -7,6 +7,7 @@ export { auditSearch, type QueryPolicy, type SearchToAudit } from './db/audit-se
 export { type BenchRequest, type BenchResult, runBench } from './db/bench.ts'
 export type { RepairResult } from './db/check/repair.ts'
 export type { DoctorResult } from './db/doctor/doctor.ts'
+export type { StoreStatus } from './db/doctor/status.ts'
 export type { TiersStatus } from './db/doctor/tiers.ts'
 export {
   type AuditCheckpointResult,

@@ -1,6 +1,6 @@
 import { limits } from '../core/limits.ts'
 import { eachAtOnce } from '../core/slots.ts'
-import { hasCode } from '../errors/errors.ts'
+import { AkidbError, hasCode } from '../errors/errors.ts'
 import { getBounded } from '../storage/bounded-get.ts'
 import type * as store from '../storage/object-store.ts'
 import { createPartedStore } from '../storage/parted-store.ts'
@@ -20,6 +20,30 @@ export interface SharedLogsOptions {
    */
   readonly publishes: boolean
 }
+
+/**
+ * Whether the own log of a state folder goes on from what it published. Changes nothing.
+ *
+ * @throws AUDIT_BROKEN where it does not: the folder is an older copy, or two machines share it
+ */
+export async function checkOwnLog(
+  { inner, state }: Pick<SharedLogsOptions, 'inner' | 'state'>,
+  logId: string,
+): Promise<void> {
+  const shared = createPartedStore(inner, 'audit/', isTail)
+  await new OwnLog(shared, state, `audit/${logId}/`).check()
+}
+
+/** AUDIT_BROKEN of a state folder's own log, in the words of what its operator can do. */
+export const withWayOut = (error: AkidbError, folder: string): AkidbError =>
+  new AkidbError(error.code, error.message, {
+    hint:
+      `Where ${folder} was restored from a copy: move it away, run akidb init, which begins a ` +
+      'new log, and trust the former key: akidb --state <the moved one> keys export default, ' +
+      'akidb keys trust. Where machines share it: give each a --state of its own.',
+    details: { ...error.details, state: folder },
+    cause: error,
+  })
 
 /** Tails of logs grow; in a bucket they are objects of some entries each. */
 const isTail = (key: string): boolean => /^audit\/[0-9a-f]{64}\/tail\//.test(key)
@@ -164,7 +188,15 @@ class OwnLog {
     return this.#synced
   }
 
-  async #syncNow(): Promise<void> {
+  /** Looks for a fork, and brings nothing over. @throws AUDIT_BROKEN */
+  async check(): Promise<void> {
+    const { there, here } = await this.#bothSides()
+    for (const [key, bytes] of here)
+      if (isTail(key) && there.has(key)) await this.#matching(key, bytes)
+  }
+
+  /** Keys and lengths on both sides. @throws AUDIT_BROKEN for what is there alone */
+  async #bothSides(): Promise<{ there: Map<string, number>; here: Map<string, number> }> {
     const keys = auditKeys(this.#folder)
     const there = new Map<string, number>()
     for await (const { key, bytes } of this.#shared.list(this.#folder)) there.set(key, bytes)
@@ -176,6 +208,11 @@ class OwnLog {
       const isClosed = named.kind === 'tail' && here.has(keys.entries(named.index))
       if (!isClosed) throw this.#behind(`${key} is in ${this.#shared.url} alone`)
     }
+    return { there, here }
+  }
+
+  async #syncNow(): Promise<void> {
+    const { there, here } = await this.#bothSides()
     const missing = [...here.keys()].filter((key) => !there.has(key) && !isTail(key))
     await eachAtOnce(missing, limits.s3RequestsMax, (key) => this.#copy(key))
     for (const [key, bytes] of here) if (isTail(key)) await this.#push(key, bytes)
@@ -226,7 +263,8 @@ class OwnLog {
 
   #behind(what: string): Error {
     const folder = this.#state.url
-    return brokenLog(this.#folder, `${what}: ${folder} is an older copy, or two machines share it`)
+    const message = `${what}: ${folder} is an older copy, or two machines share it`
+    return withWayOut(brokenLog(this.#folder, message), folder)
   }
 }
 

@@ -130,7 +130,7 @@ const stateHomeOf = ({ io }: Session): string => {
 }
 
 /** Credentials come from the environment alone: nobody writes them on a command line. */
-const s3AccessOf = ({ io, signal }: Session, settings: Settings): S3Access => {
+const s3AccessOf = ({ io, signal, notice }: Session, settings: Settings): S3Access => {
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = io.env
   const addressing = settings.text('s3.addressing')
   const found = {
@@ -145,6 +145,7 @@ const s3AccessOf = ({ io, signal }: Session, settings: Settings): S3Access => {
     sessionToken: AWS_SESSION_TOKEN,
     offline: settings.flag('offline'),
     retryForMs: settings.number('retryFor'),
+    onOutage: (message: string) => notice('note', { code: 'RETRYING', message }),
     signal,
   }
   const given = Object.entries(found).filter(([, value]) => value !== undefined && value !== '')

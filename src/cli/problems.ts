@@ -31,7 +31,8 @@ export function problemFailure(
         .find((code): code is ErrorCode => EXIT_CODES[code as ErrorCode] === 24)
   const first = problems[0]?.message
   const message = `${what} does not check out: ${plural(problems.length, 'problem')}`
-  const hint = isUnread ? LOST_KEY : HINTS[known ?? fallback]
+  const isUntrusted = problems.some(({ code }) => code === 'UNTRUSTED')
+  const hint = isUnread ? LOST_KEY : HINTS[isUntrusted ? 'UNTRUSTED' : (known ?? fallback)]
   return new AkidbError(
     known ?? fallback,
     first === undefined ? message : `${message}, first: ${first}`,

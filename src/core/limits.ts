@@ -273,6 +273,8 @@ export const limits = {
   s3IdleTimeoutMs: 60_000,
   /** Default time for which a request to a bucket is tried again. */
   s3RetryForMs: 120_000,
+  /** A request to a bucket that is tried again for so long is told of. */
+  s3RetryNoteMs: 10_000,
   /** Longest pause between two tries. */
   s3RetryPauseMaxMs: 5_000,
   /** Tries of one request to a bucket, however short they are. */

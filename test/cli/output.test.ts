@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import type { Engine } from '../../src/cli/engine.ts'
+import type { OpenOptions } from '../../src/db/api/api.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
 import { fakeEngine, INFO, ROOT } from './support/fake-engine.ts'
 import { jsonLines, run, temporaryFolder } from './support/run.ts'
@@ -19,6 +21,24 @@ describe('priority', () => {
     expect((await run(['gc'], { engine: gcEngine().engine })).lowered).toBe(true)
     expect((await run(['index', 'build', 'docs'], { engine })).lowered).toBe(true)
     expect((await run(['search', 'docs', '--text', 'x'], { engine })).lowered).toBe(false)
+  })
+})
+
+describe('an outage of a bucket', () => {
+  it('is noted on stderr, not with -q, and stdout stays as it is', async () => {
+    const outage = async (...options: readonly string[]) => {
+      const openStore = async ({ s3 }: OpenOptions) => {
+        s3?.onOutage?.('no answer; it is tried again for another 110 s')
+        return gcEngine().engine.openStore({ url: '', mode: 'write' })
+      }
+      const { engine } = fakeEngine({ engine: { openStore: openStore as Engine['openStore'] } })
+      return await run(['gc', '--store', 's3://b/p', ...options], { engine })
+    }
+    expect((await outage()).stderr).toContain('akidb: note: no answer; it is tried again')
+    expect(await outage('-q')).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    const { stdout, stderr } = await outage('--json')
+    expect(jsonLines(stderr)).toMatchObject([{ type: 'note', code: 'RETRYING' }])
+    expect(jsonLines(stdout)).toMatchObject([{ type: 'gc' }])
   })
 })
 

@@ -1,6 +1,11 @@
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Clock } from '../../src/core/clock.ts'
 import { limits } from '../../src/core/limits.ts'
 import type { SealedStore } from '../../src/storage/object-store.ts'
+import { Bucket } from '../../src/storage/s3/s3-bucket.ts'
+import { S3Failure } from '../../src/storage/s3/s3-errors.ts'
 import { randomOf, seedOf } from '../search/random.ts'
 import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
@@ -218,3 +223,59 @@ async function changeBoth(
     ).toEqual([...model.keys()].sort())
   }
 }
+
+describe('a request that is tried again for long', () => {
+  /** Time goes by where a call waits. */
+  class WaitedClock implements Clock {
+    ms = 0
+    nowMs = () => this.ms
+    sleep = async (ms: number) => {
+      this.ms += ms
+    }
+  }
+
+  const bucketThat = (answers: () => boolean, clock: WaitedClock, told: string[]) => {
+    const send = async () => {
+      clock.ms += 10
+      if (!answers()) throw new S3Failure(0, 'ECONNREFUSED', 'connect ECONNREFUSED')
+      return Readable.from([]) as IncomingMessage
+    }
+    const transport = { url: 'http://minio:9000', send, close: () => undefined }
+    const onOutage = (message: string) => void told.push(message)
+    const retryForMs = limits.s3RetryForMs
+    return new Bucket({ transport, bucket: 'b', clock, retryForMs, random: () => 1, onOutage })
+  }
+  const call = (bucket: Bucket) =>
+    bucket.call({ method: 'GET', what: 'cannot read s3://b/k', read: async () => 'read' })
+
+  it('is told of after ten seconds, once for all that fail beside each other', async () => {
+    const [clock, told] = [new WaitedClock(), [] as string[]]
+    const bucket = bucketThat(() => false, clock, told)
+    const failures = await Promise.allSettled([call(bucket), call(bucket), call(bucket)])
+    expect(failures.every(({ status }) => status === 'rejected')).toBe(true)
+    expect(told).toHaveLength(1)
+    const [message = ''] = told
+    expect(message).toMatch(/^cannot read s3:\/\/b\/k at http:\/\/minio:9000: ECONNREFUSED/)
+    const seconds = Number(/another (\d+) s$/.exec(message)?.[1])
+    expect(seconds).toBeGreaterThan(90)
+    expect(seconds).toBeLessThanOrEqual(110)
+  })
+
+  it('is not told of where it comes through sooner; a later outage is told of anew', async () => {
+    const [clock, told] = [new WaitedClock(), [] as string[]]
+    let upMs = limits.s3RetryNoteMs - 5_000
+    const bucket = bucketThat(() => clock.ms >= upMs, clock, told)
+    expect(await call(bucket)).toBe('read')
+    expect(told).toEqual([])
+    for (const outages of [1, 2]) {
+      clock.ms += limits.s3RetryForMs
+      upMs = clock.ms + 60_000
+      expect(await call(bucket)).toBe('read')
+      expect(told).toHaveLength(outages)
+    }
+    // A server that answers every other request makes no note of each.
+    upMs = clock.ms + limits.s3RetryNoteMs + 10_000
+    expect(await call(bucket)).toBe('read')
+    expect(told).toHaveLength(2)
+  })
+})

@@ -1,4 +1,4 @@
-import type { TiersStatus } from '../../index.ts'
+import type { StoreStatus, TiersStatus } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
@@ -27,7 +27,8 @@ export const defineStatus = (command: Command, app: App): void => {
           ...(pricePerGibMonth === undefined ? {} : { pricePerGibMonth }),
         })
         const { tiers, ...rest } = result
-        const entries = Object.entries(rest).flatMap(([name, value]): [string, string][] =>
+        const named = { ...rest, owner: ownerOf(result as StoreStatus) }
+        const entries = Object.entries(named).flatMap(([name, value]): [string, string][] =>
           Array.isArray(value) && value.length > 0
             ? value.map((one, i) => [i === 0 ? name : '', plain(one)])
             : [[name, plain(value)]],
@@ -36,6 +37,16 @@ export const defineStatus = (command: Command, app: App): void => {
       }),
     ),
   )
+}
+
+/** Where nobody here takes single writes, who elsewhere took them last: he may have ended since. */
+const ownerOf = ({ owner, collections }: StoreStatus): unknown => {
+  if (owner !== null) return owner
+  const elsewhere = collections.flatMap(({ name, writer }) =>
+    writer === undefined || writer.here ? [] : `${name} by ${writer.host} (${writer.command})`,
+  )
+  if (elsewhere.length === 0) return null
+  return `none on this machine; single writes were last taken elsewhere: ${elsewhere.join(', ')}`
 }
 
 /** Nested values on one line each, as short as they can be read. */

@@ -41,13 +41,14 @@ export async function checkPlaceOf(request: StoreRequest): Promise<DoctorCheck[]
 
 /** A working store in a bucket, and this machine's state folder for it. */
 async function checkBucketOf(request: StoreRequest): Promise<DoctorCheck[]> {
-  const { checkBucket } = await import('./doctor-bucket.ts')
+  const { checkBucket, checkPublished } = await import('./doctor-bucket.ts')
   const bucket = await look('bucket', () => checkBucket(request))
   const environment = await look('store', () => openEnvironment({ ...request, mode: 'read' }))
   if (!('store' in environment)) return [bucket, environment]
   try {
     const space = await checkSpace(environment.stateFolder)
-    return [bucket, space, ...(await checkStoreParts(environment))]
+    const published = await look('state folder', () => checkPublished(request, environment))
+    return [bucket, space, ...(await checkStoreParts(environment)), published]
   } finally {
     await environment.close()
   }

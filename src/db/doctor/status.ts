@@ -9,6 +9,7 @@ import { AUDIT_LOCK } from '../open/open-environment.ts'
 import { type Environment, isoTime } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
 import type { StoreFile } from '../states/store-file.ts'
+import { claimOf } from '../wal/claim.ts'
 import { readLog } from '../wal/log-file.ts'
 import { OWNER_LOCK } from '../wal/log-owner.ts'
 import { unsentFiles, unsentRows } from '../wal/outbox-settle.ts'
@@ -54,6 +55,18 @@ export interface CollectionStatus {
   readonly rows: number
   readonly segments: number
   readonly walRows: number
+  /**
+   * In a bucket: who took its single writes last, maybe on another machine, and may have ended
+   * since. Absent where nobody has.
+   */
+  readonly writer?: Writer
+}
+
+export interface Writer {
+  readonly host: string
+  readonly command: string
+  /** Whether it was from this state folder. */
+  readonly here: boolean
 }
 
 export interface AuditStatus {
@@ -87,10 +100,13 @@ export async function storeStatus(
   const collections: CollectionStatus[] = []
   const origins: OriginStatus[] = []
   const heads = new Map<string, Manifest>()
+  const audit = await auditStatus(environment)
   for (const name of await collectionNames(environment)) {
     const head = await new ManifestStore(store, name).newest()
     if (head === undefined || head.state.dropped === true) continue
-    collections.push(await collectionStatus(environment, name, head))
+    const status = await collectionStatus(environment, name, head)
+    const writer = await writerOf(environment, { name, head, logId: audit?.logId })
+    collections.push(writer === undefined ? status : { ...status, writer })
     origins.push(...originOf(name, head))
     heads.set(name, head)
   }
@@ -103,7 +119,7 @@ export async function storeStatus(
     ledger: await halfDoneIngests(state),
     walRows: collections.reduce((sum, { walRows }) => sum + walRows, 0),
     ...(await riskStatus(environment, heads)),
-    audit: await auditStatus(environment),
+    audit,
     origins,
     tiers: await tiersStatus(environment, heads, options),
   }
@@ -139,6 +155,23 @@ async function collectionStatus(
     segments: segments.length,
     walRows: entries.filter(({ end }) => end > folded).length,
   }
+}
+
+/** In a folder the lock tells. */
+async function writerOf(
+  environment: StatusEnvironment,
+  {
+    name,
+    head,
+    logId,
+  }: { readonly name: string; readonly head: Manifest; readonly logId: string | undefined },
+): Promise<Writer | undefined> {
+  const { epoch } = head.commit
+  if (environment.isShared !== true || epoch === 0) return undefined
+  const claim = await claimOf({ name, environment }, epoch)
+  if (claim === undefined) return undefined
+  const { host, command } = claim
+  return { host, command, here: claim.logId !== undefined && claim.logId === logId }
 }
 
 function originOf(collection: string, { commit }: Manifest): OriginStatus[] {

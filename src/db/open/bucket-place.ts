@@ -48,13 +48,23 @@ async function placeOf(target: SealedStore, options: OpenOptions): Promise<Store
   if (!isWorking) {
     const isChange = options.mode === 'write' && !keysOnly
     if (isChange) throw found instanceof Error ? found : sealedError(target)
-    return await sealedPlace(target, await ledger, options)
+    return await sealedPlace(target, await ledgerOr(found, ledger), options)
   }
   const sealed = sealedUnder(target, ledger)
   sealed.catch(() => undefined)
   // A reader goes on meanwhile, and is stopped before he is given anything of a blob.
   if (options.mode === 'write') await sealed
   return await workingPlace(target, { file: found, options, sealed })
+}
+
+/** @throws NOT_FOUND that names what can be made there, where there is neither kind of store */
+async function ledgerOr(file: unknown, ledger: Promise<Ledger>): Promise<Ledger> {
+  try {
+    return await ledger
+  } catch (error) {
+    const isNone = hasCode(file, 'NOT_FOUND') && hasCode(error, 'NOT_FOUND')
+    throw isNone ? file : error
+  }
 }
 
 /** Resolves where nothing there was sealed by anybody whom we trust. @throws AUTH, UNREACHABLE */

@@ -3,6 +3,7 @@ import { availableParallelism, hostname, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { createWorkerPool, type WorkerPool } from '../../ann/worker-pool.ts'
 import { type AuditLog, openAuditLog } from '../../audit/log.ts'
+import { withWayOut } from '../../audit/shared-logs.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import { openFsStore } from '../../storage/fs-store.ts'
@@ -101,7 +102,8 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
       audit ??= openLog(environment, place.log() ?? state).catch((error: unknown) => {
         // On a full disk it is tried again, when gc has given up its reserve.
         audit = undefined
-        throw error
+        const isOwn = place.isShared && hasCode(error, 'AUDIT_BROKEN')
+        throw isOwn ? withWayOut(error, stateFolder) : error
       })
       return audit
     },

@@ -41,8 +41,11 @@ const placeShape = object({ storeId: text(), inode: text() })
 export async function readStoreFile(store: ObjectStore): Promise<StoreFile> {
   const value = await readJson(store, STORE_FILE)
   if (value === undefined) {
+    const make = `Make one with: akidb init --store ${store.url}`
+    // Nothing else lies in folders.
+    const seal = store.capabilities.localFiles ? '' : ', or seal collections there: akidb push'
     throw new AkidbError('NOT_FOUND', `there is no akidb store in ${store.url}`, {
-      hint: `Make one with: akidb init --store ${store.url}`,
+      hint: seal === '' ? make : `Is the address right? ${make}${seal} ${store.url}`,
       details: { store: store.url },
     })
   }

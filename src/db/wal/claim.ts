@@ -38,11 +38,16 @@ const claimShape = object(
   true,
 )
 
+type ClaimPlace = Pick<CollectionCore['environment'], 'store'>
+
 /** Undefined where there is none, or none that can be read: it decides about nothing. */
-export async function claimOf(core: CollectionCore, epoch: number): Promise<Claim | undefined> {
+export async function claimOf(
+  { name, environment }: Pick<CollectionCore, 'name'> & { readonly environment: ClaimPlace },
+  epoch: number,
+): Promise<Claim | undefined> {
   try {
-    const key = ownerKey(core.name, epoch)
-    const bytes = await getBounded(core.environment.store, key, limits.ownerCommandBytesMax)
+    const key = ownerKey(name, epoch)
+    const bytes = await getBounded(environment.store, key, limits.ownerCommandBytesMax)
     return claimShape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
   } catch (error) {
     const isNone = hasCode(error, 'NOT_FOUND', 'INTEGRITY')

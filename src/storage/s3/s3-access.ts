@@ -20,6 +20,11 @@ export interface S3Access extends TlsPaths {
   readonly offline?: boolean
   /** How long a request that fails is tried again; default limits.s3RetryForMs. */
   readonly retryForMs?: number
+  /**
+   * Told once an outage that a request has been tried again for limits.s3RetryNoteMs, and for how
+   * long that goes on.
+   */
+  readonly onOutage?: (message: string) => void
   /** Ends every request that is under way, and all that would follow. */
   readonly signal?: AbortSignal
   /** Silence after which a request counts as lost; default limits.s3IdleTimeoutMs. */

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import { limits } from '../../core/limits.ts'
 import { Slots } from '../../core/slots.ts'
+import type { AkidbError } from '../../errors/errors.ts'
 import { checkInTime } from '../object-store.ts'
 import { failureOf, readText } from './s3-answers.ts'
 import { isDoubtful, isPassing, meaningOf, S3Failure } from './s3-errors.ts'
@@ -38,6 +39,8 @@ export interface BucketOptions {
   readonly retryForMs: number
   /** From 0 to 1: jitter. */
   readonly random: () => number
+  /** See S3Access. */
+  readonly onOutage?: ((message: string) => void) | undefined
   /** Ends every call. */
   readonly signal?: AbortSignal | undefined
 }
@@ -57,6 +60,8 @@ export class Bucket {
   /** Memory of parts that were sent, for those that come next: never more than slots for them. */
   readonly spareParts: Uint8Array[] = []
   readonly #options: BucketOptions
+  /** When an outage was told of last, and whether a call has come through since. */
+  #told = { atMs: Number.NEGATIVE_INFINITY, isOver: true }
 
   constructor(options: BucketOptions) {
     this.name = options.bucket
@@ -72,12 +77,15 @@ export class Bucket {
   async call<T>(asked: Call<T>): Promise<T> {
     const { clock, random, transport } = this.#options
     const call = { ...asked, signal: this.#signalOf(asked) }
+    let startMs = clock.nowMs()
     let endMs = this.#endMs(call)
     let doubtful = false
     for (let tries = 1; ; tries++) {
       try {
         if (tries === 1) checkInTime(asked.key ?? '', asked.notAfterMs, clock.nowMs())
-        return await this.#try(call)
+        const result = await this.#try(call)
+        if (tries > 1) this.#told.isOver = true
+        return result
       } catch (error) {
         call.signal?.throwIfAborted()
         if (!(error instanceof S3Failure)) throw error
@@ -89,15 +97,16 @@ export class Bucket {
         }
         if (call.hasMoved?.() === true) {
           tries = 1
+          startMs = clock.nowMs()
           endMs = this.#endMs(call)
         }
         const pauseMaxMs = RETRY_PAUSE_MS * 2 ** Math.min(tries - 1, 16)
         const pauseMs = random() * Math.min(limits.s3RetryPauseMaxMs, pauseMaxMs)
         const isOver = clock.nowMs() + pauseMs >= endMs || tries >= limits.s3TriesMax
-        if (isOver || !isPassing(error, tries)) {
-          const isRead = call.method === 'GET' || call.method === 'HEAD'
-          throw meaningOf(error, `${call.what} at ${transport.url}`, isRead)
-        }
+        const isRead = call.method === 'GET' || call.method === 'HEAD'
+        const failed = meaningOf(error, `${call.what} at ${transport.url}`, isRead)
+        if (isOver || !isPassing(error, tries)) throw failed
+        this.#tellOutage(failed, { startMs, endMs })
         await this.#pause(pauseMs, call.signal)
       }
     }
@@ -107,6 +116,20 @@ export class Bucket {
   #endMs({ retryForMs, notAfterMs }: Call<unknown>): number {
     const endMs = this.#options.clock.nowMs() + (retryForMs ?? this.#options.retryForMs)
     return Math.min(endMs, notAfterMs ?? endMs)
+  }
+
+  /** Of calls that fail beside each other one tells; where some come through, none soon after. */
+  #tellOutage(
+    { message }: AkidbError,
+    { startMs, endMs }: { readonly startMs: number; readonly endMs: number },
+  ): void {
+    const nowMs = this.#options.clock.nowMs()
+    const { atMs, isOver } = this.#told
+    if (nowMs - startMs < limits.s3RetryNoteMs) return
+    if (!isOver || nowMs - atMs < limits.s3RetryForMs) return
+    this.#told = { atMs: nowMs, isOver: false }
+    const seconds = Math.round((endMs - nowMs) / 1_000)
+    this.#options.onOutage?.(`${message}; it is tried again for another ${seconds} s`)
   }
 
   /** The same, for an answer of XML. */

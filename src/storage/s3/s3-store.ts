@@ -82,6 +82,7 @@ class S3Store implements store.SealedStore {
       clock: options.clock,
       random: () => (options.random(1)[0] ?? 0) / 256,
       signal: options.signal,
+      onOutage: options.onOutage,
     }
     const retryForMs = options.retryForMs ?? limits.s3RetryForMs
     this.#bucket = new Bucket({ ...common, bucket: place.bucket, retryForMs })
