@@ -16,9 +16,10 @@ export interface SharedLogsOptions {
   /** This state folder's own log; absent where it has none. */
   readonly logId?: string
   /**
-   * Whether its own log goes on in `inner`, too. A reader leaves that to the next who writes.
+   * Whether its own log goes on in `inner`, too. A reader leaves that to the next who writes; so
+   * does, with 'if allowed', who may not write there.
    */
-  readonly publishes: boolean
+  readonly publishes: boolean | 'if allowed'
 }
 
 /**
@@ -58,7 +59,15 @@ const isTail = (key: string): boolean => /^audit\/[0-9a-f]{64}\/tail\//.test(key
  * All else goes to `inner`.
  */
 export function createSharedLogs(options: SharedLogsOptions): store.ObjectStore {
-  const { state, logId, publishes } = options
+  const { state, logId } = options
+  const publish = async (work: () => Promise<void>): Promise<void> => {
+    if (options.publishes === false) return
+    try {
+      await work()
+    } catch (error) {
+      if (options.publishes === true || !hasCode(error, 'AUTH')) throw error
+    }
+  }
   const shared = createPartedStore(options.inner, 'audit/', isTail)
   if (logId === undefined) return shared
   const folder = `audit/${logId}/`
@@ -76,22 +85,22 @@ export function createSharedLogs(options: SharedLogsOptions): store.ObjectStore 
     put: async (key, body, put) => {
       if (!isOwn(key)) return await shared.put(key, body, put)
       const result = await state.put(key, body, put)
-      if (publishes) await own.put(key, body, put)
+      await publish(() => own.put(key, body, put))
       return result
     },
     delete: async (key, how) => {
       if (!isOwn(key)) return await shared.delete(key, how)
-      if (publishes) await own.delete(key)
+      await publish(() => own.delete(key))
       return await state.delete(key, how)
     },
     append: async (key, bytes, at) => {
       if (!isOwn(key)) return await shared.append(key, bytes, at)
       await state.append(key, bytes, at)
-      if (publishes) await own.grown(key, at + bytes.length)
+      await publish(() => own.grown(key, at + bytes.length))
     },
     truncate: async (key, bytes) => {
       if (!isOwn(key)) return await shared.truncate(key, bytes)
-      if (publishes) await own.checkCut(key, bytes)
+      if (options.publishes !== false) await own.checkCut(key, bytes)
       await state.truncate(key, bytes)
     },
     close: async () => await shared.close(),

@@ -4,8 +4,8 @@ import { plural } from './human.ts'
 
 const HINTS: Partial<Readonly<Record<ErrorCode, string>>> = {
   UNTRUSTED:
-    'Get the public key another way, compare its fingerprint, then give it with --key <file>, ' +
-    'or keep it with akidb keys trust <file>.',
+    'Get the public key another way, compare its fingerprint, then keep it with akidb keys trust ' +
+    '<file>; commands that verify take it with --key <file>, too.',
 }
 
 const LOST_KEY =

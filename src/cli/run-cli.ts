@@ -61,7 +61,7 @@ function usageError(error: CommanderError, session: Session): AkidbError {
   const [first = '', second] = error.message.replace(/^error: /, '').split('\n')
   const suggestion = second?.replace(/^\(|\)$/g, '')
   const message = error.code === 'commander.help' ? 'a command is missing' : first
-  const command = REGISTRY.find(({ name }) => session.argv.includes(name))?.name
+  const command = session.argv.find((word) => REGISTRY.some(({ name }) => name === word))
   const help = `See \`akidb ${command === undefined ? '' : `${command} `}--help\`.`
   return new AkidbError('USAGE', message, {
     hint: suggestion === undefined ? help : `${suggestion} ${help}`,

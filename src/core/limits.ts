@@ -275,6 +275,8 @@ export const limits = {
   s3RetryForMs: 120_000,
   /** A request to a bucket that is tried again for so long is told of. */
   s3RetryNoteMs: 10_000,
+  /** How long a command that was stopped goes on removing what it left in a bucket. */
+  s3TidyMs: 2_000,
   /** Longest pause between two tries. */
   s3RetryPauseMaxMs: 5_000,
   /** Tries of one request to a bucket, however short they are. */

@@ -33,17 +33,17 @@ export interface ServeResult {
 export async function serveStore(request: ServeStoreRequest): Promise<ServeResult> {
   const startedMs = performance.now()
   const policy = request.auditQueries ?? 'digest'
-  // What stops the server must not end the requests that commit its log.
-  const { signal: _, ...s3 } = request.s3 ?? {}
+  const opening = openingSignal(request.signal)
   const store = await openStore({
     ...request,
-    ...(request.s3 === undefined ? {} : { s3 }),
+    ...(request.s3 === undefined ? {} : { s3: { ...request.s3, signal: opening.signal } }),
     mode: 'write',
   })
   try {
     const { events = 'off' } = request
     const bucketEvents = request.bucketEvents ?? (await openBucketEvents({ ...request, events }))
     await store.own()
+    opening.end()
     const onSearches = (batches: readonly SearchBatch[]): Promise<void> =>
       logSearches(
         store,
@@ -68,4 +68,19 @@ export async function serveStore(request: ServeStoreRequest): Promise<ServeResul
   } finally {
     await store.close()
   }
+}
+
+/**
+ * What stops the server ends requests to a bucket while the store is opened, and no later: it must
+ * not end those that commit its log.
+ */
+function openingSignal(stop: AbortSignal | undefined): {
+  readonly signal: AbortSignal
+  end(): void
+} {
+  const controller = new AbortController()
+  const onStop = (): void => controller.abort(stop?.reason)
+  if (stop?.aborted === true) onStop()
+  stop?.addEventListener('abort', onStop, { once: true })
+  return { signal: controller.signal, end: () => stop?.removeEventListener('abort', onStop) }
 }

@@ -57,6 +57,8 @@ export interface DeleteOptions {
   readonly notAfterMs?: number
   /** Told where a request was sent that may still be carried out after this call has ended. */
   readonly onDoubt?: () => void
+  /** It tidies up: a command that is stopped has limits.s3TidyMs more for it. */
+  readonly tidies?: boolean
 }
 
 /** @throws CONFLICT where it is later than an operation may begin (see PutOptions) */

@@ -191,10 +191,16 @@ class FileKeyStore implements KeyStore {
     return named
   }
 
-  /** Every site calls its key "default": a name that is taken gets the key's first digits. */
+  /**
+   * Every site calls its key "default": a name that is taken gets the key's first digits, and so
+   * does one that a store keeps for its own keys, though it may have none yet.
+   */
   async #freeName(own: string | undefined, key: PublicKey): Promise<string> {
     if (own === undefined) return key.keyId.slice(0, 16)
-    return (await this.#isTaken(own)) ? `${own.slice(0, 55)}-${key.keyId.slice(0, 8)}` : own
+    const isOurs = own === DEFAULT_KEY || own === LOG_KEY
+    return isOurs || (await this.#isTaken(own))
+      ? `${own.slice(0, 55)}-${key.keyId.slice(0, 8)}`
+      : own
   }
 
   async trusted(): Promise<readonly PublicKey[]> {

@@ -2,10 +2,14 @@ import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { limits } from '../../src/core/limits.ts'
 import { openKeys } from '../../src/db/open/state-keys.ts'
+import { createWriterPin } from '../../src/db/states/pins.ts'
 import { doctor, initStore, openStore, trustKey } from '../../src/index.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
 import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
-import { accessTo } from '../support/s3.ts'
+import { addUser } from '../support/minio-admin.ts'
+import { accessTo, openBucket } from '../support/s3.ts'
 import { newMachine, newPlace, record, twoMachines } from './machines.ts'
 
 describeMinio('the operator of a working store in a bucket', () => {
@@ -17,6 +21,15 @@ describeMinio('the operator of a working store in a bucket', () => {
     }
   })
   afterAll(() => server.stop())
+
+  const keysAt = async (url: string, prefix = ''): Promise<string[]> => {
+    const target = await openBucket(url, accessTo(server))
+    try {
+      return (await Array.fromAsync(target.list(prefix))).map(({ key }) => key)
+    } finally {
+      await target.close()
+    }
+  }
 
   it('is told of an older state folder, and gets out of it', async () => {
     const machine = await newMachine(server, newPlace())
@@ -77,6 +90,59 @@ describeMinio('the operator of a working store in a bucket', () => {
         message: `there is no akidb store in ${url}`,
         hint: expect.stringMatching(/akidb init --store s3:.*akidb push s3:/),
       })
+    }
+  })
+
+  it('reads with credentials that may do no more, and is refused all else', async () => {
+    const url = newPlace('evidence')
+    const writer = await newMachine(server, url)
+    const rows = await writer.open()
+    await (await rows.createCollection('docs', { dimension: 4 })).upsert([record('one')])
+    await rows.close()
+    const keysBefore = await keysAt(url)
+    const reading = await addUser(server, 'reader', ['read-policy'])
+    const stateHome = await mkdtemp(join(tmpdir(), 'akidb-reader-'))
+    onTestFinished(() => rm(stateHome, { recursive: true, force: true }))
+    const at = { url, stateHome, s3: accessTo({ ...server, ...reading, url: server.url }) }
+    const refused = { code: 'AUTH', exitCode: 23, hint: expect.stringContaining('AWS_ACCESS_KEY') }
+    const store = await openStore({ ...at, mode: 'read' })
+    onTestFinished(() => store.close())
+    const docs = await store.collection('docs')
+    expect((await docs.search({ vector: record('one').vector, k: 1 })).hits).toHaveLength(1)
+    // What it trusts is its own affair, and its audit log's.
+    const pem = join(stateHome, 'site.pem')
+    await writeFile(pem, await openKeys(writer.stateFolder).exportPublic('default'))
+    await trustKey({ ...at, input: pem })
+    expect((await store.check({})).problems).toEqual([])
+    expect((await doctor(at)).checks.filter(({ status }) => status !== 'ok')).toMatchObject([
+      { name: 'bucket', status: 'fail', fix: refused.hint },
+    ])
+    await expect(initStore(at)).rejects.toMatchObject(refused)
+    const changing = await openStore({ ...at, mode: 'write' }).catch((error: unknown) => error)
+    expect(changing).toMatchObject(refused)
+    expect(await keysAt(url)).toEqual(keysBefore)
+  })
+
+  it('stops a command: its pins go, and soon, also where the server does not answer', async () => {
+    const proxy = await startFaultProxy(server.port)
+    onTestFinished(() => proxy.close())
+    for (const isSilent of [false, true]) {
+      const stop = new AbortController()
+      const s3 = { endpoint: proxy.url, signal: stop.signal }
+      const machine = await newMachine(server, newPlace(), s3)
+      const store = await machine.open()
+      const pin = createWriterPin(store.environment)
+      await pin.add(['0'.repeat(64)])
+      expect(await keysAt(machine.at.url, 'pins/')).toHaveLength(1)
+      proxy.onRequest = () => (isSilent ? { kind: 'hang' } : undefined)
+      stop.abort(new Error('stopped'))
+      await expect(store.environment.store.head('akidb.json')).rejects.toThrow('stopped')
+      const startMs = performance.now()
+      await pin.release()
+      expect(performance.now() - startMs).toBeLessThan(limits.s3TidyMs + 1_000)
+      expect(await keysAt(machine.at.url, 'pins/')).toHaveLength(isSilent ? 1 : 0)
+      proxy.onRequest = () => undefined
+      await store.close().catch(() => undefined)
     }
   })
 })

@@ -3,6 +3,12 @@ import { fakeEngine } from './support/fake-engine.ts'
 import { jsonLines, run } from './support/run.ts'
 
 describe('called wrongly', () => {
+  it('is shown the help of the command that was called', async () => {
+    const helpOf = async (...argv: readonly string[]) => (await run(argv)).stderr
+    expect(await helpOf('index', 'status')).toContain('See `akidb index --help`')
+    expect(await helpOf('snapshot', 'drop', '--bogus')).toContain('See `akidb snapshot --help`')
+  })
+
   const wrong: readonly (readonly string[])[] = [
     [],
     ['serch'],

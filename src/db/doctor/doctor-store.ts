@@ -115,7 +115,11 @@ async function checkPlace(environment: OpenEnvironment): Promise<DoctorCheck> {
   return failed('place', 'the store was moved or copied', fix)
 }
 
-async function checkReserve({ state }: OpenEnvironment): Promise<DoctorCheck> {
+async function checkReserve({ state, isShared }: OpenEnvironment): Promise<DoctorCheck> {
+  // From a state folder that init has not made nothing is changed.
+  if (isShared === true && (await readPlace(state)) === undefined) {
+    return fine('reserve', 'a machine that only reads needs none')
+  }
   if ((await state.head(RESERVE_FILE)) !== undefined) {
     return fine('reserve', 'gc and drop have their reserve')
   }

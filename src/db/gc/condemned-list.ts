@@ -82,7 +82,7 @@ export class CondemnedList {
   /** Never throws: what stays lapses, or is closed by the next collection. */
   async close(): Promise<void> {
     if (this.#inDoubt) return
-    await this.#environment.store.delete(this.#key).catch(() => undefined)
+    await this.#environment.store.delete(this.#key, { tidies: true }).catch(() => undefined)
   }
 }
 

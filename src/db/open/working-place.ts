@@ -46,7 +46,8 @@ export async function workingPlace(
   const store = createSharedLogs({
     inner: cached,
     state: openFsStore(stateFolder, { mode: 'write' }),
-    publishes: options.mode === 'write',
+    // Who only reads trusts keys all the same.
+    publishes: options.mode === 'write' && (options.keysOnly === true ? 'if allowed' : true),
     ...(logId === undefined ? {} : { logId }),
   })
   return {

@@ -209,7 +209,7 @@ async function putPin(
 }
 
 const deletePin = async (store: ObjectStore, id: string): Promise<void> => {
-  await store.delete(pinKey(id), { durable: false }).catch(() => false)
+  await store.delete(pinKey(id), { durable: false, tidies: true }).catch(() => false)
 }
 
 /**

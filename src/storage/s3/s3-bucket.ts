@@ -27,7 +27,7 @@ export interface Call<T> extends Omit<S3Request, 'bucket'> {
   readonly onDoubt?: (() => void) | undefined
   /** Asked after a failed try: whether it brought so much that the time begins anew. */
   readonly hasMoved?: () => boolean
-  /** It tidies up: the bucket's own signal does not end it. */
+  /** It tidies up: the bucket's own signal ends it limits.s3TidyMs later. */
   readonly tidies?: boolean
 }
 
@@ -60,12 +60,15 @@ export class Bucket {
   /** Memory of parts that were sent, for those that come next: never more than slots for them. */
   readonly spareParts: Uint8Array[] = []
   readonly #options: BucketOptions
+  /** The signal, so much later. */
+  readonly #tidied: AbortSignal | undefined
   /** When an outage was told of last, and whether a call has come through since. */
   #told = { atMs: Number.NEGATIVE_INFINITY, isOver: true }
 
   constructor(options: BucketOptions) {
     this.name = options.bucket
     this.#options = options
+    this.#tidied = later(options.signal, limits.s3TidyMs)
   }
 
   /**
@@ -144,8 +147,8 @@ export class Bucket {
   }
 
   #signalOf({ signal, tidies }: Call<unknown>): AbortSignal | undefined {
-    const { signal: own } = this.#options
-    if (own === undefined || tidies === true) return signal
+    const own = tidies === true ? this.#tidied : this.#options.signal
+    if (own === undefined) return signal
     return signal === undefined || signal === own ? own : AbortSignal.any([signal, own])
   }
 
@@ -180,4 +183,16 @@ export class Bucket {
       throw error
     }
   }
+}
+
+/** A signal that is given so much later than another one; nothing waits for it to come. */
+function later(signal: AbortSignal | undefined, ms: number): AbortSignal | undefined {
+  if (signal === undefined) return undefined
+  const controller = new AbortController()
+  const begin = (): void => {
+    setTimeout(() => controller.abort(signal.reason), ms).unref()
+  }
+  if (signal.aborted) begin()
+  else signal.addEventListener('abort', begin, { once: true })
+  return controller.signal
 }

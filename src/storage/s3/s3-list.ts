@@ -15,6 +15,8 @@ export interface Listing {
   /** Below the store's. */
   readonly prefix: string
   readonly what: string
+  /** See DeleteOptions. */
+  readonly tidies?: boolean
 }
 
 type Query = Readonly<Record<string, string>>
@@ -111,7 +113,7 @@ interface Page<T> {
 }
 
 async function readPage<T>(
-  { bucket, storePrefix, prefix, what }: Listing,
+  { bucket, storePrefix, prefix, what, tidies = false }: Listing,
   at: Query,
   kind: Kind<T>,
 ): Promise<Page<T>> {
@@ -127,7 +129,7 @@ async function readPage<T>(
     const given = Object.entries(kind.next(page)).filter(([, value]) => value !== '')
     return { found, count, following: Object.fromEntries(given) }
   }
-  return await bucket.call({ method: 'GET', query, what, read })
+  return await bucket.call({ method: 'GET', query, what, read, tidies })
 }
 
 const LISTED = ['Contents', 'Version', 'DeleteMarker']

@@ -131,7 +131,7 @@ async function document(
 
 /** Removes one version for good, so that neither it nor a marker stays; without one the newest. */
 export async function deleteObject(
-  { bucket, key, versionId, what }: Readable,
+  { bucket, key, versionId, what, tidies = false }: Readable,
   { notAfterMs, onDoubt }: Pick<DeleteOptions, 'notAfterMs' | 'onDoubt'> = {},
 ): Promise<void> {
   await bucket.call<unknown>({
@@ -139,6 +139,7 @@ export async function deleteObject(
     key,
     notAfterMs,
     onDoubt,
+    tidies,
     query: versionId === undefined ? {} : { versionId },
     what,
     read: headersOnly,

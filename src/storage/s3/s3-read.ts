@@ -29,6 +29,8 @@ export interface Readable {
   /** "cannot read s3://bucket/key" */
   readonly what: string
   readonly signal?: AbortSignal | undefined
+  /** See DeleteOptions. */
+  readonly tidies?: boolean
 }
 
 /** What the server says of an object. */
@@ -60,10 +62,11 @@ const isGone = ({ versionId }: Readable, failure: S3Failure): boolean =>
     (failure.status === 405 ||
       (failure.code === 'InvalidArgument' && /version id/i.test(failure.message))))
 
-export const callOf = ({ key, versionId, what, signal }: Readable) => ({
+export const callOf = ({ key, versionId, what, signal, tidies = false }: Readable) => ({
   key,
   what,
   signal,
+  tidies,
   query: versionId === undefined ? {} : { versionId },
 })
 

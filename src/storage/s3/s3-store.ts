@@ -200,19 +200,20 @@ class S3Store implements store.SealedStore {
 
   /** In a bucket with versions all of them go for good, the newest last, and leave no marker. */
   async delete(key: string, how: store.DeleteOptions = {}): Promise<boolean> {
-    const at = this.#object(key, 'delete')
+    const tidies = how.tidies === true
+    const at = { ...this.#object(key, 'delete'), tidies }
     const head = await headOf(at)
     if (head === undefined) return false
     const versions: string[] = []
     if (head.headers['x-amz-version-id'] !== undefined) {
-      for await (const found of this.versions(key)) {
+      for await (const found of listVersions({ ...this.#listing(key), tidies })) {
         if (found.key !== key) break
         versions.unshift(found.versionId)
       }
     }
     if (versions.length === 0) await deleteObject(at, how)
     for (const versionId of versions) {
-      await deleteObject(this.#version(key, versionId, 'delete'), how)
+      await deleteObject({ ...this.#version(key, versionId, 'delete'), tidies }, how)
     }
     return true
   }
