@@ -118,6 +118,13 @@ const storeRequestOf = (
   }
 }
 
+/** What tells whose keys are trusted. */
+export const keysStore = (context: Context): Pick<StoreRequest, 'url' | 'state' | 's3'> => {
+  const { url, state, stateHome, s3 } = context.storeRequest()
+  const given = Object.entries({ state, stateHome, s3 }).filter(([, value]) => value !== undefined)
+  return { url, ...Object.fromEntries(given) }
+}
+
 const cacheOf = (settings: Settings): { cacheBytes?: number } => {
   const cacheBytes = settings.number('s3.cache')
   return cacheBytes === undefined ? {} : { cacheBytes }

@@ -31,7 +31,9 @@ export function createPassphrases(io: Io, settings: Settings, ask: Ask): Passphr
       if (!ask.possible) {
         throw new AkidbError(
           'AUTH',
-          `the key "${keyName}" needs a passphrase and nobody can be asked`,
+          purpose === 'unlock'
+            ? `the key "${keyName}" needs a passphrase and nobody can be asked`
+            : `a passphrase for "${keyName}" is needed and nobody can be asked`,
           {
             hint: 'Give --passphrase-file <file> (mode 0600), or set passphraseCommand.',
             details: { key: keyName },

@@ -111,7 +111,8 @@ const camelCase = (flag: string): string =>
 
 const absolute = (setting: Setting, raw: SettingValue, io: Io): SettingValue => {
   const isPath = setting.path === true && typeof raw === 'string' && raw !== '-'
-  return isPath && !/^[a-z0-9]+:\/\//i.test(raw) ? resolve(io.cwd, raw) : raw
+  // A slash too few is no folder, either: whoever opens it says so.
+  return isPath && !/^([a-z0-9]+:\/\/|s3:)/i.test(raw) ? resolve(io.cwd, raw) : raw
 }
 
 function resolved(setting: Setting, raw: SettingValue, origin: string): ResolvedSetting {

@@ -1,5 +1,5 @@
 import type { TiersStatus } from '../index.ts'
-import { humanBytes } from './human.ts'
+import { humanBytes, plural } from './human.ts'
 import { fields, table } from './table.ts'
 
 type Stored = TiersStatus['stored']
@@ -10,7 +10,7 @@ export function tiersText({ memory, cache, stored, collections }: TiersStatus): 
   const tiers = fields([
     ['in memory', memory && `${humanBytes(memory.held)} of ${humanBytes(memory.budget)}`],
     ['in the cache', cache && cacheText(cache)],
-    [`in the ${kind}`, `${humanBytes(bytes)} in ${blobs} blobs${lockedText(stored)}`],
+    [`in the ${kind}`, `${humanBytes(bytes)} in ${plural(blobs, 'blob')}${lockedText(stored)}`],
     ['costs', costText(stored)],
   ])
   if (collections.length === 0) return tiers

@@ -4,7 +4,7 @@ import type { BundleSigner } from '../bundle/open-head.ts'
 import { type BundleReport, verifyBundle } from '../bundle/verify.ts'
 import type { OnProgress } from '../db/api/api.ts'
 import { unlock } from '../db/open/key-ops.ts'
-import { stateFolderOf } from '../db/open/store-place.ts'
+import { type KeysOf, stateFolderFor } from '../db/open/state-folder.ts'
 import type { AskPassphrase, StoreRequest } from '../db/open/store-request.ts'
 import { openStore } from '../db/store.ts'
 import { wipe } from '../storage/envelope/envelope-cipher.ts'
@@ -116,15 +116,13 @@ export interface BundleCheckRequest extends BundleRequest {
   /** PEM files of public keys to trust, beside the store's own. */
   readonly keyFiles: readonly string[]
   /** Store whose trusted keys count; ignored where there is none. */
-  readonly store?: { readonly url: string; readonly state?: string }
+  readonly store?: KeysOf
   readonly onProgress?: OnProgress
   readonly signal?: AbortSignal
 }
 
 const keysFor = ({ keyFiles, store }: BundleCheckRequest): Promise<PublicKey[]> =>
-  trustedKeys(keyFiles, () =>
-    store === undefined ? undefined : stateFolderOf(store.url, store.state),
-  )
+  trustedKeys(keyFiles, () => (store === undefined ? undefined : stateFolderFor(store)))
 
 /** Who signed, and whether we trust that key; `name` is null where the key has none here. */
 export interface NamedSigner {

@@ -1,5 +1,5 @@
 import { type DoctorResult, doctor as storeDoctor } from '../db/doctor/doctor.ts'
-import { bucketStateFolder, stateFolderOf } from '../db/open/store-place.ts'
+import { bucketStateFolder, placeOf, stateFolderOf } from '../db/open/store-place.ts'
 import type { StoreRequest } from '../db/open/store-request.ts'
 import { targetFile } from '../db/sealed/target.ts'
 import { readStoreFile, STORE_FILE, type StoreFile } from '../db/states/store-file.ts'
@@ -98,13 +98,19 @@ export async function doctor(request: StoreRequest): Promise<DoctorResult> {
   if (isS3Url(url)) {
     const at = { target: url, s3, ...(signal === undefined ? {} : { signal }) }
     // One whose store file cannot be read says so best itself.
-    const isWorking = await withTarget(at, workingFile).then(
-      (file) => file !== undefined,
-      (error: unknown) => hasCode(error, 'INTEGRITY', 'FORMAT_VERSION'),
+    const isSealed = await withTarget(at, isSealedThere).catch(
+      (error: unknown) => !hasCode(error, 'INTEGRITY', 'FORMAT_VERSION', 'NOT_FOUND'),
     )
-    if (!isWorking) return await doctorTarget(at)
+    if (isSealed) return await doctorTarget(at)
   }
   return await storeDoctor(request)
+}
+
+/** @throws NOT_FOUND where no store of either kind is, as far as its newest file tells */
+async function isSealedThere(target: SealedStore): Promise<boolean> {
+  // A delete marker or a newer file hides none.
+  const sealed = await targetFile(target).catch(() => undefined)
+  return sealed !== undefined || (await readStoreFile(target)).kind === 'sealed'
 }
 
 /** The store file of a working store. */
@@ -123,7 +129,7 @@ export async function doctorTarget(request: TargetRequest): Promise<DoctorResult
 export interface WormReadRequest extends TargetRequest {
   /**
    * Store whose trusted keys count; ignored where there is none. Of one in a bucket, those count
-   * that are trusted on this machine for the target.
+   * that are trusted on this machine for it, and for the target.
    */
   readonly store?: Pick<StoreRequest, 'url' | 'state' | 'stateHome'>
   /** PEM files of public keys to trust, beside the store's own. */
@@ -170,7 +176,7 @@ export async function wormVerifyAudit(request: WormReadRequest): Promise<BucketA
 async function verifyWorking(
   target: SealedStore,
   file: StoreFile,
-  { store, keyFiles, signal }: WormReadRequest,
+  { store, keyFiles, s3, signal }: WormReadRequest,
 ): Promise<BucketAuditResult> {
   const { verifyWorkingLogs } = await import('./working-audit.ts')
   const own = bucketStateFolder(file, isS3Url(store?.url ?? '') ? (store ?? {}) : homeOf(store))
@@ -178,7 +184,7 @@ async function verifyWorking(
     ...(await trustedKeys(keyFiles, async () => own)),
     ...(store === undefined || isS3Url(store.url)
       ? []
-      : await keysFor(target, { store, keyFiles: [] })),
+      : await keysFor(target, { store, keyFiles: [], s3 })),
   ]
   return await verifyWorkingLogs(target, {
     trusted,
@@ -191,11 +197,21 @@ async function verifyWorking(
 const homeOf = ({ stateHome }: Pick<StoreRequest, 'stateHome'> = {}) =>
   stateHome === undefined ? {} : { stateHome }
 
-const keysFor = (
+async function keysFor(
   target: SealedStore,
-  { store, keyFiles }: Pick<WormReadRequest, 'store' | 'keyFiles'>,
-): Promise<PublicKey[]> =>
-  trustedKeys(keyFiles, () => (store === undefined ? undefined : stateOf(target, store)))
+  { store, keyFiles, s3, signal }: Omit<WormReadRequest, 'target'>,
+): Promise<PublicKey[]> {
+  const ofTarget = () => (store === undefined ? undefined : stateOf(target, store))
+  const keys = await trustedKeys(keyFiles, ofTarget)
+  if (store === undefined || !isS3Url(store.url) || placeOf(store.url) === target.url) return keys
+  // A working store in a bucket has keys of its own on this machine.
+  const at = { target: store.url, s3, ...(signal === undefined ? {} : { signal }) }
+  const ofStore = async () => {
+    const file = await withTarget(at, workingFile)
+    return file === undefined ? undefined : bucketStateFolder(file, store)
+  }
+  return [...keys, ...(await trustedKeys([], ofStore))]
+}
 
 /** Undefined for a bucket in which nothing was sealed yet. */
 async function stateOf(

@@ -7,8 +7,8 @@ import type { PublicKey } from '../trust/signer.ts'
  * Keys that are trusted where nothing is changed: those in files, and those of a state folder.
  *
  * @param stateFolder finds it; undefined where there is none
- * @throws what reading the files throws; AUTH for a folder that cannot be read, unless files were
- *   given: they need no store beside them, readable or not
+ * @throws what reading the files throws; AUTH, UNREACHABLE, USAGE for a folder that cannot be read
+ *   or found, unless files were given: they need no store beside them, readable or not
  */
 export async function trustedKeys(
   keyFiles: readonly string[],
@@ -19,7 +19,8 @@ export async function trustedKeys(
     const folder = await stateFolder()
     return folder === undefined ? keys : [...keys, ...(await openKeys(folder).trusted())]
   } catch (error) {
-    if (hasCode(error, 'NOT_FOUND') || (keys.length > 0 && hasCode(error, 'AUTH'))) return keys
+    const isElsewhere = hasCode(error, 'AUTH', 'UNREACHABLE', 'TIMEOUT', 'USAGE')
+    if (hasCode(error, 'NOT_FOUND') || (keys.length > 0 && isElsewhere)) return keys
     throw error
   }
 }

@@ -5,7 +5,18 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { openKeys } from '../../src/db/open/state-keys.ts'
 import { createWriterPin } from '../../src/db/states/pins.ts'
-import { doctor, initStore, openStore, trustKey } from '../../src/index.ts'
+import {
+  doctor,
+  exportBundle,
+  initStore,
+  openStore,
+  push,
+  trustKey,
+  verifyBundle,
+  wormStatus,
+  wormVerify,
+  wormVerifyAudit,
+} from '../../src/index.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
 import { addUser } from '../support/minio-admin.ts'
@@ -144,5 +155,35 @@ describeMinio('the operator of a working store in a bucket', () => {
       proxy.onRequest = () => undefined
       await store.close().catch(() => undefined)
     }
+  })
+
+  it('has the keys of such a store where a bundle or what was sealed is verified', async () => {
+    const machine = await newMachine(server, newPlace())
+    const { at } = machine
+    const store = await machine.open()
+    await (await store.createCollection('docs', { dimension: 4 })).upsert([record('one')])
+    await store.close()
+    const target = newPlace('evidence')
+    await push({ ...at, target })
+    const read = { target, s3: at.s3, store: at, keyFiles: [] }
+    expect(await wormVerify(read)).toMatchObject({ ok: true, seals: 1, problems: [] })
+    expect(await wormStatus(read)).toMatchObject({ seals: 1, unproven: 0 })
+    expect(await wormVerifyAudit(read)).toMatchObject({ ok: true })
+    const path = join(at.stateHome, 'docs.akipkg')
+    const passphrase = async () => ''
+    const output = { path, force: false }
+    await exportBundle({ ...at, collections: ['docs'], output, key: 'default', passphrase })
+    const check = { input: { path }, keyFiles: [] }
+    expect(await verifyBundle({ ...check, store: at })).toMatchObject({ ok: true, problems: [] })
+    const nowhere = {
+      ...at,
+      s3: accessTo(server, { endpoint: 'http://127.0.0.1:1', retryForMs: 0 }),
+    }
+    const lost = verifyBundle({ ...check, store: nowhere })
+    await expect(lost).rejects.toMatchObject({ code: 'UNREACHABLE' })
+    const pem = join(at.stateHome, 'own.pem')
+    await writeFile(pem, await openKeys(machine.stateFolder).exportPublic('default'))
+    const keyed = verifyBundle({ ...check, keyFiles: [pem], store: nowhere })
+    expect(await keyed).toMatchObject({ ok: true })
   })
 })

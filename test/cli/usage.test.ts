@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest'
+import { loadEngine } from '../../src/cli/load-engine.ts'
 import { fakeEngine } from './support/fake-engine.ts'
 import { jsonLines, run } from './support/run.ts'
 
 describe('called wrongly', () => {
+  it('takes an address of a bucket with a slash too few for no folder', async () => {
+    const ran = await run(['--store', 's3:/b/p', 'status'], { engine: await loadEngine() })
+    expect(ran).toMatchObject({ code: 2, stdout: '' })
+    expect(ran.stderr).toContain('Write s3://bucket/prefix')
+  })
+
   it('is shown the help of the command that was called', async () => {
     const helpOf = async (...argv: readonly string[]) => (await run(argv)).stderr
     expect(await helpOf('index', 'status')).toContain('See `akidb index --help`')

@@ -4,6 +4,7 @@ import { defineAnchor } from '../audit-anchor.ts'
 import { entryText } from '../audit-entry-text.ts'
 import { defineCheckpoint, defineProve } from '../audit-proofs.ts'
 import type { Command } from '../commander.ts'
+import { keysStore } from '../context.ts'
 import { describe } from '../describe.ts'
 import type { LogVerification } from '../engine.ts'
 import { escapeLine } from '../escape.ts'
@@ -112,10 +113,9 @@ const defineVerify = (command: Command, app: App): void => {
         const result = await engine.wormVerifyAudit(wormRead(context, target, flags.key))
         return { result, text: verifyText(result), failure: failureOf(result) }
       }
-      const { url, state } = context.storeRequest()
       const result = await context.progress('audit verify', (onProgress) =>
         engine.verifyAudit({
-          store: { url, ...(state === undefined ? {} : { state }) },
+          store: keysStore(context),
           keyFiles: flags.key ?? [],
           onProgress,
           signal: context.signal,

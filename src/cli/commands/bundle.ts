@@ -7,7 +7,7 @@ import type {
 import type { App } from '../app.ts'
 import { bundleInput } from '../bundle-input.ts'
 import type { Command } from '../commander.ts'
-import type { Context } from '../context.ts'
+import { type Context, keysStore } from '../context.ts'
 import { describe } from '../describe.ts'
 import { escapeLine } from '../escape.ts'
 import { humanBytes, humanDuration, plural } from '../human.ts'
@@ -93,11 +93,10 @@ const addArguments = (command: Command): void => {
 }
 
 const requestOf = (context: Context, file: string, flags: BundleFlags): BundleCheckRequest => {
-  const { url, state } = context.storeRequest()
   return {
     input: bundleInput(context.session.io, file),
     keyFiles: flags.key ?? [],
-    store: { url, ...(state === undefined ? {} : { state }) },
+    store: keysStore(context),
     signal: context.signal,
     ...namedKes(context),
   }

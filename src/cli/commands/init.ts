@@ -37,6 +37,7 @@ export const defineInit = (command: Command, app: App): void => {
       const text = fields([
         ['store', result.store],
         ['id', result.id],
+        ['state', result.state],
         ['made', result.created ? 'yes' : 'no, it was there already'],
         ...result.keys.map((key): [string, string] => [`key ${key.name}`, key.keyId]),
       ])

@@ -17,8 +17,8 @@ import type { PublicKey } from '../../trust/signer.ts'
 import type { OnProgress } from '../api/api.ts'
 import { readKeyFiles } from './key-ops.ts'
 import { namedPositions, openEnvironment } from './open-environment.ts'
+import { type KeysOf, stateFolderFor } from './state-folder.ts'
 import { openKeys } from './state-keys.ts'
-import { stateFolderOf } from './store-place.ts'
 import type { StoreRequest } from './store-request.ts'
 
 /** Which entries to read; absent members do not narrow. */
@@ -50,7 +50,7 @@ export async function* auditEntries(request: AuditLogRequest): AsyncIterable<Aud
 /** Which log or proof to verify, with which keys. */
 export interface AuditVerifyRequest {
   /** The store whose log is verified, unless `target` is given; its trusted keys count. */
-  readonly store?: { readonly url: string; readonly state?: string }
+  readonly store?: KeysOf
   /** Folder of a log or of a store. */
   readonly target?: string
   readonly proofFile?: string
@@ -83,7 +83,9 @@ export async function verifyAudit(request: AuditVerifyRequest): Promise<AuditVer
   const { folder, ids, bare } = await logsAt(request)
   // Keys that were given need no store beside them, readable or not.
   const own = ownKeys(request).catch((error: unknown) => {
-    if (keys.length > 0 && hasCode(error, 'AUTH')) return []
+    if (hasCode(error, 'NOT_FOUND')) return []
+    const isElsewhere = hasCode(error, 'AUTH', 'UNREACHABLE', 'TIMEOUT', 'USAGE')
+    if (keys.length > 0 && isElsewhere) return []
     throw error
   })
   const trusted = [...keys, ...(await own)]
@@ -161,7 +163,7 @@ async function bareLog(store: ObjectStore): Promise<{ logId?: string }> {
 /** Keys of the operator's own store; a folder that is checked does not bring its own trust. */
 async function ownKeys({ store }: AuditVerifyRequest): Promise<readonly PublicKey[]> {
   if (store === undefined) return []
-  const stateFolder = stateFolderOf(store.url, store.state)
+  const stateFolder = await stateFolderFor(store)
   const there = await stat(join(stateFolder, 'keys')).catch(() => undefined)
   return there === undefined ? [] : await openKeys(stateFolder).trusted()
 }

@@ -30,6 +30,11 @@ export interface StorePlace {
 
 /** @throws USAGE for an address that is no folder */
 export const folderOf = (url: string): string => {
+  if (/^s3:/i.test(url) && !isS3Url(url)) {
+    throw new AkidbError('USAGE', `"${url.slice(0, 200)}" is no address of a bucket`, {
+      hint: 'Write s3://bucket/prefix; a folder of such a name as ./s3:…',
+    })
+  }
   if (/^[a-z][a-z0-9+]+:\/\//i.test(url)) {
     throw new AkidbError('USAGE', `${url} is no folder`, {
       hint: 'This needs a store in a local folder.',

@@ -78,7 +78,9 @@ async function readJson(store: ObjectStore, key: string): Promise<unknown> {
   try {
     return parseJson(await getBounded(store, key, limits.smallFileBytesMax), key)
   } catch (error) {
-    if (hasCode(error, 'NOT_FOUND')) return undefined
+    // Where there is not even a bucket, no store is to be made.
+    const isAbsent = hasCode(error, 'NOT_FOUND') && error.details.server !== 'NoSuchBucket'
+    if (isAbsent) return undefined
     throw error
   }
 }
