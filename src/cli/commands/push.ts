@@ -96,7 +96,9 @@ const pushText = (result: PushResult, dry: boolean): string => {
       `${would}locked ${retention.mode} until ${retention.until.slice(0, 10)}: ` +
         `${set} new, ${extended} extended, ${kept} as they ${dry ? 'are' : 'were'}`,
     )
-    if (bytes > 0) lines.push(`${dry ? 'would cost' : 'costs'} ${gibYears} GiB × years`)
+    if (bytes > 0 && gibYears > 0) {
+      lines.push(`${dry ? 'would cost' : 'costs'} ${gibYears} GiB × years`)
+    }
   } else {
     lines.push(dry ? 'nothing would be locked' : 'nothing is locked')
   }
