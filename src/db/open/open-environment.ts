@@ -27,6 +27,7 @@ import { ResultCache } from '../states/result-cache.ts'
 import type { StoreFile } from '../states/store-file.ts'
 import { openPlace } from './open-place.ts'
 import { openKeys } from './state-keys.ts'
+import type { StorePlace } from './store-place.ts'
 
 export const AUDIT_LOCK = 'audit'
 
@@ -54,10 +55,7 @@ export interface OpenEnvironment extends Environment {
 export async function openEnvironment(options: OpenOptions): Promise<OpenEnvironment> {
   const place = await openPlace(options)
   const { store, file, stateFolder } = place
-  if (options.durability === 'local' && !place.isShared) {
-    await store.close()
-    throw notShared()
-  }
+  await checkDurability(options, place)
   const state = openState(stateFolder, options.mode)
   const holder = lockHolder(options.command ?? 'akidb')
   const locks = openLocks(stateFolder, state, holder)
@@ -123,10 +121,13 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
   return environment
 }
 
-const notShared = (): AkidbError =>
-  new AkidbError('USAGE', 'durability "local" is for a working store in a bucket', {
+async function checkDurability({ durability }: OpenOptions, place: StorePlace): Promise<void> {
+  if (durability !== 'local' || place.isShared) return
+  await place.store.close()
+  throw new AkidbError('USAGE', 'durability "local" is for a working store in a bucket', {
     hint: 'A store in a folder acknowledges what is fsynced there: leave the option out.',
   })
+}
 
 /**
  * A look at the head costs as much as a search; another process's commit is seen this much later at
