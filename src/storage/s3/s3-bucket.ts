@@ -111,6 +111,8 @@ export class Bucket {
         if (isOver || !isPassing(error, tries)) throw failed
         this.#tellOutage(failed, { startMs, endMs })
         await this.#pause(pauseMs, call.signal)
+        // The machine may have slept meanwhile, and the next try would bear the date of today.
+        if (clock.nowMs() > (call.notAfterMs ?? Number.POSITIVE_INFINITY)) throw failed
       }
     }
   }
