@@ -4,6 +4,7 @@ import { AkidbError, hasCode } from '../errors/errors.ts'
 import { getBounded } from '../storage/bounded-get.ts'
 import type * as store from '../storage/object-store.ts'
 import { createPartedStore } from '../storage/parted-store.ts'
+import { BATCH_BYTES_MAX } from './bounded-read.ts'
 import { parseEntry } from './entry.ts'
 import { frameBytes, splitFrames } from './frames.ts'
 import { auditKeys, brokenLog, parseBatchKey } from './layout.ts'
@@ -158,7 +159,7 @@ class OwnLog {
 
   async put(key: string, body: Uint8Array, options?: store.PutOptions): Promise<void> {
     await this.#sync()
-    await this.#shared.put(key, body, options)
+    await this.#bring(key, body, options)
   }
 
   /** A tail goes when its batch is closed: what closed it must be there before. */
@@ -230,7 +231,15 @@ class OwnLog {
   }
 
   async #copy(key: string): Promise<void> {
-    await this.#shared.put(key, await this.#state.get(key))
+    await this.#bring(key, await this.#state.get(key))
+  }
+
+  /** @throws AUDIT_BROKEN where another batch or tile is there */
+  async #bring(key: string, body: Uint8Array, options?: store.PutOptions): Promise<void> {
+    if ((await this.#shared.put(key, body, options)) === 'created') return
+    if (parseBatchKey(auditKeys(this.#folder), key) === undefined) return
+    const found = await getBounded(this.#shared, key, BATCH_BYTES_MAX)
+    if (Buffer.compare(found, body) !== 0) throw this.#differs(key)
   }
 
   /** Brings the whole entries of a tail over, from where it ends there. */
@@ -259,6 +268,7 @@ class OwnLog {
    */
   async #matching(key: string, bytes: number): Promise<number> {
     const there = (await this.#shared.head(key))?.bytes ?? 0
+    if (there === 0) await this.#checkOpen(key)
     if (there === 0) return 0
     if (there > bytes) throw this.#behind(`${key} is longer in ${this.#shared.url}`)
     const here = await this.#state.get(key, { offset: 0, bytes: there })
@@ -267,7 +277,21 @@ class OwnLog {
     const offset = there - last
     const found = await this.#shared.get(key, { offset, bytes: last })
     if (wholeBytes === there && Buffer.compare(found, here.subarray(offset)) === 0) return there
-    throw this.#behind(`${key} differs from that in ${this.#shared.url}`)
+    throw this.#differs(key)
+  }
+
+  /** @throws AUDIT_BROKEN where a tail that is open here is closed there */
+  async #checkOpen(tail: string): Promise<void> {
+    const keys = auditKeys(this.#folder)
+    const key = keys.entries(parseBatchKey(keys, tail)?.index ?? 0)
+    const isClosed = (await this.#shared.head(key)) !== undefined
+    if (isClosed && (await this.#state.head(key)) === undefined) {
+      throw this.#behind(`${key} is in ${this.#shared.url} alone`)
+    }
+  }
+
+  #differs(key: string): Error {
+    return this.#behind(`${key} differs from that in ${this.#shared.url}`)
   }
 
   #behind(what: string): Error {

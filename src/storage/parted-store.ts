@@ -103,9 +103,11 @@ class Parts {
 
   async delete(key: string): Promise<boolean> {
     const found = await this.#list(key)
-    // The first part first: without it the others are nothing, wherever this breaks off.
-    const [first, ...rest] = found
+    // The first part first: without it the others are nothing, wherever this breaks off. Those are
+    // still listed, and go when it is deleted again.
+    const [first] = found
     if (first !== undefined) await this.#inner.delete(first.key)
+    const rest = await Array.fromAsync(this.#inner.list(`${key}${MARK}`))
     await eachAtOnce(rest, limits.s3RequestsMax, async (part) => {
       await this.#inner.delete(part.key)
     })
@@ -161,9 +163,9 @@ async function* joined(
     info !== undefined && info.key > after && left > 0
   for await (const info of infos) {
     const [, key, offset] = PART_KEY.exec(info.key) ?? []
-    const isNext = key !== undefined && last?.key === key && last.bytes === Number(offset)
-    if (isNext && last !== undefined) {
-      last = { ...last, bytes: last.bytes + info.bytes, modifiedMs: info.modifiedMs }
+    if (key !== undefined && last?.key === key) {
+      const { bytes, modifiedMs } = info
+      if (last.bytes === Number(offset)) last = { ...last, bytes: last.bytes + bytes, modifiedMs }
       continue
     }
     if (due(last)) {
