@@ -3,6 +3,8 @@ import { sha256Hex } from '../../src/core/digest.ts'
 import { limits } from '../../src/core/limits.ts'
 import { CondemnedList, closeStaleLists } from '../../src/db/gc/condemned-list.ts'
 import { collectGarbage } from '../../src/db/gc/gc.ts'
+import { runAct } from '../../src/db/states/acts.ts'
+import { commitManifest } from '../../src/db/states/commit.ts'
 import type { Environment } from '../../src/db/states/environment.ts'
 import { createWriterPin, livePins } from '../../src/db/states/pins.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
@@ -178,4 +180,27 @@ describe('a pin', () => {
     expect(await reader.manifests.has(hold.manifest.commit.version)).toBe(true)
     await hold.release()
   })
+})
+
+it('a commit whose state took too long to compute looks at the head again', async () => {
+  const machine = newMachine()
+  const { environment, core } = machine.start()
+  await ingestRows(core('docs'), testRows('a', 1))
+  const { manifests } = core('docs')
+  const seen: (number | undefined)[] = []
+  const changed = { inserted: 0, updated: 0, deleted: 0 }
+  const done = await runAct(environment, { act: 'upsert', collection: 'docs' }, async (act) => {
+    const result = await commitManifest(environment, {
+      ...{ manifests, act, name: 'docs', lock: 'create-docs', kind: 'upsert' },
+      next: async (head) => {
+        seen.push(head?.commit.version)
+        if (head === undefined) throw new Error('no head')
+        if (seen.length === 1) machine.clock.advance(limits.commitLifeMs + MINUTE_MS)
+        return { state: head.state, changed }
+      },
+    })
+    return { result, outcome: {} }
+  })
+  expect(seen).toEqual([2, 2])
+  expect(done?.commit.version).toBe(3)
 })

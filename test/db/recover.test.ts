@@ -3,6 +3,7 @@ import type { AuditEntry } from '../../src/audit/entry.ts'
 import { auditKeys } from '../../src/audit/layout.ts'
 import { readEntries } from '../../src/audit/read.ts'
 import { verifyAuditLog } from '../../src/audit/verify.ts'
+import { limits } from '../../src/core/limits.ts'
 import type { CollectionCore } from '../../src/db/collection/collection-core.ts'
 import { commitLockName } from '../../src/db/collection/collection-core.ts'
 import { deleteRecords } from '../../src/db/collection/delete.ts'
@@ -15,8 +16,8 @@ import { cloneMachine, createTestMachine, type TestMachine } from '../support/me
 import { idsOf, ingestRows, testRows } from '../support/records.ts'
 
 /** A collection `docs` of a0–a3 and a signed log, in a machine on which nothing runs. */
-async function base(): Promise<TestMachine> {
-  const machine = createTestMachine()
+async function base(options: { isShared?: boolean } = {}): Promise<TestMachine> {
+  const machine = createTestMachine(options)
   const { environment, core } = machine.start()
   await ingestRows(core('docs'), testRows('a', 4))
   await (await environment.audit()).checkpoint()
@@ -231,6 +232,54 @@ describe('recovery', () => {
     })
     expect(await outcomesOf(machine, 'delete')).toEqual([{ result: 'aborted', code: 'NOT_FOUND' }])
     expect(await environment.locks.list('act-')).toEqual([])
+  })
+})
+
+describe('an act of a store that machines share', () => {
+  const HOUR_MS = 3_600_000
+  const justBeforeManifest = ({ phase, operation, key }: StoreStep): boolean =>
+    phase === 'before' && operation === 'put' && key.includes('/manifests/')
+  const outcomes = async (machine: TestMachine) => {
+    await recoverActs(machine.start().environment)
+    const found: unknown[] = []
+    for await (const { act, phase, details } of (
+      await machine.start().environment.audit()
+    ).newestFirst()) {
+      if (act === 'delete' && phase === 'outcome') found.push(details?.result)
+    }
+    return found
+  }
+
+  it('is unknown as long as its manifest may come, then aborted', async () => {
+    for (const [afterMs, result] of [
+      [limits.commitLifeMs - 60_000, 'unknown'],
+      [limits.commitLifeMs + 60_000, 'aborted'],
+    ] as const) {
+      const machine = await base({ isShared: true })
+      await killDelete(machine, justBeforeManifest)
+      machine.clock.advance(afterMs)
+      expect(await outcomes(machine)).toEqual([result])
+    }
+  })
+
+  it('is unknown where another machine removed the history in which it may have been', async () => {
+    for (const [at, result] of [
+      [justAfter('put', '/manifests/'), 'unknown'],
+      // Versions before its intent say so, too, where none is missing.
+      [justBeforeManifest, 'aborted'],
+    ] as const) {
+      const machine = await base({ isShared: true })
+      await killDelete(machine, at)
+      const { isShared, clock, store } = machine
+      const other = createTestMachine({ seed: 2, isShared: isShared === true, clock, store })
+      const { core } = other.start()
+      for (const name of ['b', 'c']) await ingestRows(core('docs'), testRows(name, 1))
+      machine.clock.advance(2 * HOUR_MS)
+      await ingestRows(core('docs'), testRows('d', 1))
+      // Versions: 2 a0–a3, 3 the deletion where it came, then b, c and d.
+      if (result === 'unknown') await machine.store.delete(manifestKey('docs', 3))
+      expect(await outcomes(machine)).toEqual([result])
+    }
   })
 })
 
