@@ -2,7 +2,7 @@ import type { AuditProblem } from '../audit/problems.ts'
 import { createSharedLogs } from '../audit/shared-logs.ts'
 import { type AuditVerification, verifyAuditLog } from '../audit/verify.ts'
 import { certifiedKey, logIds } from '../db/open/audit-ops.ts'
-import { namedPositions } from '../db/open/open-environment.ts'
+import { namedLogIds, namedPositions } from '../db/open/open-environment.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import type { PublicKey } from '../trust/signer.ts'
 import type { BucketAuditResult, BucketLogResult } from './sealed-audit.ts'
@@ -29,7 +29,11 @@ export async function verifyWorkingLogs(
   const own = new Set(await logIds(state))
   const [problems, logs]: [AuditProblem[], BucketLogResult[]] = [[], []]
   let [ok, checkpoints] = [true, 0]
-  for (const logId of await logIds(bucket)) {
+  // A log that was removed as a whole is one that a head still names.
+  for (const logId of new Set([
+    ...(await logIds(bucket)),
+    ...(await namedLogIds({ store: bucket })),
+  ])) {
     const keys = [...trusted, ...(await certifiedKey(bucket, logId, trusted))]
     const named = await namedPositions({ store: bucket }, logId)
     const verify = async (store: ObjectStore, where: string, also: typeof named) => {

@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, rename } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { adoptStore, initStore, openStore, verifyAudit } from '../../src/index.ts'
@@ -180,6 +180,11 @@ describe('a store that is elsewhere', () => {
     for (const target of [url, store.url]) {
       expect((await verifyAudit({ store: { url: target }, keyFiles: [] })).ok, target).toBe(true)
     }
+    // The former one is no less a part of it: a head names it.
+    const [former = ''] = await readdir(join(store.url, 'audit'))
+    await rm(join(url, 'audit', former), { recursive: true })
+    const cut = await verifyAudit({ store: { url }, keyFiles: [] })
+    expect(cut.problems.map(({ code }) => code)).toEqual(['TRUNCATED'])
   })
 
   it('may be renamed in place', async () => {

@@ -16,7 +16,7 @@ import { parsePublicKey } from '../../trust/public-key-file.ts'
 import type { PublicKey } from '../../trust/signer.ts'
 import type { OnProgress } from '../api/api.ts'
 import { readKeyFiles } from './key-ops.ts'
-import { namedPositions, openEnvironment } from './open-environment.ts'
+import { namedLogIds, namedPositions, openEnvironment } from './open-environment.ts'
 import { type KeysOf, stateFolderFor } from './state-folder.ts'
 import { openKeys } from './state-keys.ts'
 import type { StoreRequest } from './store-request.ts'
@@ -124,7 +124,10 @@ interface Logs {
 async function logsAt(request: AuditVerifyRequest): Promise<Logs> {
   const folder = resolve(request.target ?? request.store?.url ?? '.')
   const above = dirname(folder)
-  const idsIn = async (root: string) => await logIds(openFsStore(root, { mode: 'read' }))
+  const idsIn = async (root: string) => {
+    const store = openFsStore(root, { mode: 'read' })
+    return [...new Set([...(await logIds(store)), ...(await namedLogIds({ store }))])]
+  }
   if (basename(folder) === 'audit') return { folder: above, ids: await idsIn(above), bare: false }
   if (isSha256Hex(basename(folder)) && basename(above) === 'audit') {
     const root = dirname(above)

@@ -222,3 +222,13 @@ export async function namedPositions(
   }
   return named
 }
+
+/** Logs that the collections' heads name: one that was removed as a whole is among them. */
+export async function namedLogIds(environment: Pick<Environment, 'store'>): Promise<string[]> {
+  const named = new Set<string>()
+  for (const name of await collectionNames(environment)) {
+    const head = await new ManifestStore(environment.store, name).newest()
+    if (head !== undefined) named.add(head.commit.audit.logId)
+  }
+  return [...named]
+}
