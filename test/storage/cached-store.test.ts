@@ -207,6 +207,65 @@ describe('a store behind a disk cache', () => {
     expect(left).toContain(alive)
   })
 
+  it('knows nothing any more of what it was told to forget', async () => {
+    const bytes = body(CHUNK + 9, 4)
+    const key = await put(source.store, bytes)
+    let answer: ((given: Uint8Array) => Uint8Array | Promise<Uint8Array>) | undefined
+    const lying = new Proxy(source.store, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name)
+        if (name !== 'get' || typeof value !== 'function') return value
+        return async (asked: string, range?: ByteRange) => {
+          const given = (await value.call(target, asked, range)) as Uint8Array
+          return answer === undefined ? given : await answer(given)
+        }
+      },
+    })
+    const openLying = () => createCachedStore({ inner: lying, folder: join(folder, 'cache') })
+    const store = openLying()
+    const isRight = async (other = store) => Buffer.compare(await other.get(key), bytes) === 0
+    // In memory and on disk.
+    answer = (given) => given.map((byte) => byte ^ 1)
+    expect(await isRight()).toBe(false)
+    answer = undefined
+    expect(await isRight()).toBe(false)
+    await store.cache?.forget(key)
+    expect(await isRight()).toBe(true)
+    // On its way: it reaches who waits for it, and nobody else.
+    await store.cache?.forget(key)
+    const gate = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    answer = async (given) => {
+      asked.resolve()
+      await gate.promise
+      return given.map((byte) => byte ^ 1)
+    }
+    const early = isRight()
+    await asked.promise
+    await store.cache?.forget(key)
+    answer = undefined
+    gate.resolve()
+    expect(await early).toBe(false)
+    await store.close()
+    const later = openLying()
+    expect(await isRight(later)).toBe(true)
+    // A length that somebody promised wrongly; and a blob that was not there.
+    for (const wrong of [bytes.length + 1, bytes.length - 1]) {
+      await later.cache?.forget(key)
+      later.cache?.expect({ key, bytes: wrong }, false)
+      expect(await isRight(later).catch(() => false)).toBe(false)
+      await later.cache?.forget(key)
+      expect(await isRight(later)).toBe(true)
+    }
+    const other = body(10, 5)
+    const digest = sha256Hex(other)
+    const missing = `blobs/0/${digest.slice(0, 2)}/${digest}`
+    await expect(later.get(missing)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await put(source.store, other)
+    expect(Buffer.compare(await later.get(missing), other)).toBe(0)
+    await later.close()
+  })
+
   it('gives others their turn while somebody reads what lies in memory', async () => {
     const key = await put(source.store, body(CHUNK, 8))
     const store = open()
