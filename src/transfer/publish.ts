@@ -151,7 +151,9 @@ function advance(
   }
   // What another machine of a shared store took is in the head alone.
   if (followed.sequence > origin.sequence) throw rollback('state', origin, followed)
-  return same && followed.headDigest === origin.headDigest && origin.diverged !== true
+  const isOther = followed.headDigest !== origin.headDigest
+  if (followed.sequence === origin.sequence && isOther) throw twoOf('state', origin)
+  return same && !isOther && origin.diverged !== true
 }
 
 const alreadyHere = (entry: HeadCollection, name: string): AkidbError =>
@@ -199,9 +201,7 @@ async function checkSequence(
   if (seen === undefined || sequence > seen.sequence) return
   if (sequence === seen.sequence) {
     if (digest === seen.headDigest) return
-    throw new AkidbError('CONFLICT', `two different ${kind}s carry sequence ${sequence}`, {
-      hint: 'One of them is forged, or its origin was restored from a backup. Ask there.',
-    })
+    throw twoOf(kind, { sequence })
   }
   throw rollback(kind, { sequence }, seen)
 }
@@ -209,6 +209,11 @@ async function checkSequence(
 interface Numbered {
   readonly sequence: number
 }
+
+const twoOf = (what: string, { sequence }: Numbered): AkidbError =>
+  new AkidbError('CONFLICT', `two different ${what}s carry sequence ${sequence}`, {
+    hint: 'One of them is forged, or its origin was restored from a backup. Ask there.',
+  })
 
 const rollback = (what: string, now: Numbered, { sequence }: Numbered): AkidbError =>
   new AkidbError(
