@@ -96,7 +96,7 @@ describe('the log of a machine', () => {
     await expectPublished(place, 3)
   })
 
-  it('brings what a lost connection kept with the next entry, in this process or another', async () => {
+  it('brings with the next entry what a lost connection kept, in any process', async () => {
     for (const again of ['this', 'another']) {
       for (const lost of ['before', 'after'] as const) {
         const place = newPlace()

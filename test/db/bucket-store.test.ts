@@ -138,6 +138,32 @@ describeMinio('a sealed store that is read in its bucket', () => {
     const cached = await readdir(home, { recursive: true })
     expect(cached.some((name) => name.includes('/cache/'))).toBe(true)
   })
+
+  it('is not taken for a working store because somebody says so', async () => {
+    const url = 's3://evidence/planted'
+    const origin = await openStore({ url: local(), mode: 'write' })
+    const target = await openBucket(url, accessTo(server))
+    await pushCollections(origin, target, {})
+    await target.close()
+    await origin.close()
+    const at = { ...request(), url }
+    const pem = join(folder, 'planted.pem')
+    await writeFile(pem, await openKeys(join(local(), 'local')).exportPublic('default'))
+    await trustKey({ ...at, input: pem, name: 'site-a' })
+    const store = await openStore({ ...at, mode: 'read' })
+    const { id } = store
+    await store.close()
+    const createdAt = new Date().toISOString()
+    const file = { format: 'akidb-store/1', id, kind: 'working', createdAt }
+    const planted = Buffer.from(JSON.stringify(file))
+    await server.client.putObject('evidence', 'planted/akidb.json', planted)
+    const hidden = { code: 'INTEGRITY', message: expect.stringContaining('was sealed') }
+    await expect(openStore({ ...at, mode: 'write' })).rejects.toMatchObject(hidden)
+    const reader = await openStore({ ...at, mode: 'read' })
+    const found = reader.collection('docs').then((docs) => docs.search({ id: 'row-1', k: 1 }))
+    await expect(found).rejects.toMatchObject(hidden)
+    await expect(reader.close()).rejects.toMatchObject(hidden)
+  })
 })
 
 const record = (i: number) => ({

@@ -66,7 +66,7 @@ const lies: Readonly<Record<string, (honest: ObjectStore) => Partial<ObjectStore
   }),
 }
 
-it('a bucket that does what a working store needs is taken, and nothing is left there', async () => {
+it('a bucket that does what a working store needs is taken, and left empty', async () => {
   const { target, left } = bucketOf(() => ({}))
   await probeWorkingBucket(target)
   expect(await left()).toEqual([])

@@ -82,7 +82,7 @@ it('is cut between two parts alone', async () => {
   expect(await store.head(KEY)).toBeUndefined()
 })
 
-it('is nothing as soon as it is being deleted, and a second time removes what is left', async () => {
+it('is nothing once its deletion began, and a second one removes the rest', async () => {
   const { inner, store, raw } = await withParts('one', 'two', 'three')
   const seen: (number | undefined)[] = []
   const dying = createPartedStore(

@@ -107,7 +107,7 @@ describe('the logs of all machines in a bucket', () => {
     })
   }
 
-  it('are broken where the own one goes on otherwise in the bucket, in whoever’s hand', async () => {
+  it('are broken where the own one goes on otherwise in the bucket', async () => {
     const [a, b] = await twoMachines()
     // A copy of the whole machine, with its keys, that goes on elsewhere.
     const copy = await cloneMachine(a)
