@@ -65,7 +65,7 @@ describe('the simulation notices', () => {
       'garbage collection that ignores the pins of other machines',
       { store: broken.withoutPins, isShared: true },
       /missing/,
-      900,
+      830,
     ],
     [
       'rows that were acknowledged here alone and are not found again',
