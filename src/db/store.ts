@@ -270,7 +270,7 @@ export class OpenedStore implements Store {
   /** Rows acknowledged here that are not in the bucket yet; see Durability. */
   async unsent(): Promise<{ readonly rows: number; readonly sinceMs: number } | undefined> {
     if (this.environment.durability !== 'local') return undefined
-    const all = [...((await this.#host.current?.unsent()) ?? new Map()).values()]
+    const all = this.#host.current?.unsent() ?? []
     const since = all.map(({ sinceMs }) => sinceMs).filter((ms) => ms > 0)
     const rows = all.reduce((sum, log) => sum + log.rows, 0)
     return { rows, sinceMs: since.length === 0 ? 0 : Math.min(...since) }

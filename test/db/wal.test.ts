@@ -95,7 +95,8 @@ describe('a log owner', () => {
     const owner = await startOwner(machine)
     await owner.put(['a'], 1)
     // Another machine that does not share the locks.
-    await takeLogOver(machine.start().core('docs'))
+    const core = machine.start().core('docs')
+    await takeLogOver(core, (await core.head()).commit.collection)
     await expect(owner.put(['b'], 1)).rejects.toMatchObject({ code: 'CONFLICT' })
     await expect(owner.put(['c'], 1)).rejects.toThrow(/took over/)
     expect(await seenBy(owner)).toEqual(['a=1'])

@@ -197,7 +197,9 @@ class LogChain {
       const { state, isShared } = this.#environment
       const sent = await logLength(this.#environment, manifest.commit)
       const here = isShared === true ? await outboxLength(state, manifest.commit) : 0
-      const length = Math.max(sent, here)
+      // A commit saw more than is to be seen from here: the rest lies on another machine.
+      const seen = manifest.commit.log?.seen ?? 0
+      const length = Math.max(sent, here, seen)
       if (length > foldedOf(manifest)) this.#head = manifest
       this.#child = this.#head
       return this.#head !== undefined

@@ -38,9 +38,16 @@ async function pieces(place: LogPlace, log: LogName, epoch: number): Promise<Log
   const found: LogPiece[] = []
   const prefix = epochPrefix(place, log, epoch)
   for await (const { key, bytes, modifiedMs } of place.store.list(prefix)) {
-    found.push({ key, start: Number(key.slice(prefix.length)), bytes, modifiedMs })
+    const start = startOf(key.slice(prefix.length))
+    if (start !== undefined) found.push({ key, start, bytes, modifiedMs })
   }
   return found
+}
+
+/** Undefined for a name that we never give: it is not ours to judge. */
+function startOf(name: string): number | undefined {
+  const start = /^\d{20}$/.test(name) ? Number(name) : Number.NaN
+  return Number.isSafeInteger(start) ? start : undefined
 }
 
 /** A piece of any collection's log. */

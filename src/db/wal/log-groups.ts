@@ -41,6 +41,9 @@ export const tooManyWaiting = (name: string): AkidbError =>
     hint: 'Write fewer at once, or more records in each.',
   })
 
+export const closed = (name: string): AkidbError =>
+  new AkidbError('CONFLICT', `the log of "${name}" was closed`, { hint: 'Open the store again.' })
+
 export const replaced = (name: string, epoch: number): AkidbError =>
   new AkidbError('CONFLICT', `another process took over the log of "${name}" (epoch ${epoch})`, {
     hint: 'This one accepts no more writes; start it again.',

@@ -13,6 +13,15 @@ import { OwnedLog } from './owned-log.ts'
 
 const ignore = (): void => undefined
 
+/** A log that is being taken over, or was. */
+interface Taken {
+  /** Of its collection. */
+  readonly name: string
+  readonly log: Promise<OwnedLog>
+  /** Absent until then. */
+  open?: OwnedLog
+}
+
 /** Whether rows of a log wait to be committed that this process can get at. */
 export async function hasOpenRows(
   { environment, name }: CollectionCore,
@@ -34,7 +43,7 @@ export const OWNER_WAIT_MAX_MS = 2_000
  */
 export class LogOwner {
   readonly #environment: Environment
-  readonly #logs = new Map<string, Promise<OwnedLog>>()
+  readonly #logs = new Map<string, Taken>()
   readonly #lock: LockHandle
   readonly #stopping = new AbortController()
   #timer: NodeJS.Timeout | undefined
@@ -62,17 +71,29 @@ export class LogOwner {
   log(core: CollectionCore, head: Manifest): Promise<OwnedLog> {
     const id = head.commit.collection
     const known = this.#logs.get(id)
-    if (known !== undefined) return known
-    const log = OwnedLog.take(core)
-    this.#logs.set(id, log)
-    log.catch(() => this.#logs.delete(id))
-    return log
+    if (known !== undefined) return known.log
+    const taken: Taken = { name: core.name, log: this.#take(core, id) }
+    this.#logs.set(id, taken)
+    taken.log.then(
+      (open) => {
+        taken.open = open
+      },
+      () => this.#logs.delete(id),
+    )
+    return taken.log
+  }
+
+  /** A collection that had this name before ends first: its log tells of its own rows. */
+  async #take(core: CollectionCore, id: string): Promise<OwnedLog> {
+    const former = [...this.#logs].filter(([, { name }]) => name === core.name)
+    for (const [formerId] of former) await this.forget(formerId)
+    return await OwnedLog.take(core, id)
   }
 
   /** The log of a collection that this process writes to, if it does. */
   async open(collectionId: string): Promise<OwnedLog | undefined> {
     // Who wrote is told where a takeover failed; who reads has the files.
-    return await this.#logs.get(collectionId)?.catch(() => undefined)
+    return await this.#logs.get(collectionId)?.log.catch(() => undefined)
   }
 
   /**
@@ -83,7 +104,7 @@ export class LogOwner {
     const failures: unknown[] = []
     for (const [id, taken] of [...this.#logs]) {
       try {
-        if ((await (await taken).fold()) === 'gone') this.#logs.delete(id)
+        if ((await (await taken.log).fold()) === 'gone') this.#logs.delete(id)
       } catch (error) {
         failures.push(error)
       }
@@ -116,25 +137,21 @@ export class LogOwner {
   /** Rows that are in logs only. */
   async rowsAtRisk(): Promise<number> {
     let rows = 0
-    for (const log of this.#logs.values()) rows += (await log).openEntries
+    for (const { log } of this.#logs.values()) rows += (await log).openEntries
     return rows
   }
 
-  /** Rows that were acknowledged here and are in no bucket yet, by name; see Durability. */
-  async unsent(): Promise<ReadonlyMap<string, RowsAtRisk>> {
-    const found = new Map<string, RowsAtRisk>()
-    for (const taken of this.#logs.values()) {
-      const log = await taken.catch(() => undefined)
-      if (log?.atRisk !== undefined) found.set(log.core.name, log.atRisk)
-    }
-    return found
+  /** Rows that were acknowledged here and are in no bucket yet, of each log; see Durability. */
+  unsent(): RowsAtRisk[] {
+    const found = [...this.#logs.values()].map(({ open }) => open?.atRisk)
+    return found.filter((risk) => risk !== undefined)
   }
 
   /** See OwnedLog.knownHead. */
-  async knownHead(name: string): Promise<Manifest | undefined> {
-    for (const taken of this.#logs.values()) {
-      const log = await taken.catch(() => undefined)
-      const head = log?.core.name === name ? log.knownHead : undefined
+  knownHead(name: string): Manifest | undefined {
+    // None is waited for: one that cannot be taken over now must not keep writes from the others.
+    for (const { name: of, open } of this.#logs.values()) {
+      const head = of === name ? open?.knownHead : undefined
       if (head !== undefined) return head
     }
     return undefined
@@ -143,7 +160,7 @@ export class LogOwner {
   /** Does what is due in the background: commits, then merges of small segments. */
   async maintain(): Promise<void> {
     await this.fold()
-    for (const log of this.#logs.values()) {
+    for (const { log } of this.#logs.values()) {
       await mergeWhereDue((await log).core, this.#stopping.signal)
     }
   }
@@ -162,7 +179,8 @@ export class LogOwner {
       await this.#maintaining
       await this.fold()
     } finally {
-      for (const log of this.#logs.values()) await log.then((open) => open.close()).catch(ignore)
+      for (const { log } of this.#logs.values())
+        await log.then((open) => open.close()).catch(ignore)
       await this.#lock.release()
     }
   }

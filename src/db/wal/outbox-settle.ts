@@ -1,7 +1,9 @@
+import { runningSha256 } from '../../core/digest.ts'
 import { stringifyJson } from '../../core/json.ts'
+import { hasCode } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
+import type { ObjectStore } from '../../storage/object-store.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
-import { randomHex } from '../states/environment.ts'
 import { claimOf } from './claim.ts'
 import type { LogEntry, PlacedEntry } from './log-entry.ts'
 import type { NamedLog } from './log-file.ts'
@@ -11,6 +13,8 @@ import { type OutboxLog, outboxLogs, readMark, readOutbox, removeOutbox } from '
 export const UNSENT_FOLDER = 'unsent/'
 /** Entries that become text at once. */
 const ENTRIES_A_PIECE = 256
+/** Looks at a log that its owner is changing before its damage is believed. */
+const ATTEMPTS_MAX = 16
 
 /**
  * Ends what former owners of this state folder left of a collection's logs, but for the log of the
@@ -27,39 +31,54 @@ export async function settleOutbox(
   core: CollectionCore,
   head: Manifest | undefined,
 ): Promise<void> {
-  const { state } = core.environment
-  for (const log of await outboxLogs(state, core.name)) {
-    const isLive = head !== undefined && head.state.dropped !== true
-    const isOfHead = isLive && log.collection === head.commit.collection
-    if (isOfHead && log.epoch === head.commit.epoch) continue
-    const committed = isOfHead ? await committedOf(core, log) : 0
-    const { sent } = await readMark(state, log)
-    const unsent = await readOutbox(state, log, Math.min(Math.max(sent, committed), SAFE))
-    if (unsent.length > 0) {
-      const why = isOfHead ? { replacedBy: head.commit.epoch } : { dropped: true }
-      await keep(core, log, unsent, why)
-    }
-    await removeOutbox(state, log)
+  for (const log of await outboxLogs(core.environment.state, core.name)) {
+    const isNext = isOfHead(log, head) && log.epoch === head?.commit.epoch
+    if (!isNext) await settleLog(core, log, head)
   }
 }
+
+/** The same of one log, to which nothing is written any more. */
+export async function settleLog(
+  core: CollectionCore,
+  { name, collection, epoch }: OutboxLog,
+  head: Manifest | undefined,
+): Promise<void> {
+  const { state } = core.environment
+  const log = { name, collection, epoch }
+  const unsent = await readOutbox(state, log, Math.min(await settledTo(core, log), SAFE))
+  if (unsent.length > 0) {
+    const isLive = isOfHead(log, head)
+    await keep(core, log, unsent, isLive ? { replacedBy: head?.commit.epoch } : { dropped: true })
+  }
+  await removeOutbox(state, log)
+}
+
+const isOfHead = ({ collection }: OutboxLog, head: Manifest | undefined): boolean =>
+  head !== undefined && head.state.dropped !== true && head.commit.collection === collection
 
 const SAFE = Number.MAX_SAFE_INTEGER
 
 /**
- * Up to where an epoch's log is in segments, by the manifests that are left; all of it where its
- * machine took it over itself: a takeover commits what lies in the outbox.
+ * Up to where a log's entries have found their place, by the manifests that are left: in segments;
+ * in the bucket, before another owner came; or seen by who dropped the collection. All of it where
+ * this machine took the log over itself: a takeover commits what lies in the outbox.
  */
-async function committedOf(core: CollectionCore, { epoch }: OutboxLog): Promise<number> {
+async function settledTo(core: CollectionCore, log: OutboxLog): Promise<number> {
+  const { sent, folded } = await readMark(core.environment.state, log)
   let next: number | undefined
-  for await (const { commit } of core.manifests.history()) {
-    if (commit.epoch > epoch) {
+  for await (const { commit, state } of core.manifests.history()) {
+    if (commit.collection !== log.collection) continue
+    if (commit.epoch > log.epoch) {
       next = commit.epoch
       continue
     }
     if (next !== undefined && (await isOurs(core, next))) return SAFE
-    return commit.epoch === epoch ? (commit.log?.folded ?? 0) : 0
+    if (commit.epoch < log.epoch) break
+    const committed = Math.max(folded, commit.log?.folded ?? 0)
+    // What reached the bucket after the drop is read by nobody.
+    return next === undefined && state.dropped === true ? committed : Math.max(sent, committed)
   }
-  return 0
+  return next === undefined ? folded : sent
 }
 
 async function isOurs(core: CollectionCore, epoch: number): Promise<boolean> {
@@ -74,13 +93,18 @@ async function keep(
   why: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const { environment } = core
-  const file = `${UNSENT_FOLDER}${name}/${epoch}-${randomHex(environment, 8)}.jsonl`
+  const digest = runningSha256()
   const staged = await environment.state.stage()
+  let file: string
   try {
     for (let at = 0; at < entries.length; at += ENTRIES_A_PIECE) {
       const some = entries.slice(at, at + ENTRIES_A_PIECE)
-      await staged.write(Buffer.from(some.map(({ entry }) => `${textOf(entry)}\n`).join('')))
+      const lines = Buffer.from(some.map(({ entry }) => `${textOf(entry)}\n`).join(''))
+      digest.update(lines)
+      await staged.write(lines)
     }
+    // The same rows have the same name: what is kept twice, after a crash, is one file.
+    file = `${UNSENT_FOLDER}${name}/${epoch}-${digest.hex().slice(0, 16)}.jsonl`
     await staged.commit(file)
   } catch (error) {
     await staged.abort()
@@ -123,12 +147,29 @@ export async function unsentRows(
   for (const log of await outboxLogs(state)) {
     const commit: NamedLog | undefined = heads.get(log.name)?.commit
     const isOfHead = commit?.collection === log.collection && commit.epoch === log.epoch
-    const { sent, sinceMs } = await readMark(state, log)
     const folded = isOfHead ? (commit.log?.folded ?? 0) : 0
-    const rows = (await readOutbox(state, log, Math.max(sent, folded))).length
+    const { rows, sinceMs } = await unsentOf(state, log, folded)
     if (rows > 0) found.push({ collection: log.name, rows, sinceMs })
   }
   return found
+}
+
+async function unsentOf(
+  state: ObjectStore,
+  log: OutboxLog,
+  folded: number,
+): Promise<Pick<UnsentRows, 'rows' | 'sinceMs'>> {
+  for (let attempt = 1; ; attempt++) {
+    const { sent, sinceMs } = await readMark(state, log)
+    try {
+      const { length } = await readOutbox(state, log, Math.max(sent, folded))
+      return { rows: length, sinceMs }
+    } catch (error) {
+      // Its owner may have committed and removed a part of it: its mark said so before.
+      const isMoved = attempt < ATTEMPTS_MAX && (await readMark(state, log)).sent !== sent
+      if (!isMoved || !hasCode(error, 'INTEGRITY')) throw error
+    }
+  }
 }
 
 /** Files with rows that did not reach the bucket, by key in the state folder. */

@@ -129,9 +129,10 @@ export class OutboxWriter implements GroupWriter {
     this.#folded = folded
     this.#objects = 0
     this.#isRotationDue = true
-    await this.#local.rotate(folded)
     if (this.#sending === undefined) this.#forgetFolded()
+    // First: who looks in between must not miss what goes.
     await this.#mark()
+    await this.#local.rotate(folded)
     this.#start()
   }
 
@@ -141,7 +142,12 @@ export class OutboxWriter implements GroupWriter {
     await this.#sending
   }
 
-  /** The same; nothing stays here where nothing is at risk. */
+  /** What is left was told of: it is at risk no more. */
+  settled(): void {
+    this.#forget(Number.POSITIVE_INFINITY)
+  }
+
+  /** As stop; nothing stays here where nothing is at risk. */
   async close(): Promise<void> {
     await this.stop()
     const { environment, log } = this.#options
@@ -259,7 +265,8 @@ export class OutboxWriter implements GroupWriter {
   #mark(): Promise<void> {
     const { environment, log } = this.#options
     const write = async (): Promise<void> => {
-      const mark = { sent: Math.max(this.#sent, this.#folded), sinceMs: this.atRisk.sinceMs }
+      const [folded, { sinceMs }] = [this.#folded, this.atRisk]
+      const mark = { sent: Math.max(this.#sent, folded), folded, sinceMs }
       await writeMark(environment.state, log, mark)
     }
     this.#marking = this.#marking.then(write).catch(nothing)

@@ -1,5 +1,6 @@
+import { sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
-import { type Check, object, ShapeError, whole } from '../../core/shape.ts'
+import { type Check, object, ShapeError, text, whole } from '../../core/shape.ts'
 import { hasCode } from '../../errors/errors.ts'
 import { getBounded } from '../../storage/bounded-get.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
@@ -10,10 +11,11 @@ import { folderHint, type LogName, type LogPlace } from './log-place.ts'
 // Single writes to a store in a bucket that are acknowledged in the state folder:
 //
 //   outbox/<name>/<collection id>/<epoch>-<position>   groups, as in the bucket, with equal places
-//   outbox/<name>/<collection id>/<epoch>.json         up to where they are in the bucket
+//   outbox/<name>/<collection id>/<epoch>.json         what of them is in the bucket: SentMark
 
 const OUTBOX = 'outbox/'
-const KEY = /^outbox\/([^/]+)\/([0-9a-f]{32})\/(\d{20})(-\d{20}|\.json)$/
+const KEY =
+  /^outbox\/([A-Za-z0-9_][A-Za-z0-9._-]{0,127})\/([0-9a-f]{32})\/(\d{20})(-\d{20}|\.json)$/
 
 export const outboxPlace = (state: ObjectStore): LogPlace => ({
   store: state,
@@ -31,18 +33,31 @@ export type OutboxLog = LogName & { readonly epoch: number }
 export interface SentMark {
   /** Up to where every group was there while nobody else owned the log. */
   readonly sent: number
+  /** Up to where it is in segments. */
+  readonly folded: number
   /** When the oldest one behind it was acknowledged, milliseconds since 1970; 0: there was none. */
   readonly sinceMs: number
 }
 
-const markShape: Check<SentMark> = object({ sent: whole(), sinceMs: whole() })
+const markShape: Check<SentMark & { readonly check: string }> = object({
+  sent: whole(),
+  folded: whole(),
+  sinceMs: whole(),
+  check: text(),
+})
+
+const NO_MARK: SentMark = { sent: 0, folded: 0, sinceMs: 0 }
+
+/** So that a mark of which a digit is damaged is none: rows must not count as sent by it. */
+const checkOf = ({ sent, folded, sinceMs }: SentMark): string =>
+  sha256Hex(Buffer.from(`${sent} ${folded} ${sinceMs}`)).slice(0, 16)
 
 const markKey = (log: OutboxLog): string =>
   `${OUTBOX}${log.name}/${log.collection}/${String(log.epoch).padStart(20, '0')}.json`
 
 /** Not fsynced: what a power failure takes of it is sent, or told of, once more. */
 export async function writeMark(state: ObjectStore, log: OutboxLog, mark: SentMark): Promise<void> {
-  const body = Buffer.from(JSON.stringify(mark))
+  const body = Buffer.from(JSON.stringify({ ...mark, check: checkOf(mark) }))
   await state.put(markKey(log), body, { mode: 'replace', durable: false })
 }
 
@@ -50,11 +65,12 @@ export async function readMark(state: ObjectStore, log: OutboxLog): Promise<Sent
   const key = markKey(log)
   try {
     const bytes = await getBounded(state, key, limits.ownerCommandBytesMax)
-    return markShape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
+    const mark = markShape(JSON.parse(Buffer.from(bytes).toString('utf8')), key)
+    return mark.check === checkOf(mark) ? mark : NO_MARK
   } catch (error) {
     const isNone = hasCode(error, 'NOT_FOUND', 'INTEGRITY')
     if (!isNone && !(error instanceof SyntaxError || error instanceof ShapeError)) throw error
-    return { sent: 0, sinceMs: 0 }
+    return NO_MARK
   }
 }
 
@@ -64,8 +80,9 @@ export async function outboxLogs(state: ObjectStore, name?: string): Promise<Out
   for await (const { key } of state.list(name === undefined ? OUTBOX : `${OUTBOX}${name}/`)) {
     const [, of = '', collection = '', digits = ''] = KEY.exec(key) ?? []
     // A name that we never give is not ours to judge.
-    if (of === '') continue
-    found.set(`${of} ${collection} ${digits}`, { name: of, collection, epoch: Number(digits) })
+    const epoch = Number(digits)
+    if (of === '' || !Number.isSafeInteger(epoch)) continue
+    found.set(`${of} ${collection} ${digits}`, { name: of, collection, epoch })
   }
   return [...found.values()].sort((a, b) => a.epoch - b.epoch)
 }

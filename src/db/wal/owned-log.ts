@@ -9,9 +9,9 @@ import { commitLogRows } from './commit-rows.ts'
 import { GroupQueue, type QueuedEntries } from './group-queue.ts'
 import { encodeLogEntry, type LogEntry, type PlacedEntry } from './log-entry.ts'
 import { type GroupWriter, isLogOpen, LogWriter } from './log-file.ts'
-import { parts, replaced, tooManyWaiting, tooManyWriters, warnOf } from './log-groups.ts'
+import { closed, parts, replaced, tooManyWaiting, tooManyWriters, warnOf } from './log-groups.ts'
 import { openOutbox } from './open-outbox.ts'
-import { settleOutbox } from './outbox-settle.ts'
+import { settleLog } from './outbox-settle.ts'
 import type { OutboxWriter, RowsAtRisk } from './outbox-writer.ts'
 import { applyEntry, replayLog } from './replay.ts'
 import { takeLogOver } from './takeover.ts'
@@ -56,6 +56,7 @@ export class OwnedLog {
   #fold: { readonly from: string; readonly to: string } | undefined
   /** The epoch of whoever took over; this owner writes no more then. */
   #replacedBy: number | undefined
+  #isClosed = false
 
   private constructor(core: CollectionCore, head: Manifest) {
     this.#core = core
@@ -80,8 +81,8 @@ export class OwnedLog {
   }
 
   /** Takes a collection's log over. @throws CONFLICT, INTEGRITY (see takeLogOver) */
-  static async take(core: CollectionCore): Promise<OwnedLog> {
-    return new OwnedLog(core, await takeLogOver(core))
+  static async take(core: CollectionCore, collection: string): Promise<OwnedLog> {
+    return new OwnedLog(core, await takeLogOver(core, collection))
   }
 
   get core(): CollectionCore {
@@ -199,6 +200,7 @@ export class OwnedLog {
   async #writeGroup(group: readonly QueuedEntries[]): Promise<void> {
     await this.#outbox?.room()
     if (this.#replacedBy !== undefined) throw replaced(this.#core.name, this.#replacedBy)
+    if (this.#isClosed) throw closed(this.#core.name)
     // Who need not wait for the bucket must not ask it either.
     const base = this.#outbox === undefined ? await this.#knownBase() : this.#base
     try {
@@ -334,13 +336,30 @@ export class OwnedLog {
 
   /** No write comes any more: the log is another's, or nobody's. What is at risk is told of. */
   async #settle(head: Manifest | undefined): Promise<void> {
-    await this.#outbox?.stop()
-    if (this.#outbox !== undefined) await this.#queue.between(() => settleOutbox(this.#core, head))
+    const outbox = this.#outbox
+    if (outbox === undefined) return
+    await outbox.stop()
+    await this.#queue.between(async () => {
+      const { name } = this.#core
+      await settleLog(
+        this.#core,
+        { name, collection: this.#collectionId, epoch: this.#epoch },
+        head,
+      )
+      outbox.settled()
+    })
   }
 
-  /** Ends what goes on in the background, when all was committed or told of, or could not be. */
+  /**
+   * Ends what goes on in the background, when all was committed or told of, or could not be. Where
+   * rows are acknowledged here none is after that: the next owner would not look for it.
+   */
   async close(): Promise<void> {
-    await this.#outbox?.close()
+    const outbox = this.#outbox
+    if (outbox === undefined) return
+    this.#isClosed = true
+    await outbox.stop()
+    await this.#queue.between(() => outbox.close())
   }
 
   #isGone(head: Manifest): boolean {

@@ -70,7 +70,7 @@ export class OwnerHost {
   /** See OwnedLog. */
   async knownHead(core: CollectionCore): Promise<Manifest | undefined> {
     if (this.#environment.durability !== 'local') return undefined
-    return await this.current?.knownHead(core.name)
+    return this.current?.knownHead(core.name)
   }
 
   async #become(waitMs: number): Promise<LogOwner> {

@@ -1,6 +1,6 @@
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
-import { checkFollowing, headMoved, isHeadMoved } from '../collection/append.ts'
+import { checkFollowing, checkSame, headMoved, isHeadMoved } from '../collection/append.ts'
 import { type CollectionCore, commitLockName } from '../collection/collection-core.ts'
 import type { LogRows } from '../segment/log-rows.ts'
 import { runAct } from '../states/acts.ts'
@@ -20,14 +20,18 @@ const ATTEMPTS_MAX = 16
  * Takes the log of a collection over: the next epoch's object, then a manifest that carries the
  * epoch together with whatever the former owner's log still held.
  *
+ * @param collection id of the collection that is meant
  * @returns that manifest: the new log begins on it, empty
- * @throws CONFLICT, INTEGRITY where the former log is damaged
+ * @throws CONFLICT, also where another collection has its name; INTEGRITY where the former log is
+ *   damaged
  */
-export async function takeLogOver(core: CollectionCore): Promise<Manifest> {
+export async function takeLogOver(core: CollectionCore, collection: string): Promise<Manifest> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const head = await core.head()
-    checkFollowing(core.name, head, 'upsert')
+    checkSame(core.name, collection, head)
+    // First: where nothing may be written any more, rows of former owners are told of all the same.
     if (core.environment.isShared === true) await settleOutbox(core, head)
+    checkFollowing(core.name, head, 'upsert')
     const epoch = await claimEpoch(core, head)
     const taken = await commitTakeover(core, head, epoch)
     if (taken === undefined) continue
