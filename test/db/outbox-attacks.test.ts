@@ -1,3 +1,6 @@
+import { mkdtempDisposable } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { CollectionCore } from '../../src/db/collection/collection-core.ts'
 import { createCollection, dropCollection } from '../../src/db/collection/lifecycle.ts'
@@ -6,7 +9,9 @@ import { runAct } from '../../src/db/states/acts.ts'
 import { commitManifest } from '../../src/db/states/commit.ts'
 import { outboxLogs } from '../../src/db/wal/outbox.ts'
 import { unsentFiles, unsentRows } from '../../src/db/wal/outbox-settle.ts'
+import { OwnerHost } from '../../src/db/wal/owner-host.ts'
 import { takeLogOver } from '../../src/db/wal/takeover.ts'
+import { AkidbError } from '../../src/errors/errors.ts'
 import type { Manifest } from '../../src/format/manifest.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
 import type { StepHook } from '../support/fault-store.ts'
@@ -43,6 +48,19 @@ it('the same where it was killed, and the collection is there anew', async () =>
   first.process.kill()
   await own(a)
   expect(await keptAt(a)).toEqual([kept('y')])
+})
+
+it('keeps what another machine dropped without it, although a command here had seen it', async () => {
+  const [a, b] = await twoMachines()
+  const first = await own(a)
+  first.link.cut(true)
+  await first.log.write([row('x')])
+  first.process.kill()
+  await ingestRows(a.start().core(NAME), [{ id: 'b' }])
+  await dropCollection(b.start().core(NAME))
+  await createCollection(b.start().core(NAME), {})
+  await own(a)
+  expect(await keptAt(a)).toEqual([kept('x')])
 })
 
 /** Stops at an operation, once each time that it is armed, until it is let go. */
@@ -322,6 +340,26 @@ it('counts rows that it told of as at risk no more', async () => {
   expect(await first.log.fold()).toBe('replaced')
   expect(await keptAt(a)).toEqual([kept('x')])
   expect(first.owner.unsent()).toEqual([{ rows: 0, bytes: 0, sinceMs: 0 }])
+})
+
+it('lets no collection that cannot be written keep writes from the others', async () => {
+  for (const code of ['LIMIT', 'FORMAT_VERSION'] as const) {
+    const [a] = await twoMachines()
+    const first = await own(a)
+    first.link.cut(true)
+    await first.log.write([row('x')])
+    first.process.kill()
+    const process = a.start()
+    const core = process.core(NAME)
+    core.manifests.newest = () => Promise.reject(new AkidbError(code, 'not by this version'))
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'akidb-owner-'))
+    const cores = { core: process.core, withCore: () => Promise.reject(new Error('unused')) }
+    const host = new OwnerHost({ ...process.environment, stateFolder: folder.path }, () => cores)
+    await host.owner()
+    expect(process.warnings).toMatchObject([{ code, message: expect.stringContaining(NAME) }])
+    await host.close()
+    expect((await unsentRows(a.start().environment, new Map()))[0]?.rows).toBe(1)
+  }
 })
 
 it('waits for no log that cannot be taken over now', async () => {

@@ -76,7 +76,13 @@ export async function own(machine: TestMachine, hook?: StepHook): Promise<Owner>
     ),
   })
   const owner = await LogOwner.start(environment, { timer: false })
-  const log = await owner.log(core, await core.head())
+  const log = await core
+    .head()
+    .then(async (head) => await owner.log(core, head))
+    .catch((error: unknown) => {
+      process.kill()
+      throw error
+    })
   return { process, core, owner, log, link: bucket }
 }
 

@@ -66,6 +66,8 @@ const SAFE = Number.MAX_SAFE_INTEGER
 async function settledTo(core: CollectionCore, log: OutboxLog): Promise<number> {
   const { sent, folded } = await readMark(core.environment.state, log)
   let next: number | undefined
+  // What reached the bucket after the drop is read by nobody.
+  let seen: number | undefined
   for await (const { commit, state } of core.manifests.history()) {
     if (commit.collection !== log.collection) continue
     if (commit.epoch > log.epoch) {
@@ -74,11 +76,12 @@ async function settledTo(core: CollectionCore, log: OutboxLog): Promise<number> 
     }
     if (next !== undefined && (await isOurs(core, next))) return SAFE
     if (commit.epoch < log.epoch) break
-    const committed = Math.max(folded, commit.log?.folded ?? 0)
-    // What reached the bucket after the drop is read by nobody.
-    return next === undefined && state.dropped === true ? committed : Math.max(sent, committed)
+    const end = commit.log?.folded ?? 0
+    if (state.dropped !== true) return Math.max(folded, end, Math.min(sent, seen ?? sent))
+    seen ??= end
   }
-  return next === undefined ? folded : sent
+  const isKnown = next !== undefined || seen !== undefined
+  return isKnown ? Math.max(folded, Math.min(sent, seen ?? sent)) : folded
 }
 
 async function isOurs(core: CollectionCore, epoch: number): Promise<boolean> {

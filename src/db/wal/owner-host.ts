@@ -103,7 +103,7 @@ export class OwnerHost {
         else await owner.log(core, head)
       } catch (error) {
         // The other collections can be written all the same.
-        if (!hasCode(error, 'CONFLICT', 'INTEGRITY')) throw error
+        if (!hasCode(error, 'CONFLICT', 'INTEGRITY', 'LIMIT', 'FORMAT_VERSION')) throw error
         warnOf(this.#environment, error, `rows of "${name}" stay in the state folder`)
       }
     }
