@@ -14,8 +14,7 @@ import { takeLogOver } from '../../src/db/wal/takeover.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
 import type { Manifest } from '../../src/format/manifest.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
-import type { StepHook } from '../support/fault-store.ts'
-import { keptAt, NAME, own, row, turns, twoMachines } from '../support/local-owner.ts'
+import { gate, keptAt, NAME, own, row, turns, twoMachines } from '../support/local-owner.ts'
 import { idsOf, ingestRows, recordsOf } from '../support/records.ts'
 
 // What must not happen to rows that are acknowledged in the state folder.
@@ -50,7 +49,7 @@ it('the same where it was killed, and the collection is there anew', async () =>
   expect(await keptAt(a)).toEqual([kept('y')])
 })
 
-it('keeps what another machine dropped without it, although a command here had seen it', async () => {
+it('keeps what another machine dropped without it, although a command here had seen', async () => {
   const [a, b] = await twoMachines()
   const first = await own(a)
   first.link.cut(true)
@@ -62,30 +61,6 @@ it('keeps what another machine dropped without it, although a command here had s
   await own(a)
   expect(await keptAt(a)).toEqual([kept('x')])
 })
-
-/** Stops at an operation, once each time that it is armed, until it is let go. */
-function gate(operation: string, phase: 'before' | 'after', key: RegExp) {
-  let opened = Promise.withResolvers<void>()
-  let reached = Promise.withResolvers<void>()
-  let isArmed = false
-  const hook: StepHook = async (step) => {
-    if (!isArmed || step.operation !== operation || step.phase !== phase) return
-    if (!key.test(step.key)) return
-    isArmed = false
-    reached.resolve()
-    await opened.promise
-  }
-  return {
-    hook,
-    open: () => opened.resolve(),
-    isReached: () => reached.promise,
-    arm: () => {
-      opened = Promise.withResolvers<void>()
-      reached = Promise.withResolvers<void>()
-      isArmed = true
-    },
-  }
-}
 
 it('keeps a write that is under way while its owner ends', async () => {
   for (const phase of ['before', 'after'] as const) {
@@ -360,6 +335,29 @@ it('lets no collection that cannot be written keep writes from the others', asyn
     await host.close()
     expect((await unsentRows(a.start().environment, new Map()))[0]?.rows).toBe(1)
   }
+})
+
+it('names what lies among the claims of owners and is none', async () => {
+  for (const name of ['0junk.json', `${'0'.repeat(20)}.json`, '0']) {
+    const [a] = await twoMachines()
+    const key = `collections/${NAME}/owner/${name}`
+    await a.store.put(key, Buffer.from('{}'))
+    await expect(own(a)).rejects.toMatchObject({ code: 'INTEGRITY', details: { key } })
+  }
+})
+
+it('hears of a drop also after its clock was set back', async () => {
+  const [a, b] = await twoMachines()
+  const first = await own(a)
+  await first.log.write([row('x')])
+  await turns()
+  a.clock.advance(-7_200_000)
+  await dropCollection(b.start().core(NAME))
+  await first.log.write([row('y')])
+  await turns()
+  expect(first.log.knownHead).toBeUndefined()
+  await first.owner.close()
+  expect(await keptAt(a)).toEqual([kept('y')])
 })
 
 it('waits for no log that cannot be taken over now', async () => {

@@ -111,3 +111,27 @@ export async function keptAt(machine: TestMachine): Promise<string[]> {
   }
   return texts
 }
+
+/** Stops at an operation, once each time that it is armed, until it is let go. */
+export function gate(operation: string, phase: 'before' | 'after', key: RegExp) {
+  let opened = Promise.withResolvers<void>()
+  let reached = Promise.withResolvers<void>()
+  let isArmed = false
+  const hook: StepHook = async (step) => {
+    if (!isArmed || step.operation !== operation || step.phase !== phase) return
+    if (!key.test(step.key)) return
+    isArmed = false
+    reached.resolve()
+    await opened.promise
+  }
+  return {
+    hook,
+    open: () => opened.resolve(),
+    isReached: () => reached.promise,
+    arm: () => {
+      opened = Promise.withResolvers<void>()
+      reached = Promise.withResolvers<void>()
+      isArmed = true
+    },
+  }
+}

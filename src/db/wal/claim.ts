@@ -4,19 +4,27 @@ import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { getBounded } from '../../storage/bounded-get.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
-import { versionDigits } from '../states/manifest-store.ts'
+import { versionDigits, versionOfKey } from '../states/manifest-store.ts'
 
 /** Numbers tried before a claim gives up. */
 const ATTEMPTS_MAX = 16
 
 const ownerPrefix = (name: string): string => `collections/${name}/owner/`
 
-/** The newest epoch that anybody claimed; 0 where nobody has. */
+/**
+ * The newest epoch that anybody claimed; 0 where nobody has.
+ *
+ * @throws INTEGRITY where something else lies there: whether there is a newer owner is not known
+ */
 export async function newestEpoch(core: CollectionCore): Promise<number> {
   const prefix = ownerPrefix(core.name)
   for await (const { key } of core.environment.store.list(prefix, { limit: 1 })) {
-    const digits = key.slice(prefix.length, -'.json'.length)
-    return Number(99_999_999_999_999_999_999n - BigInt(digits))
+    const epoch = versionOfKey(key)
+    if (epoch > 0 && Number.isSafeInteger(epoch)) return epoch
+    throw new AkidbError('INTEGRITY', `${key} is no claim of a log owner`, {
+      hint: 'Find out who put it there, and remove it.',
+      details: { key },
+    })
   }
   return 0
 }
