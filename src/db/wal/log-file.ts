@@ -174,12 +174,12 @@ function dropFailed(groups: DecodedGroup[], after: number): void {
   }
 }
 
-const damaged = ({ hint }: LogPlace, key: string, position: number): AkidbError =>
+const damaged = (place: LogPlace, key: string, position: number): AkidbError =>
   new AkidbError(
     'INTEGRITY',
     `the write-ahead log is damaged at or before ${key}: entries after ${position} are gone`,
     {
-      hint,
+      hint: place.hint(key),
       details: { key, position },
     },
   )

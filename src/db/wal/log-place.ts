@@ -15,8 +15,8 @@ export interface LogPlace {
   roots(names: readonly string[]): readonly string[]
   /** A piece grows by appending; else each group is an object of its own. */
   readonly appends: boolean
-  /** What to do about damage. */
-  readonly hint: string
+  /** What to do about damage of a piece. */
+  hint(key: string): string
   /** Least time from the beginning of one group to that of the next. */
   readonly groupMs: number
 }
@@ -38,7 +38,7 @@ export const logPlace = (environment: {
         roots: (names) => names.map((name) => `${collectionFolder(name)}/log/`),
         appends: false,
         groupMs: limits.logGroupMs,
-        hint: 'Restore the object, or remove those from it on to go on without these rows.',
+        hint: () => 'Restore the object, or remove those from it on to go on without these rows.',
       }
     : {
         store: environment.state,
@@ -46,9 +46,11 @@ export const logPlace = (environment: {
         roots: () => ['wal/'],
         appends: true,
         groupMs: 0,
-        hint: folderHint('wal'),
+        hint: folderHint,
       }
 
-/** A log in a folder of the state folder. */
-export const folderHint = (folder: string): string =>
-  `Restore the state folder, or remove its folder "${folder}" to go on without these rows.`
+/** A log in a folder of the state folder: that of one collection, others have their own. */
+export const folderHint = (key: string): string => {
+  const folder = key.slice(0, key.lastIndexOf('/'))
+  return `Restore the state folder, or remove its folder "${folder}" to go on without these rows.`
+}

@@ -23,7 +23,7 @@ export const outboxPlace = (state: ObjectStore): LogPlace => ({
   roots: () => [OUTBOX],
   appends: true,
   groupMs: 0,
-  hint: folderHint('outbox'),
+  hint: folderHint,
 })
 
 /** The log of one owner, as it lies in its state folder. */
