@@ -1,14 +1,14 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { initStore, openStore } from '../../src/index.ts'
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { idsOf } from '../support/records.ts'
 import { ROOT } from '../support/sources.ts'
+import { tempFolder } from '../support/temp-store.ts'
 import { type Machine, record, twoMachines } from './machines.ts'
 
 const AKIDB = join(ROOT, 'bin/akidb')
@@ -16,24 +16,10 @@ const TIMEOUT_MS = 60_000
 const UNTIL = { timeout: 20_000, interval: 20 }
 
 describeMinio('single writes acknowledged on the local disk', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
-  let through: Pick<MinioServer, 'url' | 'accessKey' | 'secretKey'>
+  const { proxy, through } = minioScene({ plain: ['plain'] })
   const children: ChildProcess[] = []
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'plain', { objectLock: false })
-    proxy = await startFaultProxy(server.port)
-    const { accessKey, secretKey } = server
-    through = { url: proxy.url, accessKey, secretKey }
-  })
   afterEach(() => {
     for (const child of children.splice(0)) child.kill('SIGKILL')
-    proxy.onRequest = () => undefined
-  })
-  afterAll(async () => {
-    await proxy.close()
-    await server.stop()
   })
 
   const cut = (): void => {
@@ -82,7 +68,7 @@ describeMinio('single writes acknowledged on the local disk', () => {
   it(
     'is for stores in a bucket',
     async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'akidb-folder-'))
+      const folder = await tempFolder()
       try {
         await initStore({ url: folder })
         const opening = openStore({ url: folder, mode: 'write', durability: 'local' })

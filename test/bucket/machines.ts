@@ -1,14 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { openKeys } from '../../src/db/open/state-keys.ts'
 import { initStore, type OpenedStore, openStore, trustKey } from '../../src/index.ts'
 import type { S3Access } from '../../src/storage/s3/s3-access.ts'
-import { accessTo } from '../support/s3.ts'
-
-/** How a server of buckets is reached. */
-type Server = Parameters<typeof accessTo>[0]
+import { accessTo, type BucketServer } from '../support/s3.ts'
+import { tempFolder } from '../support/temp-store.ts'
 
 /** One machine that comes to a working store in a bucket: its keys, logs and cache. */
 export interface Machine {
@@ -25,9 +22,12 @@ let places = 0
 export const newPlace = (bucket = 'plain'): string => `s3://${bucket}/work-${places++}`
 
 /** A machine that has come to the store, which it makes where there is none. */
-export async function newMachine(server: Server, url: string, s3: S3Access = {}): Promise<Machine> {
-  const stateHome = await mkdtemp(join(tmpdir(), 'akidb-machine-'))
-  onTestFinished(() => rm(stateHome, { recursive: true, force: true }))
+export async function newMachine(
+  server: BucketServer,
+  url: string,
+  s3: S3Access = {},
+): Promise<Machine> {
+  const stateHome = await tempFolder()
   const at = { url, s3: accessTo(server, s3), stateHome }
   const { state } = await initStore(at)
   return {
@@ -43,7 +43,7 @@ export async function newMachine(server: Server, url: string, s3: S3Access = {})
 
 /** Two machines at one store, with an empty collection `docs`; each trusts the other's keys. */
 export async function twoMachines(
-  server: Server,
+  server: BucketServer,
   url = newPlace(),
   s3: S3Access = {},
 ): Promise<readonly [Machine, Machine]> {

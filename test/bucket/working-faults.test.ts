@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { AkidbError } from '../../src/errors/errors.ts'
 import type { OpenedStore } from '../../src/index.ts'
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import type { Fault } from '../support/fault-proxy.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { idsOf, ingestRows, testRows } from '../support/records.ts'
 import { type Machine, newPlace, record, twoMachines } from './machines.ts'
 
@@ -38,20 +39,7 @@ const works = (turn: string): readonly Work[] => [
 ]
 
 describeMinio('a working store whose server fails', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
-  let through: Pick<MinioServer, 'url' | 'accessKey' | 'secretKey'>
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'plain', { objectLock: false })
-    proxy = await startFaultProxy(server.port)
-    const { accessKey, secretKey } = server
-    through = { url: proxy.url, accessKey, secretKey }
-  })
-  afterAll(async () => {
-    await proxy.close()
-    await server.stop()
-  })
+  const { server, proxy, through } = minioScene({ plain: ['plain'] })
 
   /** Opens, works and closes; the fault meets the request of that number. */
   const attempt = async (machine: Machine, work: Work, at: number) => {

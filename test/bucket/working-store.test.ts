@@ -1,41 +1,22 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { initStore, openStore } from '../../src/index.ts'
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { idsOf, ingestRows, recordsOf, testRows } from '../support/records.ts'
 import { countRounds } from '../support/rounds.ts'
-import { openBucket } from '../support/s3.ts'
+import { accessTo, openBucket } from '../support/s3.ts'
+import { tempFolder } from '../support/temp-store.ts'
 import { newMachine, newPlace, record, twoMachines } from './machines.ts'
 
 const CONFLICT = { code: 'CONFLICT' }
 
 describeMinio('a working store in a bucket', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
-  let through: Pick<MinioServer, 'url' | 'accessKey' | 'secretKey'>
-  beforeAll(async () => {
-    server = await startMinio()
-    for (const bucket of ['plain', 'locked', 'kept']) {
-      await createBucket(server, bucket, { objectLock: bucket !== 'plain' })
-    }
-    proxy = await startFaultProxy(server.port)
-    const { accessKey, secretKey } = server
-    through = { url: proxy.url, accessKey, secretKey }
-  })
-  afterAll(async () => {
-    await proxy.close()
-    await server.stop()
-  })
+  const { server, proxy, through } = minioScene({ plain: ['plain'], locked: ['locked', 'kept'] })
 
   const keysAt = async (url: string, prefix = ''): Promise<string[]> => {
-    const target = await openBucket(url, {
-      endpoint: server.url,
-      accessKey: server.accessKey,
-      secretKey: server.secretKey,
-    })
+    const target = await openBucket(url, accessTo(server))
     try {
       return (await Array.fromAsync(target.versions(prefix))).map(({ key }) => key)
     } finally {
@@ -240,7 +221,7 @@ describeMinio('a working store in a bucket', () => {
 
   it('vouches for the log of a machine that searched before it came', async () => {
     const [a] = await twoMachines(server)
-    const stateHome = await mkdtemp(join(tmpdir(), 'akidb-machine-'))
+    const stateHome = await tempFolder()
     const early = { ...a.at, stateHome }
     const reader = await openStore({ ...early, mode: 'read' })
     await (await reader.collection('docs')).search({ vector: record('q').vector, k: 1 })
@@ -248,6 +229,5 @@ describeMinio('a working store in a bucket', () => {
     const { keys } = await initStore(early)
     const logId = keys.find(({ name }) => name === 'log')?.keyId
     expect(await keysAt(a.at.url, `audit/${logId}/`)).toContain(`audit/${logId}/key.dsse`)
-    await rm(stateHome, { recursive: true })
   })
 })

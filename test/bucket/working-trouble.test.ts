@@ -1,7 +1,6 @@
-import { cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { openKeys } from '../../src/db/open/state-keys.ts'
 import { createWriterPin } from '../../src/db/states/pins.ts'
@@ -17,21 +16,15 @@ import {
   wormVerify,
   wormVerifyAudit,
 } from '../../src/index.ts'
-import { startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
 import { addUser } from '../support/minio-admin.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, openBucket } from '../support/s3.ts'
+import { tempFolder } from '../support/temp-store.ts'
 import { newMachine, newPlace, record, twoMachines } from './machines.ts'
 
 describeMinio('the operator of a working store in a bucket', () => {
-  let server: MinioServer
-  beforeAll(async () => {
-    server = await startMinio()
-    for (const bucket of ['plain', 'evidence']) {
-      await createBucket(server, bucket, { objectLock: bucket !== 'plain' })
-    }
-  })
-  afterAll(() => server.stop())
+  const { server, proxy } = minioScene({ plain: ['plain'], locked: ['evidence'] })
 
   const keysAt = async (url: string, prefix = ''): Promise<string[]> => {
     const target = await openBucket(url, accessTo(server))
@@ -91,8 +84,7 @@ describeMinio('the operator of a working store in a bucket', () => {
   })
 
   it('is told both ways to make a store where there is none', async () => {
-    const stateHome = await mkdtemp(join(tmpdir(), 'akidb-none-'))
-    onTestFinished(() => rm(stateHome, { recursive: true, force: true }))
+    const stateHome = await tempFolder()
     for (const mode of ['read', 'write'] as const) {
       const url = newPlace()
       const opened = openStore({ url, mode, s3: accessTo(server), stateHome })
@@ -112,8 +104,7 @@ describeMinio('the operator of a working store in a bucket', () => {
     await rows.close()
     const keysBefore = await keysAt(url)
     const reading = await addUser(server, 'reader', ['read-policy'])
-    const stateHome = await mkdtemp(join(tmpdir(), 'akidb-reader-'))
-    onTestFinished(() => rm(stateHome, { recursive: true, force: true }))
+    const stateHome = await tempFolder()
     const at = { url, stateHome, s3: accessTo({ ...server, ...reading, url: server.url }) }
     const refused = { code: 'AUTH', exitCode: 23, hint: expect.stringContaining('AWS_ACCESS_KEY') }
     const store = await openStore({ ...at, mode: 'read' })
@@ -135,8 +126,6 @@ describeMinio('the operator of a working store in a bucket', () => {
   })
 
   it('stops a command: its pins go, and soon, also where the server does not answer', async () => {
-    const proxy = await startFaultProxy(server.port)
-    onTestFinished(() => proxy.close())
     for (const isSilent of [false, true]) {
       const stop = new AbortController()
       const s3 = { endpoint: proxy.url, signal: stop.signal }

@@ -1,15 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { loadEngine } from '../../src/cli/load-engine.ts'
 import type { KmsKeyStatus, KmsStatusResult, PushResult } from '../../src/index.ts'
-import {
-  type Authority,
-  type CertificateFiles,
-  describeTls,
-  makeAuthority,
-} from '../support/certificates.ts'
-import { type KesServer, startKesServer } from '../support/kes-server.ts'
+import { describeTls } from '../support/certificates.ts'
+import { kesScene } from '../support/kes-scene.ts'
 import { fakeEngine } from './support/fake-engine.ts'
 import { jsonLines, type RunOptions, run, temporaryFolder } from './support/run.ts'
 
@@ -163,19 +158,8 @@ describe('the key server of sealed stores', () => {
 })
 
 describeTls('kms against a key server', () => {
-  let authority: Authority
-  let site: CertificateFiles
-  let server: KesServer
-  beforeAll(async () => {
-    authority = makeAuthority()
-    site = authority.issue('site')
-    const certificate = authority.issue('server', 'IP:127.0.0.1')
-    server = await startKesServer({ server: certificate, policies: { [site.identity]: ['/'] } })
-  })
-  afterAll(async () => {
-    await server.close()
-    authority.remove()
-  })
+  const { server, authority, clients } = kesScene({ site: ['/'] }, 'all tests')
+  const { site } = clients
   const environment = () => ({
     AKIDB_KES_ENDPOINT: server.url,
     AKIDB_KES_CA: authority.certFile,

@@ -1,29 +1,24 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { beforeAll, beforeEach, expect, it } from 'vitest'
 import { openKeys } from '../../src/db/open/state-keys.ts'
 import { initStore, type OpenedStore, openStore, trustKey } from '../../src/index.ts'
 import { pushCollections } from '../../src/transfer/push/push.ts'
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio, type MinioServer } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { countRounds } from '../support/rounds.ts'
 import { accessTo, openBucket } from '../support/s3.ts'
+import { suiteFolder } from '../support/temp-store.ts'
 
 const URL = 's3://evidence/site-a'
 const DIMENSION = 16
 
 describeMinio('a sealed store that is read in its bucket', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
-  let folder: string
+  const { server, proxy, through } = minioScene({ locked: ['evidence'] })
+  const folder = suiteFolder()
   let home: string
   let homes = 0
   beforeAll(async () => {
-    server = await startMinio()
-    proxy = await startFaultProxy(server.port)
-    await createBucket(server, 'evidence', { objectLock: true })
-    folder = await mkdtemp(join(tmpdir(), 'akidb-bucket-'))
     await initStore({ url: local() })
     const store = await openStore({ url: local(), mode: 'write' })
     const docs = await store.createCollection('docs', {
@@ -37,11 +32,6 @@ describeMinio('a sealed store that is read in its bucket', () => {
     await target.close()
     await store.close()
   })
-  afterAll(async () => {
-    await proxy.close()
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
   beforeEach(() => {
     home = join(folder, `state-${homes++}`)
   })
@@ -49,7 +39,7 @@ describeMinio('a sealed store that is read in its bucket', () => {
   const local = () => join(folder, 'a')
   const request = () => ({
     url: URL,
-    s3: accessTo({ ...server, url: proxy.url, accessKey: server.accessKey }),
+    s3: accessTo(through),
     stateHome: home,
   })
   const trust = async () => {

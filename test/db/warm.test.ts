@@ -1,7 +1,6 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { beforeAll, beforeEach, expect, it } from 'vitest'
 import { sha256 } from '../../src/core/digest.ts'
 import { openKeys } from '../../src/db/open/state-keys.ts'
 import {
@@ -13,24 +12,20 @@ import {
   warmCollections,
 } from '../../src/index.ts'
 import { pushCollections } from '../../src/transfer/push/push.ts'
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, openBucket } from '../support/s3.ts'
+import { suiteFolder } from '../support/temp-store.ts'
 
 const URL = 's3://evidence/site-a'
 const DIMENSION = 512
 
 describeMinio('what is brought near of a store in a bucket', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
-  let folder: string
+  const { server, proxy, through } = minioScene({ locked: ['evidence'] })
+  const folder = suiteFolder()
   let home: string
   let homes = 0
   beforeAll(async () => {
-    server = await startMinio()
-    proxy = await startFaultProxy(server.port)
-    await createBucket(server, 'evidence', { objectLock: true })
-    folder = await mkdtemp(join(tmpdir(), 'akidb-warm-'))
     await initStore({ url: local() })
     const rows = join(folder, 'rows.jsonl')
     const lines = Array.from({ length: 9_000 }, (_, i) =>
@@ -48,11 +43,6 @@ describeMinio('what is brought near of a store in a bucket', () => {
     await target.close()
     await store.close()
   }, 120_000)
-  afterAll(async () => {
-    await proxy.close()
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
-  })
   beforeEach(async () => {
     home = join(folder, `state-${homes++}`)
     const pem = join(folder, 'site-a.pem')
@@ -65,7 +55,7 @@ describeMinio('what is brought near of a store in a bucket', () => {
   const warnings: string[] = []
   const request = (cacheBytes?: number) => ({
     url: URL,
-    s3: accessTo({ ...server, url: proxy.url, accessKey: server.accessKey }),
+    s3: accessTo(through),
     stateHome: home,
     onWarning: ({ message }: { message: string }) => void warnings.push(message),
     ...(cacheBytes === undefined ? {} : { cacheBytes }),

@@ -1,31 +1,25 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { loadEngine } from '../../src/cli/load-engine.ts'
 import { type Ran, run } from '../cli/support/run.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
-import { lines } from '../support/temp-store.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
+import { lines, suiteFolder } from '../support/temp-store.ts'
 
 const URL = 's3://evidence/site-a'
 
 describeMinio('commands on a store in a bucket', () => {
-  let server: MinioServer
-  const folder = mkdtempSync(join(tmpdir(), 'akidb-commands-'))
+  const { server } = minioScene({ locked: ['evidence'] })
+  const folder = suiteFolder()
   const at = (name: string): string => join(folder, name)
 
   beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
     writeFileSync(at('rows.jsonl'), lines('r', 5))
     await akidb(at('a'), 'init')
     await akidb(at('a'), 'ingest', 'docs', at('rows.jsonl'))
     await akidb(at('a'), 'push', URL)
     writeFileSync(at('site.pem'), (await akidb(at('a'), 'keys', 'export', 'default')).stdout)
-  })
-  afterAll(async () => {
-    await server.stop()
-    rmSync(folder, { recursive: true, force: true })
   })
 
   const akidb = async (store: string, ...argv: string[]): Promise<Ran> =>

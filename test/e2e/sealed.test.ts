@@ -1,37 +1,31 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { loadEngine } from '../../src/cli/load-engine.ts'
 import { type Ran, run } from '../cli/support/run.ts'
 import { Attacker } from '../support/attacker.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
-import { lines } from '../support/temp-store.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
+import { lines, suiteFolder } from '../support/temp-store.ts'
 
 const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'akidb')
 const URL = 's3://evidence/site-a'
 const LOCK = ['--retain', '30d', '--mode', 'COMPLIANCE']
 
 describeMinio('sealed storage on the command line', () => {
-  let server: MinioServer
+  const { server } = minioScene({ locked: ['evidence'] })
   let attacker: Attacker
-  const folder = mkdtempSync(join(tmpdir(), 'akidb-sealed-'))
+  const folder = suiteFolder()
   const at = (name: string): string => join(folder, name)
 
   beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
     attacker = new Attacker(server, { url: URL })
     writeFileSync(at('rows.jsonl'), lines('r', 5))
     for (const site of ['a', 'b']) await akidb(site, 'init')
     await akidb('a', 'ingest', 'docs', at('rows.jsonl'))
-  })
-  afterAll(async () => {
-    await server.stop()
-    rmSync(folder, { recursive: true, force: true })
   })
 
   const environment = (): Record<string, string> => ({

@@ -1,5 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadEngine } from '../../src/cli/load-engine.ts'
@@ -11,27 +10,26 @@ import {
   describeTls,
   makeAuthority,
 } from '../support/certificates.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { createBucket, describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, startTlsFront } from '../support/s3.ts'
-import { lines } from '../support/temp-store.ts'
+import { lines, suiteFolder } from '../support/temp-store.ts'
 
 const URL = 's3://plain/site'
 
 describeTls('over TLS with client certificates', () => {
   describeMinio('commands on a working store in a bucket', () => {
-    let server: MinioServer
+    const { server } = minioScene({ plain: ['plain'] })
     let front: { readonly url: string; close(): Promise<void> }
     let authority: Authority
     let client: CertificateFiles
-    const folder = mkdtempSync(join(tmpdir(), 'akidb-working-'))
+    const folder = suiteFolder()
     const at = (name: string): string => join(folder, name)
 
     beforeAll(async () => {
-      server = await startMinio()
       authority = makeAuthority()
       client = authority.issue('client')
       front = await startTlsFront(authority, server.port, { wantsClients: true })
-      await createBucket(server, 'plain', { objectLock: false })
       writeFileSync(at('rows.jsonl'), lines('r', 5))
       for (const machine of ['a', 'b']) {
         const made = await akidb(machine, URL, 'init')
@@ -42,9 +40,7 @@ describeTls('over TLS with client certificates', () => {
     })
     afterAll(async () => {
       await front?.close()
-      await server?.stop()
       authority?.remove()
-      rmSync(folder, { recursive: true, force: true })
     })
 
     const shown = () => ['--s3-client-cert', client.certFile, '--s3-client-key', client.keyFile]

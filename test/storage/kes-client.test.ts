@@ -1,23 +1,16 @@
 import { chmodSync, copyFileSync, writeFileSync } from 'node:fs'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import type { AkidbError } from '../../src/errors/errors.ts'
 import type { KesClient, KesClientOptions } from '../../src/storage/kes/kes-client.ts'
 import { openKesClient } from '../../src/storage/kes/kes-client.ts'
 import { systemRandom } from '../../src/storage/system-random.ts'
-import {
-  type Authority,
-  type CertificateFiles,
-  describeTls,
-  makeAuthority,
-} from '../support/certificates.ts'
-import { type KesFault, type KesServer, startKesServer } from '../support/kes-server.ts'
+import { type CertificateFiles, describeTls, makeAuthority } from '../support/certificates.ts'
+import { kesScene } from '../support/kes-scene.ts'
+import { type KesFault, startKesServer } from '../support/kes-server.ts'
 
-let authority: Authority
-let site: CertificateFiles
-let stranger: CertificateFiles
-let serverFiles: CertificateFiles
-let server: KesServer
+const { server, authority, clients } = kesScene({ site: ['/'], stranger: [] }, 'each test')
+const { site, stranger } = clients
 let client: KesClient
 const open: KesClient[] = []
 
@@ -62,27 +55,14 @@ const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 const CONTEXT = bytesOf('collection docs')
 const countOf = (path: string): number => server.seen.filter((one) => one.path === path).length
 
-const setUp = (): void => {
-  beforeAll(() => {
-    authority = makeAuthority()
-    site = authority.issue('site')
-    stranger = authority.issue('stranger')
-    serverFiles = authority.issue('server', 'IP:127.0.0.1')
-  })
-  afterAll(() => authority.remove())
-  beforeEach(async () => {
-    server = await startKesServer({ server: serverFiles, policies: { [site.identity]: ['/'] } })
-    client = await clientOf()
-  })
-  afterEach(async () => {
-    for (const each of open.splice(0)) each.close()
-    await server.close()
-  })
-}
+beforeEach(async () => {
+  client = await clientOf()
+})
+afterEach(() => {
+  for (const each of open.splice(0)) each.close()
+})
 
 describeTls('a KES client', () => {
-  setUp()
-
   it('tells version, status and its own identity', async () => {
     expect(client.identity).toBe(site.identity)
     expect(client.url).toBe(server.url)
@@ -182,8 +162,6 @@ describeTls('a KES client', () => {
 })
 
 describeTls('the TLS of a KES client', () => {
-  setUp()
-
   it('refuses a server of another authority, naming --kes-ca', async () => {
     const other = makeAuthority()
     try {
@@ -210,7 +188,7 @@ describeTls('the TLS of a KES client', () => {
   it('is told where the server refuses our certificate', async () => {
     const other = makeAuthority()
     const strict = await startKesServer({
-      server: serverFiles,
+      server: authority.issue('strict', 'IP:127.0.0.1'),
       policies: {},
       clientAuthority: other.certFile,
     })
@@ -255,7 +233,6 @@ describeTls('the TLS of a KES client', () => {
 })
 
 describeTls('a KES client of a server in trouble', () => {
-  setUp()
   const answer = (body: string, more: object = {}): KesFault => ({ kind: 'answer', body, ...more })
   const message = (status: number): KesFault => answer('{"message":"no"}', { status })
 

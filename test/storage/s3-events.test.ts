@@ -1,11 +1,12 @@
 import { createServer, type ServerResponse } from 'node:http'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import type { BucketEvents } from '../../src/storage/events/bucket-events.ts'
 import { openS3Events } from '../../src/storage/s3/s3-events.ts'
 import { systemClock } from '../../src/storage/system-clock.ts'
 import { NewsReader } from '../support/bucket-news.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, listening, noPauses } from '../support/s3.ts'
 
 /** Pauses that end at once, and are kept. */
@@ -33,15 +34,7 @@ afterEach(async () => {
 })
 
 describeMinio('events of a bucket, from MinIO', () => {
-  let server: MinioServer
-
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'locked', { objectLock: true })
-    await createBucket(server, 'other', { objectLock: false })
-  })
-
-  afterAll(() => server.stop())
+  const { server } = minioScene({ locked: ['locked'], plain: ['other'] })
 
   const put = (bucket: string, key: string) =>
     server.client.putObject(bucket, key, Buffer.from('x'))

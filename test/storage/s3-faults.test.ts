@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { eachAtOnce } from '../../src/core/slots.ts'
 import type { SealedStore } from '../../src/storage/object-store.ts'
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import type { Fault } from '../support/fault-proxy.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import {
   accessTo,
   bodyOf,
@@ -150,28 +151,19 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 }
 
 describeMinio('a bucket behind a bad network', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
+  const { server, proxy, through } = minioScene({ locked: ['locked'] })
   let direct: SealedStore
   let store: SealedStore
   let keys = 0
   beforeAll(async () => {
-    server = await startMinio()
-    proxy = await startFaultProxy(server.port)
-    await createBucket(server, 'locked', { objectLock: true })
     direct = await openBucket('s3://locked/p', accessTo(server))
-    store = await openBucket('s3://locked/p', accessTo(server, { endpoint: proxy.url }), noPauses)
+    store = await openBucket('s3://locked/p', accessTo(through), noPauses)
     const many = Array.from({ length: 1_050 }, (_, i) => `many/${i}`)
     await eachAtOnce(many, 16, async (key) => void (await direct.put(key, Buffer.from('x'))))
-  })
-  afterEach(() => {
-    proxy.onRequest = () => undefined
   })
   afterAll(async () => {
     await store?.close()
     await direct?.close()
-    await proxy?.close()
-    await server?.stop()
   })
 
   /** The n-th request from here on goes wrong, and so many after it. */

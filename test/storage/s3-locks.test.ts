@@ -1,25 +1,22 @@
 import { RETENTION_MODES, RETENTION_VALIDITY_UNITS } from 'minio'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import type { Retention, SealedStore } from '../../src/storage/object-store.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, bodyOf, openBucket } from '../support/s3.ts'
 
 const DAY_MS = 86_400_000
 
 describeMinio('locks of a bucket', () => {
-  let server: MinioServer
+  const { server } = minioScene({
+    plain: ['plain', 'versioned', 'suspended'],
+    locked: ['locked', 'days', 'years'],
+  })
   let store: SealedStore
   beforeAll(async () => {
-    server = await startMinio()
-    for (const name of ['plain', 'versioned', 'suspended']) {
-      await createBucket(server, name, { objectLock: false })
-    }
     await server.client.setBucketVersioning('versioned', { Status: 'Enabled' })
     await server.client.setBucketVersioning('suspended', { Status: 'Enabled' })
     await server.client.setBucketVersioning('suspended', { Status: 'Suspended' })
-    for (const name of ['locked', 'days', 'years']) {
-      await createBucket(server, name, { objectLock: true })
-    }
     await server.client.setObjectLockConfig('days', {
       mode: RETENTION_MODES.GOVERNANCE,
       unit: RETENTION_VALIDITY_UNITS.DAYS,
@@ -32,7 +29,6 @@ describeMinio('locks of a bucket', () => {
     })
     store = await openBucket('s3://locked/a', accessTo(server))
   })
-  afterAll(() => server?.stop())
 
   const inDays = (days: number, mode: Retention['mode'] = 'COMPLIANCE'): Retention => ({
     mode,

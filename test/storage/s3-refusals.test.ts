@@ -7,7 +7,8 @@ import type { SealOptions } from '../../src/storage/object-store.ts'
 import { parseS3Url, type S3Access } from '../../src/storage/s3/s3-access.ts'
 import { meaningOf, S3Failure } from '../../src/storage/s3/s3-errors.ts'
 import { type Authority, describeTls, makeAuthority } from '../support/certificates.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { createBucket, describeMinio, startMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, bodyOf, gather, listening, openBucket, startTlsFront } from '../support/s3.ts'
 import { tempFolder } from '../support/temp-store.ts'
 
@@ -100,12 +101,7 @@ describe('an address of a server', () => {
 })
 
 describeMinio('a server refuses', () => {
-  let server: MinioServer
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'locked', { objectLock: true })
-  })
-  afterAll(() => server?.stop())
+  const { server } = minioScene({ locked: ['locked'] })
 
   const sealing = async (access: S3Access, options: SealOptions = {}, bucket = 'locked') => {
     const store = await openBucket(`s3://${bucket}/a`, accessTo(server, access))
@@ -238,17 +234,12 @@ describe('a server that is not there', () => {
 
 describeTls('a server with TLS', () => {
   describeMinio('in front of MinIO', () => {
-    let server: MinioServer
+    const { server } = minioScene({ locked: ['locked'] })
     let authority: Authority
-    beforeAll(async () => {
-      server = await startMinio()
-      await createBucket(server, 'locked', { objectLock: true })
+    beforeAll(() => {
       authority = makeAuthority()
     })
-    afterAll(async () => {
-      authority?.remove()
-      await server?.stop()
-    })
+    afterAll(() => authority?.remove())
 
     const trusted = (endpoint: string, more: S3Access = {}) =>
       openBucket(

@@ -1,14 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/core/clock.ts'
 import { limits } from '../../src/core/limits.ts'
 import type { SealedStore } from '../../src/storage/object-store.ts'
 import { Bucket } from '../../src/storage/s3/s3-bucket.ts'
 import { S3Failure } from '../../src/storage/s3/s3-errors.ts'
 import { randomOf, seedOf } from '../search/random.ts'
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import type { Fault } from '../support/fault-proxy.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import {
   accessTo,
   bodyOf,
@@ -25,28 +26,19 @@ const MIB = 1024 * 1024
 const LARGE = limits.s3PutBytesMax + 1
 
 describeMinio('requests to a bucket', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
+  const scene = minioScene({ locked: ['locked'], plain: ['plain'] })
+  const { server, proxy } = scene
   let direct: SealedStore
   let keys = 0
   beforeAll(async () => {
-    server = await startMinio()
-    proxy = await startFaultProxy(server.port)
-    await createBucket(server, 'locked', { objectLock: true })
-    await createBucket(server, 'plain', { objectLock: false })
     direct = await openBucket('s3://locked/p', accessTo(server))
-  })
-  afterEach(() => {
-    proxy.onRequest = () => undefined
   })
   afterAll(async () => {
     await direct?.close()
-    await proxy?.close()
-    await server?.stop()
   })
 
   const through = (more: Parameters<typeof accessTo>[1] = {}) =>
-    openBucket('s3://locked/p', accessTo(server, { endpoint: proxy.url, ...more }))
+    openBucket('s3://locked/p', accessTo(scene.through, more))
 
   /** Everything that a store asks of its server, once. */
   const calls: Readonly<Record<string, (store: SealedStore, key: string) => Promise<unknown>>> = {

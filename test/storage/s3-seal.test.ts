@@ -1,10 +1,10 @@
 import { RETENTION_MODES } from 'minio'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { eachAtOnce } from '../../src/core/slots.ts'
 import type { Retention, SealedStore } from '../../src/storage/object-store.ts'
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import {
   accessTo,
   bodyOf,
@@ -19,19 +19,8 @@ const DAY_MS = 86_400_000
 const MIB = 1024 * 1024
 
 describeMinio('a sealed object', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
+  const { server, proxy } = minioScene({ locked: ['locked'], plain: ['plain'] })
   let stores = 0
-  beforeAll(async () => {
-    server = await startMinio()
-    proxy = await startFaultProxy(server.port)
-    await createBucket(server, 'locked', { objectLock: true })
-    await createBucket(server, 'plain', { objectLock: false })
-  })
-  afterAll(async () => {
-    await proxy?.close()
-    await server?.stop()
-  })
 
   /** An empty store behind the proxy, whose requests are counted from here on. */
   async function fresh(bucket = 'locked', endpoint = proxy.url): Promise<SealedStore> {

@@ -1,17 +1,11 @@
-import { afterAll, beforeAll } from 'vitest'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, openBucket } from '../support/s3.ts'
 import { storeConformance } from './conformance.ts'
 
 describeMinio('a bucket', () => {
-  let server: MinioServer
+  const { server } = minioScene({ plain: ['plain'], locked: ['locked'] })
   let stores = 0
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'plain', { objectLock: false })
-    await createBucket(server, 'locked', { objectLock: true })
-  })
-  afterAll(() => server.stop())
 
   for (const bucket of ['plain', 'locked']) {
     storeConformance(

@@ -99,7 +99,9 @@ export class KesServer {
     await once(this.#server, 'listening')
   }
 
+  /** Does nothing where it is closed already. */
   async close(): Promise<void> {
+    if (!this.#server.listening) return
     this.#server.close()
     this.#server.closeAllConnections()
     await once(this.#server, 'close')

@@ -19,9 +19,12 @@ import { systemRandom } from '../../src/storage/system-random.ts'
 import type { Authority } from './certificates.ts'
 import type { MinioServer } from './minio.ts'
 
+/** A server of buckets, as far as a client has to know it. */
+export type BucketServer = Pick<MinioServer, 'url' | 'accessKey' | 'secretKey'>
+
 /** How a test reaches a server. Failures are soon given up. */
 export const accessTo = (
-  { url, accessKey, secretKey }: Pick<MinioServer, 'url' | 'accessKey' | 'secretKey'>,
+  { url, accessKey, secretKey }: BucketServer,
   more: S3Access = {},
 ): S3Access => ({ endpoint: url, accessKey, secretKey, retryForMs: 5_000, ...more })
 

@@ -1,7 +1,8 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import { initStore } from '../../src/db/open/init.ts'
 import { type OpenedStore, openStore } from '../../src/db/store.ts'
 
@@ -9,6 +10,15 @@ import { type OpenedStore, openStore } from '../../src/db/store.ts'
 export async function tempFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'akidb-test-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A folder for all tests of a suite, in whose body this is called; removed after the last. */
+export function suiteFolder(): string {
+  // Made by a hook: a suite that is skipped leaves none behind.
+  const folder = join(tmpdir(), `akidb-suite-${randomUUID()}`)
+  beforeAll(() => mkdir(folder, { mode: 0o700 }).then(() => undefined))
+  afterAll(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { AkidbError } from '../../src/errors/errors.ts'
 import { doctorTarget } from '../../src/index.ts'
 import type { SealedStore } from '../../src/storage/object-store.ts'
@@ -7,25 +7,16 @@ import {
   checkReplication,
   checkSpace,
 } from '../../src/transfer/sealed-doctor-bucket.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
 import { addUser, replicate } from '../support/minio-admin.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, bodyOf, FakeStores, openBucket } from '../support/s3.ts'
 
 const HOUR_MS = 3_600_000
 
 describeMinio('doctor of a bucket', () => {
-  let here: MinioServer
-  let there: MinioServer
-  beforeAll(async () => {
-    here = await startMinio()
-    there = await startMinio()
-    await createBucket(here, 'evidence', { objectLock: true })
-    await createBucket(there, 'copy', { objectLock: true })
-  })
-  afterAll(async () => {
-    await here?.stop()
-    await there?.stop()
-  })
+  const { server: here } = minioScene({ locked: ['evidence'] })
+  const { server: there } = minioScene({ locked: ['copy'] })
 
   const checksOf = async (server = here, target = 's3://evidence/site-a') => {
     const { ok, checks } = await doctorTarget({ target, s3: accessTo(server) })

@@ -1,6 +1,6 @@
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import {
   auditEntries,
   exportBundle,
@@ -13,35 +13,16 @@ import {
   replayBundle,
   verifyBundle,
 } from '../../src/index.ts'
-import {
-  type Authority,
-  type CertificateFiles,
-  describeTls,
-  makeAuthority,
-} from '../support/certificates.ts'
-import { type KesServer, startKesServer } from '../support/kes-server.ts'
+import { describeTls } from '../support/certificates.ts'
+import { kesScene } from '../support/kes-scene.ts'
 import { lines } from '../support/temp-store.ts'
 import { answers, damaged, noPassphrase, take, twoSites } from './sites.ts'
 
-let authority: Authority
-let site: CertificateFiles
-let stranger: CertificateFiles
-let server: KesServer
-
-const accessOf = ({ certFile, keyFile }: CertificateFiles) => ({
-  endpoint: server.url,
-  caFile: authority.certFile,
-  clientCertFile: certFile,
-  clientKeyFile: keyFile,
-  timeoutMs: 5_000,
-  retryForMs: 0,
-})
-
-const startServer = () =>
-  startKesServer({
-    server: authority.issue('server', 'IP:127.0.0.1'),
-    policies: { [site.identity]: ['/v1/key/generate/', '/v1/key/decrypt/', '/v1/key/create/'] },
-  })
+const { server, clients, accessOf } = kesScene(
+  { site: ['/v1/key/generate/', '/v1/key/decrypt/', '/v1/key/create/'], stranger: [] },
+  'each test',
+)
+const { site, stranger } = clients
 
 /** Two sites, and an encrypted bundle of the first. */
 async function carried(change: { kmsKey?: string; since?: string; name?: string } = {}) {
@@ -69,18 +50,9 @@ async function seal(
 }
 
 describeTls('with a key server', () => {
-  beforeAll(() => {
-    authority = makeAuthority()
-    site = authority.issue('site')
-    stranger = authority.issue('stranger')
-  })
-  afterAll(() => authority.remove())
-
   beforeEach(async () => {
-    server = await startServer()
     for (const id of ['site-a', 'site-b']) await kmsCreateKey({ ...accessOf(site), id })
   })
-  afterEach(() => server?.close())
 
   describe('an encrypted bundle', () => {
     it('carries a collection to another store, and tells nothing on its way', async () => {
@@ -158,7 +130,6 @@ describeTls('with a key server', () => {
       expect((gone as { hint: string }).hint).not.toContain('create-key')
       await server.close()
       await expect(take(kes)).rejects.toMatchObject({ code: 'UNREACHABLE', exitCode: 25 })
-      server = await startServer()
       expect(await to.list()).toEqual([])
     })
 

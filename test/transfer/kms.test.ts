@@ -1,43 +1,15 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { kmsCreateKey, kmsStatus } from '../../src/index.ts'
-import {
-  type Authority,
-  type CertificateFiles,
-  describeTls,
-  makeAuthority,
-} from '../support/certificates.ts'
-import { type KesServer, startKesServer } from '../support/kes-server.ts'
-
-let authority: Authority
-let admin: CertificateFiles
-let user: CertificateFiles
-let server: KesServer
-
-const accessOf = ({ certFile, keyFile }: CertificateFiles) => ({
-  endpoint: server.url,
-  caFile: authority.certFile,
-  clientCertFile: certFile,
-  clientKeyFile: keyFile,
-  timeoutMs: 5_000,
-  retryForMs: 0,
-})
-
-beforeEach(async () => {
-  if (authority === undefined) return
-  const policies = { [admin.identity]: ['/'], [user.identity]: ['/v1/key/generate/', OPEN] }
-  server = await startKesServer({ server: authority.issue('server', 'IP:127.0.0.1'), policies })
-})
-afterEach(() => server?.close())
-const OPEN = '/v1/key/decrypt/app'
+import { describeTls } from '../support/certificates.ts'
+import { kesScene } from '../support/kes-scene.ts'
 
 describeTls('kmsStatus', () => {
-  beforeAll(() => {
-    authority = makeAuthority()
-    admin = authority.issue('admin')
-    user = authority.issue('user')
-  })
-  afterAll(() => authority.remove())
+  const { server, clients, accessOf } = kesScene(
+    { admin: ['/'], user: ['/v1/key/generate/', '/v1/key/decrypt/app'] },
+    'each test',
+  )
+  const { admin, user } = clients
 
   it('tells the state of the server, and of all its keys', async () => {
     const access = accessOf(admin)

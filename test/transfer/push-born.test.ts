@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { SealedStore, SealOptions } from '../../src/storage/object-store.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { addRows, COMPLIANCE, originStore, placeAt, push, versionsOf } from './sealed-sites.ts'
 
 /** A server that passes over what it is asked for some objects, without a word. */
@@ -37,12 +38,7 @@ const isFirst = (key: string): boolean => key === 'akidb.json'
 const isManifest = (key: string): boolean => key.includes('/manifests/')
 
 describeMinio('a push to a server that does not know a header', () => {
-  let server: MinioServer
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-  })
-  afterAll(() => server.stop())
+  const { server } = minioScene({ locked: ['evidence'] })
 
   const options = { retain: COMPLIANCE, legalHold: true }
   const proofs = async (target: SealedStore): Promise<number> =>

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { changeLocks } from '../../src/transfer/worm/change-locks.ts'
 import { retention } from '../support/attacker.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { arrives, onEach, type Scene, sealedScene, tellsTimes } from './sealed-scene.ts'
 import {
   addRows,
@@ -17,12 +18,7 @@ import {
 } from './sealed-sites.ts'
 
 describeMinio('root of the server, against a sealed store', () => {
-  let server: MinioServer
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-  })
-  afterAll(() => server.stop())
+  const { server } = minioScene({ locked: ['evidence'] })
 
   describe('under COMPLIANCE', () => {
     it('cannot delete, replace or unlock what was sealed', async () => {

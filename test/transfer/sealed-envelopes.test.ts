@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openKeys } from '../../src/db/open/state-keys.ts'
 import { readLedger } from '../../src/db/sealed/ledger.ts'
 import { envelopeDomainOf } from '../../src/db/sealed/target.ts'
@@ -19,11 +19,12 @@ import { envelopeBody } from '../../src/transfer/push/envelope-body.ts'
 import { placeEnvelope } from '../../src/transfer/push/place-envelope.ts'
 import { changeLocks } from '../../src/transfer/worm/change-locks.ts'
 import { sealedStatus } from '../../src/transfer/worm/status.ts'
-import { type Authority, describeTls, makeAuthority } from '../support/certificates.ts'
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
-import { type KesServer, startKesServer } from '../support/kes-server.ts'
+import { describeTls } from '../support/certificates.ts'
+import type { Fault } from '../support/fault-proxy.ts'
+import { kesScene } from '../support/kes-scene.ts'
 import { memoryKeys, seededBytes } from '../support/memory-keys.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { accessTo, bodyOf } from '../support/s3.ts'
 import { inputFile, tempFolder, tempStore } from '../support/temp-store.ts'
 import { withFaults } from './fault-runs.ts'
@@ -122,17 +123,7 @@ async function* cut(body: ReturnType<typeof bodyOf>, at: number): AsyncGenerator
 }
 
 describeMinio('collections that are sealed in envelopes', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-    proxy = await startFaultProxy(server.port)
-  })
-  afterAll(async () => {
-    await proxy.close()
-    await server.stop()
-  })
+  const { server, proxy, through } = minioScene({ locked: ['evidence'] })
 
   const keysFor = () => {
     const keyServer = memoryKeys(systemRandom)
@@ -221,7 +212,7 @@ describeMinio('collections that are sealed in envelopes', () => {
   it('go on where a push was cut off anywhere, and no blob is there twice', async () => {
     const { envelope, keyServer } = keysFor()
     const once = async (url: string, access: S3Access = {}) =>
-      placeAt(server, url, { endpoint: proxy.url, retryForMs: 0, ...access })
+      placeAt(through, url, { retryForMs: 0, ...access })
     const store = await wideStore()
     const first = await once(newPlace())
     const { count } = await withFaults(
@@ -315,26 +306,11 @@ describeMinio('collections that are sealed in envelopes', () => {
   })
 
   describeTls('and a key server over TLS', () => {
-    let authority: Authority
-    let kesServer: KesServer
-    beforeAll(async () => {
-      authority = makeAuthority()
-      const site = authority.issue('site')
-      const policies = { [site.identity]: ['/'] }
-      const certificate = authority.issue('server', 'IP:127.0.0.1')
-      kesServer = await startKesServer({ server: certificate, policies })
-      access = { ...access, caFile: authority.certFile }
-      Object.assign(access, { clientCertFile: site.certFile, clientKeyFile: site.keyFile })
-      Object.assign(access, { endpoint: kesServer.url })
-      await kmsCreateKey({ ...access, id: 'site-a' })
-    })
-    afterAll(async () => {
-      await kesServer.close()
-      authority.remove()
-    })
-    let access: Record<string, unknown> = { retryForMs: 0, timeoutMs: 5_000 }
+    const { server: kesServer, clients, accessOf } = kesScene({ site: ['/'] }, 'all tests')
 
     it('are pushed, pulled and read in place', async () => {
+      const access = accessOf(clients.site)
+      await kmsCreateKey({ ...access, id: 'site-a' })
       const store = await wideStore()
       const url = newPlace()
       const s3 = accessTo(server)

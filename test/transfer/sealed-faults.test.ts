@@ -1,13 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { AkidbError } from '../../src/errors/errors.ts'
-import type { S3Access } from '../../src/storage/s3/s3-access.ts'
-import {
-  type Fault,
-  type FaultProxy,
-  type ProxiedRequest,
-  startFaultProxy,
-} from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import type { Fault, ProxiedRequest } from '../support/fault-proxy.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { dropBlobs, snapshotStore, withFaults } from './fault-runs.ts'
 import {
   addRows,
@@ -27,21 +22,7 @@ import {
 const ONCE = { retryForMs: 0 }
 
 describeMinio('push and pull, with faults', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-    proxy = await startFaultProxy(server.port)
-  })
-  afterAll(async () => {
-    await proxy.close()
-    await server.stop()
-  })
-
-  /** An address as it is seen through the proxy. */
-  const spoiled = (url: string, access: S3Access = {}) =>
-    placeAt(server, url, { endpoint: proxy.url, ...access })
+  const { server, proxy, through } = minioScene({ locked: ['evidence'] })
 
   /** Spoils every request at its first try, and none at its second. */
   function firstTries(
@@ -80,7 +61,7 @@ describeMinio('push and pull, with faults', () => {
       it(`does not notice ${JSON.stringify(fault)} at each of its requests`, async () => {
         const store = await snapshotStore()
         const url = newPlace()
-        const target = await spoiled(url)
+        const target = await placeAt(through, url)
         const options = { retain: COMPLIANCE, kmsKey: 'site-a', legalHold: true }
         const { failure, count } = await withFaults(proxy, firstTries(fault), () =>
           push(store, target, options),
@@ -96,7 +77,7 @@ describeMinio('push and pull, with faults', () => {
     it('that extends and adds does not notice lost answers either', async () => {
       const store = await snapshotStore()
       const url = newPlace()
-      const target = await spoiled(url)
+      const target = await placeAt(through, url)
       await push(store, target, { retain: COMPLIANCE })
       await addRows(store, 'more', 2)
       const retain = { ...COMPLIANCE, forMs: 2 * COMPLIANCE.forMs }
@@ -112,7 +93,7 @@ describeMinio('push and pull, with faults', () => {
       const ends: readonly Fault[] = [{ kind: 'cut-after' }, { kind: 'status', status: 503 }]
       for (let n = 1; ; n++) {
         const url = newPlace()
-        const target = await spoiled(url, ONCE)
+        const target = await placeAt(through, url, ONCE)
         const end = ends[n % ends.length] as Fault
         const { failure } = await withFaults(proxy, deadAfter(n, end), () =>
           push(store, target, { retain: COMPLIANCE }),
@@ -137,7 +118,7 @@ describeMinio('push and pull, with faults', () => {
       ]
       for (const drop of drops) {
         const url = newPlace()
-        const target = await spoiled(url)
+        const target = await placeAt(through, url)
         await push(store, target, { retain: COMPLIANCE })
         await addRows(store, `more${drops.indexOf(drop)}`, 2)
         const { failure } = await withFaults(
@@ -160,7 +141,7 @@ describeMinio('push and pull, with faults', () => {
         // There is something to read.
         await push(store, await placeAt(server, url), { retain: COMPLIANCE })
         await addRows(store, `more${n}`, 1)
-        const target = await spoiled(url, { retryForMs: 300 })
+        const target = await placeAt(through, url, { retryForMs: 300 })
         const fault = WRONG[n % WRONG.length] as Fault
         // Other answers have no body.
         let answers = 0
@@ -188,7 +169,7 @@ describeMinio('push and pull, with faults', () => {
         const url = newPlace()
         await push(store, await placeAt(server, url))
         const reader = await readerOf(store)
-        const target = await spoiled(url)
+        const target = await placeAt(through, url)
         const { failure, count } = await withFaults(proxy, firstTries(fault), () =>
           pull(reader, target),
         )
@@ -204,7 +185,7 @@ describeMinio('push and pull, with faults', () => {
       const url = newPlace()
       await push(store, await placeAt(server, url))
       const reader = await readerOf(store)
-      const target = await spoiled(url, ONCE)
+      const target = await placeAt(through, url, ONCE)
       for (let n = 1; ; n++) {
         const { failure } = await withFaults(proxy, deadAfter(n, { kind: 'cut-after' }), () =>
           pull(reader, target),
@@ -232,7 +213,7 @@ describeMinio('push and pull, with faults', () => {
       const stale = () => ({ kind: 'stale-list', drop: isNewer }) as const
       const isNewer = (key: string) => !before.has(key.replace(/^place-\d+\//, ''))
       const [reader, late] = [await readerOf(store), await readerOf(store)]
-      const seen = await spoiled(url)
+      const seen = await placeAt(through, url)
       expect(await withFaults(proxy, stale, () => pull(reader, seen))).not.toHaveProperty('failure')
       expect(await rootOf(reader)).toBe(older)
       await pull(reader, seen)
@@ -252,7 +233,7 @@ describeMinio('push and pull, with faults', () => {
       const store = await snapshotStore()
       const url = newPlace()
       await push(store, await placeAt(server, url))
-      const target = await spoiled(url, { retryForMs: 300 })
+      const target = await placeAt(through, url, { retryForMs: 300 })
       let reader = await readerOf(store)
       for (const fault of WRONG) {
         let n = 0

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { verifyBucketLogs } from '../../src/transfer/sealed-audit.ts'
 import { sealedStatus } from '../../src/transfer/worm/status.ts'
 import { Attacker } from '../support/attacker.ts'
-import { startFaultProxy } from '../support/fault-proxy.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { arrives, sealedScene } from './sealed-scene.ts'
 import {
   addRows,
@@ -20,12 +20,7 @@ import {
 } from './sealed-sites.ts'
 
 describeMinio('what root of the server plants in a sealed store', () => {
-  let server: MinioServer
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-  })
-  afterAll(() => server.stop())
+  const { server, proxy, through } = minioScene({ locked: ['evidence'] })
 
   it('a newer manifest: it takes part in nothing, and no push goes over it', async () => {
     const scene = await sealedScene(server, { retain: COMPLIANCE })
@@ -107,14 +102,12 @@ describeMinio('what root of the server plants in a sealed store', () => {
     const planted = `seals/${'0'.repeat(64)}.proof`
     await attacker.overwrite(planted, Buffer.from('encrypted with a key of its own'))
     const [blob = ''] = [...versions.keys()].filter((key) => key.startsWith('blobs/'))
-    const proxy = await startFaultProxy(server.port)
-    onTestFinished(() => proxy.close())
     // As a server answers for an object that is encrypted under a key which the client must give.
     proxy.onRequest = ({ path, method }) =>
       path.endsWith(planted) || (method === 'GET' && path.endsWith(blob))
         ? { kind: 'status', status: 400, code: 'InvalidRequest' }
         : undefined
-    const target = await placeAt(server, scene.target.url, { endpoint: proxy.url })
+    const target = await placeAt(through, scene.target.url)
     expect(await problemsOf(store, target)).toEqual([`ALTERED ${blob}`, `UNTRUSTED ${planted}`])
     const reader = await readerOf(store)
     const warned: string[] = []

@@ -3,13 +3,12 @@ import { once } from 'node:events'
 import { readdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { SealedStore } from '../../src/storage/object-store.ts'
-import type { S3Access } from '../../src/storage/s3/s3-access.ts'
 import { sealedStatus } from '../../src/transfer/worm/status.ts'
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import { createFaultStore, fullDiskAtStep, type StepHook } from '../support/fault-store.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { createBucket, describeMinio, startMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { opened } from '../support/temp-store.ts'
 import { dropBlobs, snapshotStore, withFaults } from './fault-runs.ts'
 import {
@@ -31,26 +30,11 @@ const PROGRAM = fileURLToPath(new URL('./push-program.ts', import.meta.url))
 const ONCE = { retryForMs: 0 }
 
 describeMinio('push and pull, where something ends', () => {
-  let server: MinioServer
-  let proxy: FaultProxy
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-    await createBucket(server, 'plain', { objectLock: false })
-    proxy = await startFaultProxy(server.port)
-  })
-  afterAll(async () => {
-    await proxy.close()
-    await server.stop()
-  })
-
-  /** An address as it is seen through the proxy. */
-  const spoiled = (url: string, access: S3Access = {}) =>
-    placeAt(server, url, { endpoint: proxy.url, ...access })
+  const { server, proxy, through } = minioScene({ locked: ['evidence'], plain: ['plain'] })
 
   /** Numbers of requests near the beginning, the middle and the end of some work. */
   async function moments(work: (target: SealedStore) => Promise<unknown>, url = newPlace()) {
-    const target = await spoiled(url)
+    const target = await placeAt(through, url)
     const { count } = await withFaults(
       proxy,
       () => undefined,
@@ -81,7 +65,7 @@ describeMinio('push and pull, where something ends', () => {
       const sealing = (target: SealedStore) => push(store, target, { retain: COMPLIANCE })
       for (const n of await moments(sealing)) {
         const url = newPlace()
-        const target = await spoiled(url, { retryForMs: 30_000 })
+        const target = await placeAt(through, url, { retryForMs: 30_000 })
         await withRestart(n, () => sealing(target))
         // What was acknowledged outlives the server.
         await server.restart()
@@ -129,7 +113,7 @@ describeMinio('push and pull, where something ends', () => {
       const first = await readerOf(store)
       for (const n of await moments((target) => pull(first, target), url)) {
         const reader = await readerOf(store)
-        const target = await spoiled(url, { retryForMs: 30_000 })
+        const target = await placeAt(through, url, { retryForMs: 30_000 })
         await withRestart(n, () => pull(reader, target))
         expect(await rootOf(reader)).toBe(await rootOf(store))
       }

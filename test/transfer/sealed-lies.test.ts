@@ -7,7 +7,8 @@ import { createWriterPin } from '../../src/db/states/pins.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { section } from '../../src/format/blob.ts'
 import type { BlobRole } from '../../src/format/manifest.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { addRows, originStore, placeAt, pull, push, readerOf } from './sealed-sites.ts'
 
 /** Commits a state whose first segment has a blob of this role with one section changed. */
@@ -46,15 +47,12 @@ async function lie(
 
 describeMinio('a state that was sealed by a trusted site, and does not fit its blobs,', () => {
   const packBytesMax = limits.packBytesMax
-  let server: MinioServer
-  beforeAll(async () => {
+  const { server } = minioScene({ locked: ['evidence'] })
+  beforeAll(() => {
     Object.assign(limits, { packBytesMax: 1 })
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
   })
-  afterAll(async () => {
+  afterAll(() => {
     Object.assign(limits, { packBytesMax })
-    await server.stop()
   })
 
   it.each([

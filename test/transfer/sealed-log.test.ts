@@ -1,11 +1,12 @@
 import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { OpenedStore } from '../../src/db/store.ts'
 import type { SealedStore } from '../../src/storage/object-store.ts'
 import { anchorAudit, verifyBucketLogs } from '../../src/transfer/sealed-audit.ts'
 import { changeLocks } from '../../src/transfer/worm/change-locks.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { opened } from '../support/temp-store.ts'
 import {
   addRows,
@@ -31,12 +32,7 @@ async function restore(url: string, backup: string): Promise<void> {
 }
 
 describeMinio('a store whose audit log was tampered with', () => {
-  let server: MinioServer
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-  })
-  afterAll(() => server.stop())
+  const { server } = minioScene({ locked: ['evidence'] })
 
   /** A store that is put back to before its last push. */
   async function putBack(): Promise<{ readonly store: OpenedStore; readonly target: SealedStore }> {

@@ -1,8 +1,9 @@
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { initStore } from '../../src/db/open/init.ts'
 import { exportKey, trustKey } from '../../src/index.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { inputFile, lines, opened, tempFolder, tempStore } from '../support/temp-store.ts'
 import {
   addRows,
@@ -22,12 +23,7 @@ import {
 import { answers, take } from './sites.ts'
 
 describeMinio('sealed collections', () => {
-  let server: MinioServer
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-  })
-  afterAll(() => server.stop())
+  const { server } = minioScene({ locked: ['evidence'] })
 
   describe('a pull', () => {
     it('takes nothing without a trusted key, then the same state and answers', async () => {

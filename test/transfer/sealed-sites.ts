@@ -8,8 +8,7 @@ import type { S3Access } from '../../src/storage/s3/s3-access.ts'
 import { type PullOptions, pullCollections } from '../../src/transfer/pull/pull.ts'
 import { type PushOptions, pushCollections } from '../../src/transfer/push/push.ts'
 import { verifySealed, type WormVerification } from '../../src/transfer/worm/verify.ts'
-import type { MinioServer } from '../support/minio.ts'
-import { accessTo, openBucket } from '../support/s3.ts'
+import { accessTo, type BucketServer, openBucket } from '../support/s3.ts'
 import { lines, pipe, tempStore } from '../support/temp-store.ts'
 import { trusts } from './sites.ts'
 
@@ -24,7 +23,7 @@ export const newPlace = (bucket = 'evidence'): string => `s3://${bucket}/place-$
 
 /** What lies at an address; closed when the test ends. */
 export async function placeAt(
-  server: Pick<MinioServer, 'url' | 'accessKey' | 'secretKey'>,
+  server: BucketServer,
   url = newPlace(),
   access: S3Access = {},
 ): Promise<SealedStore> {

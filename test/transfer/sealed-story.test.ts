@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { retainUntilMs } from '../../src/transfer/sealed/retention.ts'
 import { changeLocks } from '../../src/transfer/worm/change-locks.ts'
 import { sealedStatus } from '../../src/transfer/worm/status.ts'
-import { createBucket, describeMinio, type MinioServer, startMinio } from '../support/minio.ts'
+import { describeMinio } from '../support/minio.ts'
+import { minioScene } from '../support/minio-scene.ts'
 import { tempStore } from '../support/temp-store.ts'
 import {
   addRows,
@@ -24,12 +25,7 @@ import {
 } from './sealed-sites.ts'
 
 describeMinio('sealing collections', () => {
-  let server: MinioServer
-  beforeAll(async () => {
-    server = await startMinio()
-    await createBucket(server, 'evidence', { objectLock: true })
-  })
-  afterAll(() => server.stop())
+  const { server } = minioScene({ locked: ['evidence'] })
 
   describe('a first push', () => {
     it('seals every object from its birth: locked, encrypted, once', async () => {
