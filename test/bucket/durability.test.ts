@@ -1,5 +1,5 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { readdir, rm } from 'node:fs/promises'
+import { type ChildProcess, execFile } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, expect, it, vi } from 'vitest'
@@ -7,11 +7,10 @@ import { initStore, openStore } from '../../src/index.ts'
 import { describeMinio } from '../support/minio.ts'
 import { minioScene } from '../support/minio-scene.ts'
 import { idsOf } from '../support/records.ts'
-import { ROOT } from '../support/sources.ts'
+import { AKIDB, startServe } from '../support/serve-process.ts'
 import { tempFolder } from '../support/temp-store.ts'
 import { type Machine, record, twoMachines } from './machines.ts'
 
-const AKIDB = join(ROOT, 'bin/akidb')
 const TIMEOUT_MS = 60_000
 const UNTIL = { timeout: 20_000, interval: 20 }
 
@@ -69,16 +68,12 @@ describeMinio('single writes acknowledged on the local disk', () => {
     'is for stores in a bucket',
     async () => {
       const folder = await tempFolder()
-      try {
-        await initStore({ url: folder })
-        const opening = openStore({ url: folder, mode: 'write', durability: 'local' })
-        await expect(opening).rejects.toMatchObject({ code: 'USAGE' })
-        const args = ['--store', folder, '--json', 'serve', '--durability', 'local']
-        const failed = await promisify(execFile)(AKIDB, args).catch((error: unknown) => error)
-        expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining('bucket') })
-      } finally {
-        await rm(folder, { recursive: true })
-      }
+      await initStore({ url: folder })
+      const opening = openStore({ url: folder, mode: 'write', durability: 'local' })
+      await expect(opening).rejects.toMatchObject({ code: 'USAGE' })
+      const args = ['--store', folder, '--json', 'serve', '--durability', 'local']
+      const failed = await promisify(execFile)(AKIDB, args).catch((error: unknown) => error)
+      expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining('bucket') })
     },
     TIMEOUT_MS,
   )
@@ -97,24 +92,9 @@ describeMinio('single writes acknowledged on the local disk', () => {
 
   /** A real `akidb serve --durability local` on a free port. */
   const serve = async (machine: Machine) => {
-    const { args, env } = asMachine(machine)
-    const options = ['serve', '--listen', '127.0.0.1:0', '--durability', 'local']
-    const child = spawn(AKIDB, [...args, ...options], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-    children.push(child)
-    const ended = new Promise<number | string | null>((done) => {
-      child.on('exit', (code, signal) => done(signal ?? code))
-    })
-    const url = await new Promise<string>((done, failed) => {
-      let output = ''
-      const read = (piece: Buffer): void => {
-        output += piece.toString('utf8')
-        const match = /"url":"([^"]+)"/.exec(output)
-        if (match?.[1] !== undefined) done(match[1])
-      }
-      child.stdout.on('data', read)
-      child.stderr.on('data', read)
-      child.on('exit', () => failed(new Error(`akidb serve ended: ${output}`)))
-    })
+    const { env } = asMachine(machine)
+    const options = ['--durability', 'local']
+    const { url, end } = await startServe({ store: machine.at.url, options, env, children })
     const upsert = async (ids: readonly string[]): Promise<number> => {
       const vectors = ids.map((id, i) => ({ id, vector: [1, i, 0, 0] }))
       const body = JSON.stringify({ vectors })
@@ -123,10 +103,6 @@ describeMinio('single writes acknowledged on the local disk', () => {
     const atRisk = async (): Promise<number> => {
       const text = await (await fetch(`${url}/metrics`)).text()
       return Number(/^akidb_rows_at_risk (\d+)$/m.exec(text)?.[1])
-    }
-    const end = (signal: NodeJS.Signals) => {
-      child.kill(signal)
-      return ended
     }
     return { upsert, atRisk, end }
   }

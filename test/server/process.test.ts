@@ -1,12 +1,11 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ROOT } from '../support/sources.ts'
+import { AKIDB, type ServeProcess, startServe } from '../support/serve-process.ts'
 import { makeStoreFolder, removeFolder } from './support.ts'
 
-const AKIDB = join(ROOT, 'bin/akidb')
 const TIMEOUT_MS = 30_000
 
 let folder: string
@@ -22,39 +21,7 @@ afterEach(async () => {
   await removeFolder(folder)
 })
 
-interface ServerProcess {
-  readonly url: string
-  /** Sends a signal and gives back the exit code, or the signal it died of. */
-  end(signal: NodeJS.Signals): Promise<number | string | null>
-}
-
-/** A real `akidb serve` on a free port. */
-async function serve(): Promise<ServerProcess> {
-  const args = ['--store', folder, '--json', 'serve', '--listen', '127.0.0.1:0']
-  const child = spawn(AKIDB, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  children.push(child)
-  const ended = new Promise<number | string | null>((done) => {
-    child.on('exit', (code, signal) => done(signal ?? code))
-  })
-  const url = await new Promise<string>((done, failed) => {
-    let output = ''
-    const read = (piece: Buffer): void => {
-      output += piece.toString('utf8')
-      const match = /"url":"([^"]+)"/.exec(output)
-      if (match?.[1] !== undefined) done(match[1])
-    }
-    child.stdout.on('data', read)
-    child.stderr.on('data', read)
-    child.on('exit', () => failed(new Error(`akidb serve ended: ${output}`)))
-  })
-  return {
-    url,
-    end: (signal) => {
-      child.kill(signal)
-      return ended
-    },
-  }
-}
+const serve = (): Promise<ServeProcess> => startServe({ store: folder, children })
 
 async function akidb(...args: readonly string[]): Promise<Record<string, unknown>> {
   const all = ['--store', folder, '--json', '--quiet', ...args]
