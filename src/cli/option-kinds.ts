@@ -1,3 +1,4 @@
+import { type LimitName, limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { Option } from './commander.ts'
 import { parseChoice, parseCount } from './values.ts'
@@ -9,26 +10,38 @@ export const repeated = (flags: string, description: string): Option =>
     value,
   ])
 
-/**
- * A whole number; of a named limit, one over its maximum is LIMIT and 0 where it is too few
- * BAD_INPUT, as in the library; all others are USAGE.
- */
+/** A whole number of a range; others are USAGE. */
 export const counted = (
   flags: string,
   description: string,
-  range: { readonly min: number; readonly max: number; readonly limit?: string },
+  range: { readonly min: number; readonly max: number },
 ): Option => {
   const option = new Option(flags, description)
+  return option.argParser((value: string) => parseCount(value, nameOf(option), range))
+}
+
+/**
+ * A whole number up to a named limit: one over it is LIMIT, and 0 where it is too few BAD_INPUT, as
+ * in the library; all others are USAGE.
+ */
+export const limited = (
+  flags: string,
+  description: string,
+  limit: LimitName,
+  min: 0 | 1 = 1,
+): Option => {
+  const option = new Option(flags, description)
+  const max: number = limits[limit]
   return option.argParser((value: string) => {
-    if (range.limit !== undefined && /^\d{1,16}$/.test(value) && Number(value) > range.max) {
-      const message = `${nameOf(option)}: ${value} is over the limit of ${range.max}`
-      const details = { limit: range.limit, max: range.max }
+    if (/^\d{1,16}$/.test(value) && Number(value) > max) {
+      const message = `${nameOf(option)}: ${value} is over the limit of ${max}`
+      const details = { limit, max }
       throw new AkidbError('LIMIT', message, { hint: 'See docs/limits.md.', details })
     }
-    if (range.limit !== undefined && /^0{1,16}$/.test(value) && range.min > 0) {
-      throw new AkidbError('BAD_INPUT', `${nameOf(option)} is 0; it is at least ${range.min}`)
+    if (/^0{1,16}$/.test(value) && min > 0) {
+      throw new AkidbError('BAD_INPUT', `${nameOf(option)} is 0; it is at least ${min}`)
     }
-    return parseCount(value, nameOf(option), range)
+    return parseCount(value, nameOf(option), { min, max })
   })
 }
 

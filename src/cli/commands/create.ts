@@ -1,4 +1,3 @@
-import { limits } from '../../core/limits.ts'
 import { METRICS, type Metric } from '../../core/metric.ts'
 import { VECTOR_STORAGES, type VectorStorage } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
@@ -6,7 +5,7 @@ import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { indexParameters } from '../index-parameters.ts'
-import { chosen, counted, repeated } from '../option-kinds.ts'
+import { chosen, limited, repeated } from '../option-kinds.ts'
 
 interface CreateFlags {
   readonly dimension?: number
@@ -32,8 +31,9 @@ export const defineCreate = (command: Command, app: App): void => {
     exits: [21, 22, 23, 24, 27],
   })
   command.argument('<collection>', 'its name')
-  const range = { min: 1, max: limits.dimensionMax, limit: 'dimensionMax' }
-  command.addOption(counted('--dimension <n>', 'components of a vector; none: text only', range))
+  command.addOption(
+    limited('--dimension <n>', 'components of a vector; none: text only', 'dimensionMax'),
+  )
   command.addOption(chosen('--metric <metric>', 'how nearness is measured', METRICS))
   command.addOption(chosen('--storage <form>', 'of vectors instead of f32', VECTOR_STORAGES))
   command.addOption(repeated('--text-column <column>', 'payload field to search by words'))

@@ -1,4 +1,3 @@
-import { limits } from '../../core/limits.ts'
 import type { FacetResult } from '../../index.ts'
 import type { App } from '../app.ts'
 import { auditQuery } from '../audit-query.ts'
@@ -6,7 +5,7 @@ import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { plural, shortDigest } from '../human.ts'
 import { readFilter } from '../input.ts'
-import { counted } from '../option-kinds.ts'
+import { limited } from '../option-kinds.ts'
 import { table } from '../table.ts'
 
 interface FacetFlags {
@@ -30,11 +29,7 @@ export const defineFacet = (command: Command, app: App): void => {
   command.argument('<collection>', 'its name').argument('<field>', 'a field of the payload')
   command.option('--filter <json|@file>', 'only what matches')
   command.addOption(
-    counted('--limit <n>', 'values, the most frequent first (default: 10)', {
-      min: 1,
-      max: limits.searchCountMax,
-      limit: 'searchCountMax',
-    }),
+    limited('--limit <n>', 'values, the most frequent first (default: 10)', 'searchCountMax'),
   )
   command.option('--as-of <state>', 'version, label, state root, or time')
   command.action((name: string, key: string, flags: FacetFlags) =>

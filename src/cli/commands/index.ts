@@ -1,10 +1,9 @@
-import { limits } from '../../core/limits.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { humanBytes, humanCount, humanDuration, plural } from '../human.ts'
 import { indexParameters } from '../index-parameters.ts'
-import { counted } from '../option-kinds.ts'
+import { counted, limited } from '../option-kinds.ts'
 import { table } from '../table.ts'
 
 /** `akidb index build|status|recall`. */
@@ -113,20 +112,8 @@ const defineRecall = (command: Command, app: App): void => {
     exits: [21, 24, 26],
   })
   command.argument('<collection>', 'its name')
-  command.addOption(
-    counted('-k <n>', 'results (default: 10)', {
-      min: 1,
-      max: limits.searchCountMax,
-      limit: 'searchCountMax',
-    }),
-  )
-  command.addOption(
-    counted('--ef <n>', 'candidates of the walk', {
-      min: 1,
-      max: limits.searchEfMax,
-      limit: 'searchEfMax',
-    }),
-  )
+  command.addOption(limited('-k <n>', 'results (default: 10)', 'searchCountMax'))
+  command.addOption(limited('--ef <n>', 'candidates of the walk', 'searchEfMax'))
   command.addOption(
     counted('--samples <n>', 'stored vectors to ask with', { min: 1, max: 100_000 }),
   )

@@ -1,5 +1,4 @@
 import type { JsonValue } from '../../core/json.ts'
-import { limits } from '../../core/limits.ts'
 import type { Collection, QueryRequest, QueryResult, SearchRequest } from '../../index.ts'
 import type { App } from '../app.ts'
 import { auditQuery } from '../audit-query.ts'
@@ -9,7 +8,7 @@ import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
 import type { Engine } from '../engine.ts'
 import { readFilter, readVector } from '../input.ts'
-import { chosen, counted, numeric, repeated } from '../option-kinds.ts'
+import { chosen, counted, limited, numeric, repeated } from '../option-kinds.ts'
 import { type SearchFlags, wordsOf } from '../search-flags.ts'
 import { searchMany } from '../search-many.ts'
 import { printHits } from '../search-report.ts'
@@ -46,20 +45,8 @@ export const defineSearch = (command: Command, app: App): void => {
   command.option('--queries <file>', 'a Parquet, JSONL or CSV file of queries')
   addQueryOptions(command)
   addRankings(command)
-  command.addOption(
-    counted('-k <n>', 'results, or groups (default: 10)', {
-      min: 1,
-      max: limits.searchCountMax,
-      limit: 'searchCountMax',
-    }),
-  )
-  command.addOption(
-    counted('--ef <n>', 'candidates of the walk', {
-      min: 1,
-      max: limits.searchEfMax,
-      limit: 'searchEfMax',
-    }),
-  )
+  command.addOption(limited('-k <n>', 'results, or groups (default: 10)', 'searchCountMax'))
+  command.addOption(limited('--ef <n>', 'candidates of the walk', 'searchEfMax'))
   command.option('--exact', 'compare with every vector')
   command.option('--filter <json|@file>', 'only what matches')
   command.option('--as-of <state>', 'version, label, state root, or time')
@@ -85,7 +72,6 @@ const addQueryOptions = (command: Command): void => {
 
 /** Other rankings than by one vector or text, and what is made of the ranked hits. */
 const addRankings = (command: Command): void => {
-  const most = { max: limits.searchCountMax, limit: 'searchCountMax' }
   command.addOption(repeated('--like <id>', 'a record to be like; repeats'))
   command.addOption(repeated('--unlike <id>', 'a record to be unlike; repeats'))
   command.addOption(
@@ -94,7 +80,7 @@ const addRankings = (command: Command): void => {
   command.option('--order-by <field>', 'by the values of a field')
   command.option('--descending', 'with --order-by: the highest first')
   command.option('--start-from <value>', 'with --order-by: the first value')
-  command.addOption(counted('--sample <n>', 'so many records, by chance', { min: 1, ...most }))
+  command.addOption(limited('--sample <n>', 'so many records, by chance', 'searchCountMax'))
   command.addOption(
     counted('--seed <n>', 'with --sample: another choice', { min: 0, max: 2 ** 53 - 1 }),
   )
@@ -107,18 +93,14 @@ const addRankings = (command: Command): void => {
     numeric('--mmr <0..1>', 'hits that differ: 0 by nearness, 1 by difference', [0, 1]),
   )
   command.addOption(
-    counted('--candidates <n>', 'with --mmr: chosen from these nearest', {
-      min: 1,
-      max: limits.mmrCandidatesMax,
-      limit: 'mmrCandidatesMax',
-    }),
+    limited('--candidates <n>', 'with --mmr: chosen from these nearest', 'mmrCandidatesMax'),
   )
   command.option('--group-by <field>', 'the best hits of each value')
   command.addOption(
-    counted('--group-size <n>', 'with --group-by: hits of each (default: 3)', { min: 1, ...most }),
+    limited('--group-size <n>', 'with --group-by: hits of each (default: 3)', 'searchCountMax'),
   )
   command.addOption(numeric('--score-threshold <score>', 'only hits of this score or a higher'))
-  command.addOption(counted('--offset <n>', 'hits left out at the beginning', { min: 0, ...most }))
+  command.addOption(limited('--offset <n>', 'hits left out at the beginning', 'searchCountMax', 0))
 }
 
 async function search(context: Context, name: string, flags: SearchFlags): Promise<undefined> {
