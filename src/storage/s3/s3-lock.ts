@@ -3,6 +3,7 @@ import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { DeleteOptions, LockState, Retention, SealedInfo } from '../object-store.ts'
 import { contentMd5, type Headers, headersOnly } from './s3-answers.ts'
 import type { Bucket } from './s3-bucket.ts'
+import { readDocument } from './s3-document.ts'
 import { isAbsent } from './s3-errors.ts'
 import { headOf, type Readable } from './s3-read.ts'
 import { childOf, childrenOf, textOf, type XmlElement } from './s3-xml.ts'
@@ -93,10 +94,15 @@ async function putDocument(
   })
 }
 
+/** Words of servers, and of buckets, that have no such thing. */
+const none = ['ObjectLockConfigurationNotFoundError', 'NotImplemented', 'MethodNotAllowed']
+const VERSIONING = { query: 'versioning', root: 'VersioningConfiguration', none }
+const LOCK = { query: 'object-lock', root: 'ObjectLockConfiguration', none }
+
 /** Whether a bucket keeps versions, can lock them, and what it locks by itself. */
 export async function readLockState(bucket: Bucket, what: string): Promise<LockState> {
-  const versioning = await document(bucket, 'versioning', 'VersioningConfiguration', what)
-  const lock = await document(bucket, 'object-lock', 'ObjectLockConfiguration', what)
+  const versioning = await readDocument(bucket, { ...VERSIONING, what })
+  const lock = await readDocument(bucket, { ...LOCK, what })
   return {
     versioned: textOf(versioning, 'Status') === 'Enabled',
     locked: textOf(lock, 'ObjectLockEnabled') === 'Enabled',
@@ -113,20 +119,6 @@ function defaultRetention(lock: XmlElement): LockState['defaultRetention'] {
   const years = Number(textOf(retention, 'Years')) || 0
   const days = years * DAYS_A_YEAR + (Number(textOf(retention, 'Days')) || 0)
   return mode === '' ? undefined : { mode, days }
-}
-
-/** Words of servers, and of buckets, that have no such thing. */
-const NONE = ['ObjectLockConfigurationNotFoundError', 'NotImplemented', 'MethodNotAllowed']
-
-async function document(
-  bucket: Bucket,
-  query: string,
-  root: string,
-  what: string,
-): Promise<XmlElement> {
-  const expected = ({ code }: { readonly code: string }) =>
-    NONE.includes(code) ? Promise.resolve({}) : undefined
-  return await bucket.xml({ method: 'GET', query: { [query]: '' }, what, expected }, root)
 }
 
 /** Removes one version for good, so that neither it nor a marker stays; without one the newest. */

@@ -3,19 +3,26 @@ import { hasCode } from '../../errors/errors.ts'
 import type { FreeSpace, LifecycleRule, ReplicationRule } from '../object-store.ts'
 import { readText } from './s3-answers.ts'
 import type { Bucket } from './s3-bucket.ts'
+import { readDocument } from './s3-document.ts'
 import { childOf, childrenOf, textOf, type XmlElement } from './s3-xml.ts'
 
 /** Words of servers, and of buckets, that have no such rules. */
-const NONE = [
+const none = [
   'ReplicationConfigurationNotFoundError',
   'NoSuchLifecycleConfiguration',
   'NotImplemented',
   'MethodNotAllowed',
 ]
+const REPLICATION = { query: 'replication', root: 'ReplicationConfiguration', none }
+const LIFECYCLE = { query: 'lifecycle', root: 'LifecycleConfiguration', none }
 
 /** Source: Amazon S3 API, GetBucketReplication. */
 export async function readReplication(bucket: Bucket, what: string): Promise<ReplicationRule[]> {
-  const found = await document(bucket, 'replication', 'ReplicationConfiguration', what)
+  const found = await readDocument(bucket, {
+    ...REPLICATION,
+    what,
+    bytesMax: limits.s3RulesBytesMax,
+  })
   return childrenOf(found, 'Rule').map((rule) => ({
     id: textOf(rule, 'ID'),
     enabled: textOf(rule, 'Status') === 'Enabled',
@@ -27,7 +34,7 @@ export async function readReplication(bucket: Bucket, what: string): Promise<Rep
 
 /** Source: Amazon S3 API, GetBucketLifecycleConfiguration. */
 export async function readLifecycle(bucket: Bucket, what: string): Promise<LifecycleRule[]> {
-  const found = await document(bucket, 'lifecycle', 'LifecycleConfiguration', what)
+  const found = await readDocument(bucket, { ...LIFECYCLE, what, bytesMax: limits.s3RulesBytesMax })
   return childrenOf(found, 'Rule').map((rule) => {
     const expiration = childOf(rule, 'Expiration')
     return {
@@ -47,18 +54,6 @@ function prefixOf(rule: XmlElement): string {
   return (
     textOf(rule, 'Prefix') || textOf(filter, 'Prefix') || textOf(childOf(filter, 'And'), 'Prefix')
   )
-}
-
-async function document(
-  bucket: Bucket,
-  query: string,
-  root: string,
-  what: string,
-): Promise<XmlElement> {
-  const expected = ({ code }: { readonly code: string }) =>
-    NONE.includes(code) ? Promise.resolve({}) : undefined
-  const call = { method: 'GET', query: { [query]: '' }, what, expected } as const
-  return await bucket.xml(call, root, limits.s3RulesBytesMax)
 }
 
 /**
