@@ -60,8 +60,9 @@ describe.each(METRICS)('codes by %s', (metric) => {
           : binaryDistances(metric, read, query)
       const rough = roughDistances(index, query)
       const spread = Math.max(...expected) - Math.min(...expected)
-      // A binary query has 15 levels, so that single distances stray; a cosine comes with 1 added.
-      const slack = spread * (form === 'binary' ? 0.1 : 1e-4)
+      // A binary query has 15 levels, so that single distances stray (by 0.102 once in weeks of seeds);
+      // a cosine comes with 1 added.
+      const slack = spread * (form === 'binary' ? 0.12 : 1e-4)
       // What a comparison cannot see: a factor for dot and far l2 queries, a constant for cosine.
       const factor = ratioOf(rough, expected)
       const shift = metric === 'cosine' ? 1 : 0

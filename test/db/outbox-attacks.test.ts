@@ -49,6 +49,22 @@ it('the same where it was killed, and the collection is there anew', async () =>
   expect(await keptAt(a)).toEqual([kept('y')])
 })
 
+it('the same where it ended while the bucket was away', async () => {
+  const [a, b] = await twoMachines()
+  const first = await own(a)
+  await first.log.write([row('x')])
+  await turns()
+  await dropCollection(b.start().core(NAME))
+  await first.log.write([row('y')])
+  await turns()
+  first.link.cut(true)
+  await first.owner.close().catch(() => undefined)
+  first.process.kill()
+  await createCollection(b.start().core(NAME), {})
+  await own(a)
+  expect(await keptAt(a)).toEqual([kept('y')])
+})
+
 it('keeps what another machine dropped without it, although a command here had seen', async () => {
   const [a, b] = await twoMachines()
   const first = await own(a)

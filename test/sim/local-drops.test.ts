@@ -37,6 +37,8 @@ class Schedule {
   readonly #machines: readonly TestMachine[]
   readonly #dice
   readonly #owners: (Owner | undefined)[] = []
+  /** Of owners that are there, or still on their way out. */
+  readonly #links = new Set<Owner['link']>()
   readonly #pending: Promise<void>[] = []
   #count = 0
 
@@ -59,7 +61,9 @@ class Schedule {
     else if (roll > 15) {
       this.trace.push(`own ${i}`)
       await quietly(async () => {
-        this.#owners[i] = await own(machine)
+        const owner = await own(machine)
+        this.#owners[i] = owner
+        this.#links.add(owner.link)
       })
     }
     await turns(this.#dice.below(12))
@@ -99,21 +103,24 @@ class Schedule {
 
   async #replace(): Promise<void> {
     // Nothing reaches the bucket between the look and the drop.
-    const owners = this.#owners.filter((owner) => owner !== undefined)
-    for (const { link } of owners) link.cut(true)
+    for (const link of this.#links) link.cut(true)
+    for (const link of this.#links) await link.quiet()
     await turns(4)
     const core = (this.#dice.pick(this.#machines) as TestMachine).start().core(NAME)
-    const ids = await idsOf(core).catch(() => [])
+    const ids = await idsOf(core).catch((error: unknown) => {
+      this.trace.push(`look: ${String(error)}`)
+      return []
+    })
     await quietly(() => dropCollection(core))
     this.dropped.push(...ids)
     this.trace.push(`dropped ${ids}`)
     if (this.#dice.chance(0.7)) await quietly(() => createCollection(core, {}))
-    if (this.#dice.chance(0.7)) for (const { link } of owners) link.cut(false)
+    if (this.#dice.chance(0.7)) for (const link of this.#links) link.cut(false)
   }
 
   /** Everybody is gone; the next owners bring what is left. @returns where rows are then */
   async end(): Promise<ReadonlySet<string>> {
-    for (const owner of this.#owners) owner?.link.cut(false)
+    for (const link of this.#links) link.cut(false)
     await turns(20)
     for (const owner of this.#owners) owner?.process.kill()
     await Promise.all(this.#pending)

@@ -26,6 +26,7 @@ export const row = (id: string, n = 0) => ({
 /** A bucket that can be cut off. */
 function link(store: ObjectStore) {
   let isCut = false
+  let running = 0
   const calls: string[] = []
   const reached = new Proxy(store, {
     get: (target, name) => {
@@ -33,7 +34,14 @@ function link(store: ObjectStore) {
       if (typeof value !== 'function') return value
       return (...args: unknown[]) => {
         if (typeof args[0] === 'string') calls.push(`${String(name)} ${args[0]}`)
-        if (!isCut) return value.apply(target, args)
+        if (!isCut) {
+          const result: unknown = value.apply(target, args)
+          if (!(result instanceof Promise)) return result
+          running++
+          return result.finally(() => {
+            running--
+          })
+        }
         const failure = new AkidbError('UNREACHABLE', `the bucket is gone: ${String(name)}`)
         const next = () => Promise.reject(failure)
         if (name === 'list') return { [Symbol.asyncIterator]: () => ({ next }) }
@@ -46,6 +54,10 @@ function link(store: ObjectStore) {
     calls,
     cut: (on: boolean) => {
       isCut = on
+    },
+    /** Resolves when nothing that came before a cut is under way any more. */
+    quiet: async () => {
+      while (running > 0) await turns(1)
     },
   }
 }

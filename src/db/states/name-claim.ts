@@ -36,8 +36,9 @@ export async function withNameClaim<T>(
     await release()
     return result
   } catch (error) {
-    // Else a manifest may be under way: the claim stays for as long as it may come.
-    if (hasCode(error, 'EXISTS', 'CONFLICT', 'LOCKED')) await release()
+    // A manifest may be under way: the claim stays for as long as it may come.
+    const mayCome = !(error instanceof AkidbError) || hasCode(error, 'UNREACHABLE', 'INTERNAL')
+    if (!mayCome) await release()
     throw error
   }
 }

@@ -147,13 +147,17 @@ export class OutboxWriter implements GroupWriter {
     this.#forget(Number.POSITIVE_INFINITY)
   }
 
-  /** As stop; nothing stays here where nothing is at risk. */
+  /**
+   * As stop; nothing stays here where all is committed. What was sent alone stays: where the
+   * collection was dropped before that, nobody reads it there, and the next owner tells of it.
+   */
   async close(): Promise<void> {
     await this.stop()
     const { environment, log } = this.#options
     // What is left of it is ignored, and removed by the next owner.
     if (this.#isRotationDue) await this.#removeFolded().catch(nothing)
-    if (this.#groups.length === 0) await removeOutbox(environment.state, log)
+    const isCommitted = this.#groups.length === 0 && this.#folded >= this.length
+    if (isCommitted) await removeOutbox(environment.state, log)
   }
 
   #start(): void {
