@@ -60,7 +60,7 @@ describe.each(METRICS)('codes by %s', (metric) => {
           : binaryDistances(metric, read, query)
       const rough = roughDistances(index, query)
       const spread = Math.max(...expected) - Math.min(...expected)
-      // A binary query has 15 levels, so that single distances stray (by 0.102 once in weeks of seeds);
+      // A binary query has 15 levels, so that single distances stray (by 0.102 at most so far);
       // a cosine comes with 1 added.
       const slack = spread * (form === 'binary' ? 0.12 : 1e-4)
       // What a comparison cannot see: a factor for dot and far l2 queries, a constant for cosine.
