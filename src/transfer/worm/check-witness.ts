@@ -4,6 +4,7 @@ import { eachAtOnce } from '../../core/slots.ts'
 import { type Ledger, witnessRetention } from '../../db/sealed/ledger.ts'
 import { sealKeyOf, sealProofKey } from '../../db/sealed/seal-record.ts'
 import { STORE_FILE } from '../../db/states/store-file.ts'
+import type { ObjectVersion, Retention } from '../../storage/object-store.ts'
 import { anchorSize, type BucketLog } from '../sealed/bucket-log.ts'
 import { type CheckContext, retentionFault } from './check-object.ts'
 import { heldManifests } from './sealed-closure.ts'
@@ -19,7 +20,7 @@ export async function checkWitness(
   ledger: Ledger,
   logs: Logs,
 ): Promise<void> {
-  const { target, problems, nowMs } = context
+  const { problems, nowMs } = context
   const vouched = witnesses(ledger, logs)
   const held = heldWitnesses(ledger)
   const sealed = witnessRetention(ledger.seals)
@@ -31,27 +32,47 @@ export async function checkWitness(
   }
   await eachAtOnce(ledger.small.values(), limits.s3RequestsMax, async ({ key, versions }) => {
     const objects = versions.filter(({ isDeleteMarker }) => !isDeleteMarker)
-    const infos = await Promise.all(
-      (vouched.has(key) ? objects : []).map(({ versionId }) => target.headVersion(key, versionId)),
-    )
-    const faults = infos.map((info) => retentionFault(nowMs, info?.retention, sealed))
-    // The oldest that is locked as it was sealed: what was planted may look older than it.
-    const own = Math.max(0, faults.indexOf(undefined))
-    const fault = faults[own]
-    if (fault !== undefined) problems.add(fault.code, key, fault.message)
-    const isHeld = infos[own]?.legalHold === true
-    if (held.has(key) && infos.length > 0 && !isHeld) {
+    const own: OwnVersion = vouched.has(key) ? await ownOf(context, objects, sealed) : { at: 0 }
+    if (own.fault !== undefined) problems.add(own.fault.code, key, own.fault.message)
+    if (held.has(key) && own.isHeld === false) {
       problems.add('RELEASED', key, 'its legal hold is gone')
     }
     for (const version of versions) {
       const { isDeleteMarker, modifiedMs, versionId } = version
       const time = new Date(modifiedMs).toISOString()
       if (isDeleteMarker) problems.add('DELETED', key, `a delete marker of ${time} hides it`)
-      else if (version !== objects[own]) {
+      else if (version !== objects[own.at]) {
         problems.add('SHADOWED', key, `version ${versionId} of ${time} lies beside it`)
       }
     }
   })
+}
+
+interface OwnVersion {
+  /** Which of the versions it is. */
+  readonly at: number
+  readonly fault?: ReturnType<typeof retentionFault>
+  readonly isHeld?: boolean
+}
+
+/**
+ * Which version is the one that was written with the seals: the oldest that is locked as they say,
+ * since what was planted may look older than it. Where none is, the oldest.
+ */
+async function ownOf(
+  { target, nowMs }: CheckContext,
+  versions: readonly ObjectVersion[],
+  sealed: Retention | undefined,
+): Promise<OwnVersion> {
+  let oldest: OwnVersion = { at: 0 }
+  for (const [at, { key, versionId }] of versions.entries()) {
+    const info = await target.headVersion(key, versionId)
+    const fault = retentionFault(nowMs, info?.retention, sealed)
+    const isHeld = info?.legalHold === true
+    if (fault === undefined) return { at, isHeld }
+    if (at === 0) oldest = { at, fault, isHeld }
+  }
+  return oldest
 }
 
 /** Keys, and whether they are there. */
