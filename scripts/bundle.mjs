@@ -7,6 +7,7 @@ import { join } from 'node:path'
 const ENTRIES = {
   index: 'src/index.ts',
   main: 'src/cli/main.ts',
+  'look-worker': 'src/db/states/look-worker.ts',
   'task-worker': 'src/ann/task-worker.ts',
   'build-worker': 'src/ann/build-worker.ts',
   'quiet-build-worker': 'src/db/open/quiet-build-worker.ts',

@@ -1,13 +1,16 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { alignedBuffers, BufferPool, type Buffers, isAligned } from './aligned-memory.ts'
 import { fsCode } from './fs-errors.ts'
 import { writeFully } from './fs-publish.ts'
 
 /** Bytes of one write, where nothing else is asked for; two buffers of this size are held. */
 const BUFFER_BYTES = 4 * 1024 * 1024
-const WASM_PAGE_BYTES = 64 * 1024
 /** What direct writes must be a multiple of, on every disk that we know. */
 const ALIGN_BYTES = 4096
+
+/** More is written from where it stands, where it may be. */
+const OWN_BYTES_MIN = 1024 * 1024
 
 /** What open(2) and write(2) say where a file system has no direct writes. */
 const NOT_DIRECT = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP'])
@@ -19,7 +22,8 @@ const NOT_DIRECT = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP'])
  */
 export class DirectFile {
   readonly path: string
-  readonly #buffers: Buffers
+  readonly #pool: BufferPool
+  #buffers: Buffers | undefined
   #handle: FileHandle
   #direct: boolean
   #turn: 0 | 1 = 0
@@ -28,47 +32,60 @@ export class DirectFile {
   #writing: Promise<void> = Promise.resolve()
 
   /**
-   * @param buffers of a file that has ended, both of one length; absent: memory of its own
+   * @param pool of buffers; absent: memory of its own
    * @throws EEXIST and others of node:fs
    */
-  static async create(path: string, mode: number, buffers?: Buffers): Promise<DirectFile> {
+  static async create(path: string, mode: number, pool?: BufferPool): Promise<DirectFile> {
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
     const flags = O_WRONLY | O_CREAT | O_NOFOLLOW
     const direct = constants.O_DIRECT ?? 0
     try {
       const handle = await open(path, flags | O_EXCL | direct, mode)
-      return new DirectFile(path, handle, direct !== 0, buffers)
+      return new DirectFile(path, handle, direct !== 0, pool)
     } catch (error) {
       if (direct === 0 || !NOT_DIRECT.has(fsCode(error) ?? '')) throw error
       // A refused open may have made the file already.
-      return new DirectFile(path, await open(path, flags, mode), false, buffers)
+      return new DirectFile(path, await open(path, flags, mode), false, pool)
     }
   }
 
-  private constructor(path: string, handle: FileHandle, direct: boolean, buffers?: Buffers) {
+  private constructor(path: string, handle: FileHandle, direct: boolean, pool?: BufferPool) {
     this.path = path
     this.#handle = handle
     this.#direct = direct
-    this.#buffers = buffers ?? alignedBuffers(BUFFER_BYTES)
+    this.#pool = pool ?? new BufferPool(BUFFER_BYTES, 0)
   }
 
-  /** Takes a copy of the bytes; a failed write shows here or in `finish`. */
+  /**
+   * When it resolves, the bytes may be used again; a failed write shows here or in `finish`. They
+   * are written from where they stand, where that can be: many of them, in aligned memory.
+   */
   async write(bytes: Uint8Array): Promise<void> {
+    const isMany = bytes.length >= OWN_BYTES_MIN && bytes.length % ALIGN_BYTES === 0
+    if (isMany && this.#filled === 0 && isAligned(bytes)) {
+      await this.#send(bytes)
+      return await this.#writing
+    }
+    this.#buffers ??= this.#pool.take()
     for (let at = 0; at < bytes.byteLength; ) {
-      const take = Math.min(this.#buffers[0].length - this.#filled, bytes.byteLength - at)
-      this.#buffers[this.#turn].set(bytes.subarray(at, at + take), this.#filled)
+      const buffer = this.#buffers[this.#turn]
+      const take = Math.min(buffer.length - this.#filled, bytes.byteLength - at)
+      buffer.set(bytes.subarray(at, at + take), this.#filled)
       this.#filled += take
       at += take
-      if (this.#filled === this.#buffers[0].length) await this.#send(this.#filled)
+      if (this.#filled === buffer.length) await this.#sendGathered(buffer)
     }
   }
 
   /** Writes what is left, cuts the file to its length, syncs and closes it. */
   async finish(): Promise<void> {
     const bytes = this.#position + this.#filled
-    const padded = Math.ceil(this.#filled / ALIGN_BYTES) * ALIGN_BYTES
-    this.#buffers[this.#turn].fill(0, this.#filled, padded)
-    if (padded > 0) await this.#send(padded)
+    if (this.#buffers !== undefined && this.#filled > 0) {
+      const padded = Math.ceil(this.#filled / ALIGN_BYTES) * ALIGN_BYTES
+      const last = this.#buffers[this.#turn].subarray(0, padded)
+      last.fill(0, this.#filled)
+      await this.#sendGathered(last)
+    }
     await this.#writing
     await this.#handle.truncate(bytes)
     await this.#handle.sync()
@@ -79,18 +96,23 @@ export class DirectFile {
   async close(): Promise<void> {
     await this.#writing.catch(() => {})
     await this.#handle.close()
+    if (this.#buffers !== undefined) this.#pool.give(this.#buffers)
+    this.#buffers = undefined
   }
 
-  /** Starts writing the full buffer and waits for the one before it. */
-  async #send(bytes: number): Promise<void> {
-    await this.#writing
-    const buffer = this.#buffers[this.#turn].subarray(0, bytes)
-    this.#writing = this.#put(buffer, this.#position)
-    // It is awaited by the next call; without this an error would count as unhandled until then.
-    this.#writing.catch(() => {})
-    this.#position += bytes
+  async #sendGathered(bytes: Uint8Array): Promise<void> {
+    await this.#send(bytes)
     this.#filled = 0
     this.#turn = this.#turn === 0 ? 1 : 0
+  }
+
+  /** Starts writing some bytes when those before them are written. */
+  async #send(bytes: Uint8Array): Promise<void> {
+    await this.#writing
+    this.#writing = this.#put(bytes, this.#position)
+    // It is awaited by the next call; without this an error would count as unhandled until then.
+    this.#writing.catch(() => {})
+    this.#position += bytes.length
   }
 
   async #put(bytes: Uint8Array, position: number): Promise<void> {
@@ -105,28 +127,6 @@ export class DirectFile {
     }
   }
 }
-
-/** Two by turns: one is filled while the other is on its way. */
-export type Buffers = readonly [Uint8Array, Uint8Array]
-
-/** @param bytes of each, a multiple of 4 KiB */
-export const alignedBuffers = (bytes: number): Buffers => [
-  alignedBuffer(bytes),
-  alignedBuffer(bytes),
-]
-
-/** The part of the WebAssembly interface that is used here; Node's types do not declare it. */
-interface WebAssemblyMemory {
-  readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer }
-}
-const wasm = (globalThis as unknown as { readonly WebAssembly: WebAssemblyMemory }).WebAssembly
-
-/**
- * Memory of WebAssembly begins at a page, as direct reads and writes want it; ordinary buffers do
- * not.
- */
-const alignedBuffer = (bytes: number): Uint8Array =>
-  new Uint8Array(new wasm.Memory({ initial: Math.ceil(bytes / WASM_PAGE_BYTES) }).buffer, 0, bytes)
 
 /**
  * Reads a regular file from its beginning past the page cache, where the file system can: what is

@@ -1,5 +1,6 @@
 import { AkidbError } from '../errors/errors.ts'
-import { alignedBuffers, type Buffers, DirectFile } from './direct-file.ts'
+import { BufferPool } from './aligned-memory.ts'
+import { DirectFile } from './direct-file.ts'
 import { withFsErrors } from './fs-errors.ts'
 import type { FolderTree } from './fs-folders.ts'
 import { discard, inTemporary, linkInto } from './fs-publish.ts'
@@ -24,22 +25,15 @@ export async function stageObject(tree: FolderTree, onEnd: () => void): Promise<
   return new FsStagedObject(tree, file, onEnd)
 }
 
-/** Buffers of each file that is written past the page cache, in bytes. */
-const COLD_BUFFER_BYTES = 1024 * 1024
-/** Files whose buffers are kept for those that come next. */
-const COLD_SPARE_MAX = 4
-const spare: Buffers[] = []
+/** Of files that are written past the page cache in small pieces: 1 MiB, of four files at once. */
+const coldBuffers = new BufferPool(1024 * 1024, 4)
 
 /** The same for one that nobody will read soon: past the page cache, where that can be. */
 export async function stageCold(tree: FolderTree, onEnd: () => void): Promise<StagedObject> {
-  const buffers = spare.pop() ?? alignedBuffers(COLD_BUFFER_BYTES)
   const file = await withFsErrors('cannot write to', tree.root, () =>
-    inTemporary(tree, (path) => DirectFile.create(path, 0o666, buffers)),
+    inTemporary(tree, (path) => DirectFile.create(path, 0o666, coldBuffers)),
   )
-  return new FsStagedObject(tree, file, () => {
-    if (spare.length < COLD_SPARE_MAX) spare.push(buffers)
-    onEnd()
-  })
+  return new FsStagedObject(tree, file, onEnd)
 }
 
 /** An object being written to a temporary file. Its commit waits until all of it is on the disk. */

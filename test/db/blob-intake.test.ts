@@ -1,9 +1,9 @@
-import { setImmediate } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { sha256 } from '../../src/core/digest.ts'
 import { BlobIntake } from '../../src/db/states/blob-intake.ts'
+import { type BeginLook, LookThread, lookHere } from '../../src/db/states/look-thread.ts'
 import { encodeBlob, section } from '../../src/format/blob.ts'
-import { type ChunkDigests, chunkLayout, chunkRoot } from '../../src/format/chunks.ts'
+import { chunkLayout, chunkRoot } from '../../src/format/chunks.ts'
 import type { BlobRef, BlobRole } from '../../src/format/manifest.ts'
 import { bytesOf } from '../../src/format/views.ts'
 import { createMemoryStore } from '../../src/storage/memory-store.ts'
@@ -32,23 +32,20 @@ const rowsOf = (change: Readonly<Record<number, number>> = {}): Float32Array =>
     change,
   )
 
-/** Every chunk hashed later, as a worker would. */
-const elsewhere: ChunkDigests = async (bytes, chunkBytes) => {
-  expect(bytes.buffer).toBeInstanceOf(SharedArrayBuffer)
-  await setImmediate()
-  const found: Uint8Array[] = []
-  for (let at = 0; at < bytes.length; at += chunkBytes) {
-    found.push(sha256(bytes.subarray(at, at + chunkBytes)))
-  }
-  return Buffer.concat(found)
-}
+const thread = new LookThread()
+afterAll(() => thread.close())
 
 /** What is seen of a file, and that it was written as it came. */
-async function taken(ref: BlobRef, file: Buffer, pieceBytes: number, digests?: ChunkDigests) {
+async function taken(
+  ref: BlobRef,
+  file: Buffer,
+  pieceBytes: number,
+  beginLook: BeginLook = lookHere,
+) {
   const store = createMemoryStore({ clock: systemClock })
   const staged = await store.stage()
-  const spare: Uint8Array<SharedArrayBuffer>[] = []
-  const intake = new BlobIntake(ref, staged, { spare, digests })
+  const spare: Uint8Array[] = []
+  const intake = new BlobIntake(ref, staged, { spare, beginLook })
   for (let at = 0; at < file.length; at += pieceBytes) {
     const piece = Buffer.from(file.subarray(at, at + pieceBytes))
     await intake.write(piece)
@@ -66,13 +63,12 @@ async function taken(ref: BlobRef, file: Buffer, pieceBytes: number, digests?: C
 
 describe('a blob that comes from outside', () => {
   it.each([
-    ['here', undefined],
-    ['by a worker', elsewhere],
-    ['here, as no worker is there', async () => undefined],
-  ])('is looked at whatever pieces it comes in, hashed %s', async (_, digests) => {
+    ['here', lookHere],
+    ['by a thread', thread.begin],
+  ])('is looked at %s, whatever pieces it comes in', async (_, beginLook) => {
     const { ref, file } = await blobOf(rowsOf())
     for (const bytes of [1_000_003, 65_536, 2 ** 20, 2 ** 20 + 1, 3 * 2 ** 20, file.length]) {
-      expect(await taken(ref, file, bytes, digests)).toEqual({ isSound: true })
+      expect(await taken(ref, file, bytes, beginLook)).toEqual({ isSound: true })
     }
   })
 
@@ -109,9 +105,6 @@ describe('a blob that comes from outside', () => {
     expect(await taken(liar, lying, 1_000_000)).toEqual({ isSound: false })
     const rootless = { ...ref, chunkRoot: '0'.repeat(64) }
     expect(await taken(rootless, file, 1_000_000)).toEqual({ isSound: false })
-    const wrong: ChunkDigests = async (bytes, chunkBytes) =>
-      Buffer.alloc(32 * Math.ceil(bytes.length / chunkBytes))
-    expect(await taken(ref, file, 1_000_000, wrong)).toEqual({ isSound: false })
   })
 
   it('is left to a check where it holds no float32 rows', async () => {
@@ -121,5 +114,41 @@ describe('a blob that comes from outside', () => {
     expect(await taken(small.ref, small.file, 7)).toEqual({ isSound: true })
     const odd = { ...small.ref, chunkBytes: 1_000 }
     expect(await taken(odd, small.file, 7)).toEqual({ isSound: false })
+  })
+
+  it('is looked at beside others by one thread, which hashes chunks too', async () => {
+    const all = await Promise.all(
+      [1, 2, 3, 4].map((n) => blobOf(rowsOf({ 0: n, [n]: Number.NaN }))),
+    )
+    const chunks = new Uint8Array(new SharedArrayBuffer(100_000)).fill(7)
+    const [seen, digests] = await Promise.all([
+      Promise.all(all.map(({ ref, file }) => taken(ref, file, 65_536, thread.begin))),
+      thread.digests(chunks, 65_536),
+    ])
+    expect(seen).toEqual(all.map(() => ({ isSound: false })))
+    expect(digests).toEqual(
+      new Uint8Array([...sha256(chunks.subarray(0, 65_536)), ...sha256(chunks.subarray(65_536))]),
+    )
+  })
+
+  it('is refused where its thread ends, and other hashing goes on without one', async () => {
+    const dying = new LookThread()
+    const { ref, file } = await blobOf(rowsOf())
+    const coming = taken(ref, file, 65_536, (...of) => {
+      void dying.close()
+      return dying.begin(...of)
+    })
+    await expect(coming).rejects.toMatchObject({
+      code: 'INTERNAL',
+      hint: 'Run it again: it goes on.',
+    })
+    expect(await dying.digests(new Uint8Array(8), 8)).toBeUndefined()
+  })
+
+  it('is refused where its thread fails, and others are not', async () => {
+    const { ref, file } = await blobOf(rowsOf())
+    const failing = taken(ref, file, 65_536, (_, bytes) => thread.begin(null as never, bytes))
+    await expect(failing).rejects.toMatchObject({ code: 'INTERNAL' })
+    expect(await taken(ref, file, 65_536, thread.begin)).toEqual({ isSound: true })
   })
 })

@@ -1,10 +1,13 @@
 import type { OnProgress } from '../../db/api/api.ts'
 import { type Ledger, readLedger, type SealedState, sealedStates } from '../../db/sealed/ledger.ts'
 import { unreadFailure } from '../../db/sealed/target.ts'
+import { hashingMemory } from '../../db/segment/checked-blob.ts'
 import { type Act, runAct } from '../../db/states/acts.ts'
+import { LookThread, lookHere } from '../../db/states/look-thread.ts'
 import { createWriterPin, type WriterPin } from '../../db/states/pins.ts'
 import type { OpenedStore } from '../../db/store.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import { closureOf } from '../../format/closure.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { EnvelopeKeyServer } from '../../storage/envelope/kes-envelope.ts'
 import type { SealedStore } from '../../storage/object-store.ts'
@@ -220,16 +223,35 @@ async function take(run: PullRun, act: Act): Promise<Done> {
   }
 }
 
-/** Each segment is compared with its blobs as soon as they are there, while the next are coming. */
+/** So many bytes take longer to look at than a thread to start. */
+const LOOK_THREAD_BYTES_MIN = 64 * 2 ** 20
+/** Pieces of what a check reads again: one that is hashed, one that waits, one that is read. */
+const CHECKED_PIECES = 3
+
 async function receiveChecked(run: PullRun, pin: WriterPin): Promise<ReceivedBlobs> {
-  const { store, target, ledger, coming, plans, options } = run
+  const blobs = run.coming.flatMap(({ manifest }) => [...closureOf(manifest).values()])
+  const bytes = blobs.reduce((sum, blob) => sum + blob.bytes, 0)
+  if (bytes < LOOK_THREAD_BYTES_MIN) return await receiveAndCheck(run, pin)
+  const thread = new LookThread()
+  try {
+    return await receiveAndCheck(run, pin, thread)
+  } finally {
+    await thread.close()
+  }
+}
+
+/** Each segment is compared with its blobs as soon as they are there, while the next are coming. */
+async function receiveAndCheck(
+  { store, target, ledger, coming, plans, options }: PullRun,
+  pin: WriterPin,
+  thread?: LookThread,
+): Promise<ReceivedBlobs> {
   const { onProgress, signal, keyServer } = options
   const states = coming.map(({ state, manifest }) => ({ manifest, domain: state.domain }))
-  const hashing = hashingOf(
-    coming.map(({ manifest }) => manifest.state),
-    store.environment.workers?.(),
-  )
-  const arriving = new BlobArrivals(hashing)
+  const manifests = coming.map(({ manifest }) => manifest.state)
+  const here = thread === undefined ? hashingOf(manifests, undefined) : undefined
+  const there = thread && { digests: thread.digests, memory: hashingMemory(CHECKED_PIECES) }
+  const arriving = new BlobArrivals(there ?? here)
   const stop = new AbortController()
   const checking = checkPlans(store, plans, arriving)
   // What does not fit need not come to its end.
@@ -239,7 +261,7 @@ async function receiveChecked(run: PullRun, pin: WriterPin): Promise<ReceivedBlo
       ledger,
       pin,
       keyServer,
-      digests: hashing?.digests,
+      beginLook: thread?.begin ?? lookHere,
       onArrived: (ref, arrived) => arriving.add(ref, arrived),
       signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
       ...(onProgress === undefined ? {} : { onProgress }),

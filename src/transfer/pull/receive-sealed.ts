@@ -8,11 +8,11 @@ import type { Ledger, SealedState } from '../../db/sealed/ledger.ts'
 import type { SealedObject } from '../../db/sealed/seal-record.ts'
 import { type ArrivedBlob, BlobIntake, type IntakeHelp } from '../../db/states/blob-intake.ts'
 import { hasWholeBlob } from '../../db/states/blob-store.ts'
+import type { BeginLook } from '../../db/states/look-thread.ts'
 import { manifestKey } from '../../db/states/manifest-store.ts'
 import type { WriterPin } from '../../db/states/pins.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
-import type { ChunkDigests } from '../../format/chunks.ts'
 import { closureOf } from '../../format/closure.ts'
 import type { BlobRef, Manifest } from '../../format/manifest.ts'
 import { decodeManifest } from '../../format/manifest-codec.ts'
@@ -98,8 +98,8 @@ const altered = (key: string): AkidbError =>
 export interface ReceiveOptions {
   readonly ledger: Ledger
   readonly pin: WriterPin
-  /** Who hashes chunks; absent: this thread. */
-  readonly digests?: ChunkDigests | undefined
+  /** Who looks at what comes. */
+  readonly beginLook: BeginLook
   /** Told of every blob that is there. */
   readonly onArrived: (ref: BlobRef, arrived?: ArrivedBlob) => void
   /** Opens blobs that were sealed in envelopes. */
@@ -144,7 +144,7 @@ export async function receiveSealed(
   const total = [...wanted.values()].reduce((sum, { ref }) => sum + ref.bytes, 0)
   const counts = { present: 0, copied: 0, bytes: 0 }
   let done = 0
-  const help: IntakeHelp = { digests: options.digests, spare: [] }
+  const help: IntakeHelp = { beginLook: options.beginLook, spare: [] }
   await eachAtOnce(wanted.values(), limits.s3TransfersMax, async ({ ref, key }) => {
     options.signal?.throwIfAborted()
     if (await hasWholeBlob(store, ref.digest)) {
