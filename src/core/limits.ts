@@ -273,7 +273,7 @@ export const limits = {
   s3IdleTimeoutMs: 60_000,
   /** Default time for which a request to a bucket is tried again. */
   s3RetryForMs: 120_000,
-  /** A request to a bucket that is tried again for so long is told of. */
+  /** A request to a bucket that is tried again, or gets no answer, for so long is told of. */
   s3RetryNoteMs: 10_000,
   /** How long a command that was stopped goes on removing what it left in a bucket. */
   s3TidyMs: 2_000,

@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Clock } from '../../src/core/clock.ts'
 import { limits } from '../../src/core/limits.ts'
 import type { SealedStore } from '../../src/storage/object-store.ts'
 import { Bucket } from '../../src/storage/s3/s3-bucket.ts'
 import { S3Failure } from '../../src/storage/s3/s3-errors.ts'
+import { createTransport } from '../../src/storage/s3/s3-transport.ts'
+import { systemClock } from '../../src/storage/system-clock.ts'
 import { randomOf, seedOf } from '../search/random.ts'
 import type { Fault } from '../support/fault-proxy.ts'
 import { describeMinio } from '../support/minio.ts'
@@ -269,5 +271,35 @@ describe('a request that is tried again for long', () => {
     upMs = clock.ms + limits.s3RetryNoteMs + 10_000
     expect(await call(bucket)).toBe('read')
     expect(told).toHaveLength(2)
+  })
+
+  it('is told of while a server is silent, once, where little was sent', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const server = await startFakeServer(async () => {
+      asked.resolve()
+      await answered.promise
+      return {}
+    })
+    const transport = await createTransport({ endpoint: server.url })
+    try {
+      const told: string[] = []
+      const onOutage = (message: string) => void told.push(message)
+      const options = { transport, bucket: 'b', clock: systemClock, retryForMs: 0 }
+      const silent = call(new Bucket({ ...options, random: () => 1, onOutage }))
+      await asked.promise
+      vi.advanceTimersByTime(limits.s3RetryNoteMs - 1)
+      expect(told).toEqual([])
+      vi.advanceTimersByTime(limits.s3RetryNoteMs)
+      expect(told).toEqual([
+        `cannot read s3://b/k at ${server.url}: no answer for 10 s; it is waited for`,
+      ])
+      answered.resolve()
+      expect(await silent).toBe('read')
+    } finally {
+      vi.useRealTimers()
+      transport.close()
+      await server.close()
+    }
   })
 })

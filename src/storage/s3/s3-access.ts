@@ -21,8 +21,8 @@ export interface S3Access extends TlsPaths {
   /** How long a request that fails is tried again; default limits.s3RetryForMs. */
   readonly retryForMs?: number
   /**
-   * Told once an outage that a request has been tried again for limits.s3RetryNoteMs, and for how
-   * long that goes on.
+   * Told once an outage that a request has been tried again, or waits for an answer, for
+   * limits.s3RetryNoteMs.
    */
   readonly onOutage?: (message: string) => void
   /** Ends every request that is under way, and all that would follow. */

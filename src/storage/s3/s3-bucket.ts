@@ -86,8 +86,9 @@ export class Bucket {
     for (let tries = 1; ; tries++) {
       try {
         if (tries === 1) checkInTime(asked.key ?? '', asked.notAfterMs, clock.nowMs())
+        const told = this.#told
         const result = await this.#try(call)
-        if (tries > 1) this.#told.isOver = true
+        if (tries > 1 || told !== this.#told) this.#told.isOver = true
         return result
       } catch (error) {
         call.signal?.throwIfAborted()
@@ -123,18 +124,23 @@ export class Bucket {
     return Math.min(endMs, notAfterMs ?? endMs)
   }
 
-  /** Of calls that fail beside each other one tells; where some come through, none soon after. */
   #tellOutage(
     { message }: AkidbError,
     { startMs, endMs }: { readonly startMs: number; readonly endMs: number },
   ): void {
     const nowMs = this.#options.clock.nowMs()
-    const { atMs, isOver } = this.#told
     if (nowMs - startMs < limits.s3RetryNoteMs) return
+    const seconds = Math.round((endMs - nowMs) / 1_000)
+    this.#tell(`${message}; it is tried again for another ${seconds} s`)
+  }
+
+  /** Of calls that fail beside each other one tells; where some come through, none soon after. */
+  #tell(message: string): void {
+    const nowMs = this.#options.clock.nowMs()
+    const { atMs, isOver } = this.#told
     if (!isOver || nowMs - atMs < limits.s3RetryForMs) return
     this.#told = { atMs: nowMs, isOver: false }
-    const seconds = Math.round((endMs - nowMs) / 1_000)
-    this.#options.onOutage?.(`${message}; it is tried again for another ${seconds} s`)
+    this.#options.onOutage?.(message)
   }
 
   /** The same, for an answer of XML. */
@@ -166,7 +172,11 @@ export class Bucket {
       hasMoved: _______,
       ...request
     } = call
-    const response = await this.#options.transport.send({ ...request, bucket: this.name })
+    const { transport } = this.#options
+    const seconds = limits.s3RetryNoteMs / 1_000
+    const onSilence = (): void =>
+      this.#tell(`${call.what} at ${transport.url}: no answer for ${seconds} s; it is waited for`)
+    const response = await transport.send({ ...request, bucket: this.name, onSilence })
     try {
       return await read(response)
     } catch (error) {

@@ -27,6 +27,8 @@ export interface S3Request {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: BodyBytes | BodySource
   readonly signal?: AbortSignal | undefined
+  /** Told where no answer has come for limits.s3RetryNoteMs, though little or nothing was sent. */
+  readonly onSilence?: () => void
 }
 
 /** Makes one try of a request, and reads of a success nothing but its head. */

@@ -20,6 +20,8 @@ const ASKED_BYTES_MIN = 1024 * 1024
 /** A server that does not ask within that time gets it anyway. Source: curl's default. */
 const ASK_MS_MAX = 1_000
 const PIECE_BYTES = 1024 * 1024
+/** On its way so long on no line. */
+const SHORT_BYTES = 64 * 1024
 
 /** What a request has that the client knows nothing of. */
 interface Extras {
@@ -113,6 +115,8 @@ async function sendOnce(
     signal,
     onContinue: () => source?.begin(true),
   }
+  const isShort = Buffer.isBuffer(body) && body.length <= SHORT_BYTES
+  const quiet = setTimeout(() => isShort && request.onSilence?.(), limits.s3RetryNoteMs)
   try {
     const digest = signsBodies ? sha256 : ''
     return await client.makeRequestStreamAsync(options, body, digest, SUCCESS, region)
@@ -120,6 +124,7 @@ async function sendOnce(
     signal?.throwIfAborted()
     throw source?.failure === undefined ? failureOf(error) : source.failure
   } finally {
+    clearTimeout(quiet)
     source?.end()
   }
 }
