@@ -53,7 +53,8 @@ export async function readQuery(text: string): Promise<JsonValue> {
     return parseJson(json)
   } catch (error) {
     if (!(error instanceof AkidbError) || error.code === 'LIMIT') throw error
-    throw new AkidbError('USAGE', `--query: ${error.message}`, { cause: error })
+    const hint = 'A query is JSON: docs/library.md.'
+    throw new AkidbError('USAGE', `--query: ${error.message}`, { hint, cause: error })
   }
 }
 

@@ -47,7 +47,7 @@ export async function readArgumentFile(path: string, what: string): Promise<stri
  */
 export async function readFilter(text: string): Promise<unknown> {
   const json = text.startsWith('@') ? await readArgumentFile(text.slice(1), '--filter') : text
-  return parseArgument(json, '--filter')
+  return parseArgument(json, '--filter', 'A filter is JSON, as {"lang":"fi"}: akidb help filters.')
 }
 
 /** `--vector`: JSON where it begins with `[`, `-` for stdin, else a file that holds such JSON. */
@@ -57,7 +57,7 @@ export async function readVector(io: Io, text: string): Promise<Float32Array> {
     : text === '-'
       ? await readStdin(io, '--vector')
       : await readArgumentFile(text, '--vector')
-  const value = parseArgument(json, '--vector')
+  const value = parseArgument(json, '--vector', 'A vector is JSON, as [0.5, 1.25].')
   if (!Array.isArray(value) || value.length === 0 || value.length > limits.dimensionMax) {
     throw new AkidbError(
       'USAGE',
@@ -71,14 +71,14 @@ export async function readVector(io: Io, text: string): Promise<Float32Array> {
   })
 }
 
-const parseArgument = (json: string, what: string) => {
+const parseArgument = (json: string, what: string, hint: string) => {
   try {
     return parseJson(json)
   } catch (error) {
     if (!(error instanceof AkidbError)) throw error
     // Too deep is a limit, as it is where the depth is the filter's own.
     const code = error.code === 'LIMIT' ? 'LIMIT' : 'USAGE'
-    throw new AkidbError(code, `${what}: ${error.message}`, { cause: error })
+    throw new AkidbError(code, `${what}: ${error.message}`, { hint, cause: error })
   }
 }
 

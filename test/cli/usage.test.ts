@@ -113,6 +113,17 @@ describe('called wrongly', () => {
     })
   }
 
+  it('says what is written where something else stands', async () => {
+    for (const [argv, hint] of [
+      [['count', 'docs', '--filter', 'site = 3'], 'A filter is JSON, as {"lang":"fi"}'],
+      [['search', 'docs', '--vector', '[1,]'], 'A vector is JSON, as [0.5, 1.25]'],
+      [['search', 'docs', '--query', 'heat'], 'A query is JSON'],
+    ] as const) {
+      const ran = await run([...argv], { engine: fakeEngine().engine })
+      expect(ran.stderr).toContain(`akidb: hint: ${hint}`)
+    }
+  })
+
   it('suggests the command that was meant', async () => {
     const ran = await run(['serch', 'docs'])
     expect(ran.stderr).toContain('Did you mean search?')

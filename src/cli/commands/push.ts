@@ -103,8 +103,10 @@ const pushText = (result: PushResult, dry: boolean): string => {
     lines.push(dry ? 'nothing would be locked' : 'nothing is locked')
   }
   if (result.legalHold) lines.push(`${would}under legal hold`)
-  const encrypted = kmsKey === null ? 'not encrypted by the server' : `encrypted under ${kmsKey}`
-  lines.push(`${would}${encrypted}`)
+  const not = dry ? 'would not be' : 'not'
+  lines.push(
+    kmsKey === null ? `${not} encrypted by the server` : `${would}encrypted under ${kmsKey}`,
+  )
   if (envelopeKey !== null) {
     lines.push(`${would}encrypted here, but for manifests, under ${envelopeKey}`)
   }

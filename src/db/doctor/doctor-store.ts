@@ -192,15 +192,16 @@ async function checkLeftovers(environment: OpenEnvironment): Promise<DoctorCheck
   const { store, state, locks } = environment
   const found: string[] = []
   const ingests = (await halfDoneIngests(state)).length
-  if (ingests > 0) found.push(`${ingests} half-done ingests`)
+  if (ingests > 0) found.push(`half-done ingests: ${ingests}`)
   let acts = 0
   for (const name of await locks.list('act-')) if (!(await locks.isHeld(name))) acts++
-  if (acts > 0) found.push(`${acts} killed commands without an outcome`)
+  if (acts > 0) found.push(`killed commands without an outcome: ${acts}`)
   let records = 0
   for await (const _ of store.list('gc/')) records++
-  if (records > 0) found.push(`${records} lists of an unfinished gc`)
+  if (records > 0) found.push(`lists of an unfinished gc: ${records}`)
   const pins = (await livePins(environment, { sweep: false })).length
-  if (found.length === 0) return fine('leftovers', `nothing but ${pins} pins of the last day`)
+  const rest = pins === 0 ? 'none' : `nothing but pins of the last day: ${pins}`
+  if (found.length === 0) return fine('leftovers', rest)
   const fix = 'Ingest the same files again to finish them; the next command and gc clear the rest.'
   return warned('leftovers', found.join(', '), fix)
 }
