@@ -8,6 +8,9 @@ const PIECE_BYTES = 1024 * 1024
 /** One is written while the other is filled. */
 const PIECES = 2
 
+/** Shared memory is filled a word at a time by TypedArray.set, at half the speed. */
+const { copy } = Buffer.prototype
+
 /** What was seen of a blob as it came. */
 export interface ArrivedBlob {
   /** It is a blob of float32 rows whose chunks fit its list, and every component is finite. */
@@ -53,7 +56,7 @@ export class BlobIntake {
   #take(bytes: Uint8Array): Promise<void> | undefined {
     const room = this.#room()
     const fits = Math.min(bytes.length, room.length - this.#filled)
-    room.set(fits === bytes.length ? bytes : bytes.subarray(0, fits), this.#filled)
+    copy.call(bytes, room, this.#filled, 0, fits)
     this.#filled += fits
     if (this.#filled < room.length) return undefined
     return this.#goOn(bytes.subarray(fits))
