@@ -21,46 +21,44 @@ import { idsOf, ingestRows, recordsOf } from '../support/records.ts'
 
 const kept = (id: string) => `{"id":"${id}","payload":{"n":0}}`
 
-it('keeps what it sent to the log of a collection that was dropped just before', async () => {
+/**
+ * An owner whose collection is dropped by another machine between its writes of x and y, and made
+ * anew there at once, or when `recreate` is called.
+ */
+async function writtenAroundDrop(isAnew: boolean) {
   const [a, b] = await twoMachines()
   const first = await own(a)
   await first.log.write([row('x')])
   await turns()
+  const recreate = () => createCollection(b.start().core(NAME), {})
   await dropCollection(b.start().core(NAME))
+  if (isAnew) await recreate()
   // Sooner than it looks again.
   await first.log.write([row('y')])
   await turns()
+  return { a, first, recreate }
+}
+
+it('keeps what it sent to the log of a collection that was dropped just before', async () => {
+  const { a, first } = await writtenAroundDrop(false)
   expect(await first.log.fold()).toBe('gone')
   expect(await keptAt(a)).toEqual([kept('y')])
   await first.owner.close()
 })
 
 it('the same where it was killed, and the collection is there anew', async () => {
-  const [a, b] = await twoMachines()
-  const first = await own(a)
-  await first.log.write([row('x')])
-  await turns()
-  await dropCollection(b.start().core(NAME))
-  await createCollection(b.start().core(NAME), {})
-  await first.log.write([row('y')])
-  await turns()
+  const { a, first } = await writtenAroundDrop(true)
   first.process.kill()
   await own(a)
   expect(await keptAt(a)).toEqual([kept('y')])
 })
 
 it('the same where it ended while the bucket was away', async () => {
-  const [a, b] = await twoMachines()
-  const first = await own(a)
-  await first.log.write([row('x')])
-  await turns()
-  await dropCollection(b.start().core(NAME))
-  await first.log.write([row('y')])
-  await turns()
+  const { a, first, recreate } = await writtenAroundDrop(false)
   first.link.cut(true)
   await first.owner.close().catch(() => undefined)
   first.process.kill()
-  await createCollection(b.start().core(NAME), {})
+  await recreate()
   await own(a)
   expect(await keptAt(a)).toEqual([kept('y')])
 })
