@@ -71,7 +71,15 @@ export interface IdTable {
   rowsOf(id: Uint8Array): number[]
   /** Row at a place of the bytewise order. */
   sorted(place: number): number
+  /** All ids, one after the other; that of a row stands from `start` to `end`. */
+  readonly text: Buffer
+  start(row: number): number
+  end(row: number): number
 }
+
+/** Bytewise: below 0 where the id of `a` comes first, 0 where both are the same. */
+export const compareIdsOf = (a: IdTable, rowA: number, b: IdTable, rowB: number): number =>
+  a.text.compare(b.text, b.start(rowB), b.end(rowB), a.start(rowA), a.end(rowA))
 
 /** @throws INTEGRITY where offsets or order do not fit. */
 export function decodeIds(sections: ReadonlyMap<string, Uint8Array>, count: number): IdTable {
@@ -99,7 +107,7 @@ export function decodeIds(sections: ReadonlyMap<string, Uint8Array>, count: numb
     return low
   }
   return {
-    count,
+    ...{ count, text, start, end },
     id: (row) => text.toString('utf8', start(row), end(row)),
     idBytes: (row) => bytes.subarray(start(row), end(row)),
     sorted: (place) => order[place] as number,

@@ -27,6 +27,13 @@ it('keeps the pages used last, within its bytes, of all owners together', async 
   await get(b, 2)
   expect(cache.now(a, 1)).toBe(first)
   expect(cache.now(b, 1)).toBeUndefined()
+  cache.now(b, 2)
+  cache.now(a, 1)
+  cache.now(b, 2)
+  await get(b, 3)
+  expect(cache.now(a, 1)).toBeUndefined()
+  expect(cache.now(b, 2)).toBeDefined()
+  await get(a, 1)
   // One that is larger than all stays until the next.
   await get(a, 9, 1_000)
   expect(cache.now(a, 9)).toBeDefined()

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { decodeBlob, type SectionInput } from '../../src/format/blob.ts'
-import { decodeIds, encodeIds } from '../../src/format/ids-section.ts'
+import { compareIdsOf, decodeIds, encodeIds } from '../../src/format/ids-section.ts'
 import { decodeOrigin, encodeOrigin, NO_SOURCE } from '../../src/format/origin-section.ts'
 import { decodeTombstones, tombstoneBlob } from '../../src/format/tombstones.ts'
 import { asFloat32, asUint32, exactBigUint64 } from '../../src/format/views.ts'
@@ -37,6 +37,13 @@ describe('the ids of a segment', () => {
       const wanted = [...ids.keys()].sort((a, b) => Buffer.compare(bytes(a), bytes(b)) || a - b)
       expect(sorted).toEqual(wanted)
       expect(ids.map((_, row) => Buffer.from(table.idBytes(row)).toString())).toEqual(ids)
+      const others = decodeIds(sectionsOf(encodeIds([...ids, 'b', 'ab'])), count + 2)
+      const texts = [...ids.keys()].map(bytes).concat([Buffer.from('b'), Buffer.from('ab')])
+      for (const [row, text] of [...ids.keys()].map((each) => [each, bytes(each)] as const)) {
+        expect(texts.map((_, other) => compareIdsOf(table, row, others, other))).toEqual(
+          texts.map((other) => Buffer.compare(text, other)),
+        )
+      }
     }
   })
 

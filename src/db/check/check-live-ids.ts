@@ -1,6 +1,6 @@
 import { Bitset } from '../../core/bitset.ts'
 import { AkidbError } from '../../errors/errors.ts'
-import type { IdTable } from '../../format/ids-section.ts'
+import { compareIdsOf, type IdTable } from '../../format/ids-section.ts'
 import type { CollectionState, SegmentEntry } from '../../format/manifest.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
 import { forEachCommonId } from '../segment/hiding.ts'
@@ -57,13 +57,14 @@ export async function liveIds(
 
 /** Equal ids stand side by side in the order of ids: at most one of them is alive. */
 function checkOnce({ ids, dead }: LiveIds): void {
-  let last: Uint8Array | undefined
+  let last: number | undefined
   for (let place = 0; place < ids.count; place++) {
     const row = ids.sorted(place)
     if (dead.has(row)) continue
-    const id = ids.idBytes(row)
-    if (last !== undefined && Buffer.compare(last, id) === 0) throw broken('an id is alive twice')
-    last = id
+    if (last !== undefined && compareIdsOf(ids, last, ids, row) === 0) {
+      throw broken('an id is alive twice')
+    }
+    last = row
   }
 }
 

@@ -1,5 +1,5 @@
 import { Bitset } from '../../core/bitset.ts'
-import type { IdTable } from '../../format/ids-section.ts'
+import { compareIdsOf, type IdTable } from '../../format/ids-section.ts'
 import type { BlobRef, CollectionState, SegmentEntry } from '../../format/manifest.ts'
 import { tombstoneBlob } from '../../format/tombstones.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
@@ -84,7 +84,7 @@ export function forEachCommonId(
   while (i < a.count && j < b.count) {
     const rowA = a.sorted(i)
     const rowB = b.sorted(j)
-    const order = Buffer.compare(a.idBytes(rowA), b.idBytes(rowB))
+    const order = compareIdsOf(a, rowA, b, rowB)
     if (order < 0) i++
     else if (order > 0) j++
     else {
@@ -95,8 +95,8 @@ export function forEachCommonId(
 }
 
 const overlap = (a: IdTable, b: IdTable): boolean =>
-  Buffer.compare(a.idBytes(a.sorted(0)), b.idBytes(b.sorted(b.count - 1))) <= 0 &&
-  Buffer.compare(b.idBytes(b.sorted(0)), a.idBytes(a.sorted(a.count - 1))) <= 0
+  compareIdsOf(a, a.sorted(0), b, b.sorted(b.count - 1)) <= 0 &&
+  compareIdsOf(b, b.sorted(0), a, a.sorted(a.count - 1)) <= 0
 
 /** Told of every row that a newer row of the same id replaced. */
 export type OnReplaced = (newerRow: number) => void
@@ -112,7 +112,7 @@ export async function killRepeats(
   for (let place = 0; place + 1 < ids.count; place++) {
     const row = ids.sorted(place)
     const next = ids.sorted(place + 1)
-    if (Buffer.compare(ids.idBytes(row), ids.idBytes(next)) !== 0) continue
+    if (compareIdsOf(ids, row, ids, next) !== 0) continue
     if (await dead.kill(entry, row)) onReplaced(next)
   }
 }

@@ -12,6 +12,8 @@ export class PageCache {
   readonly #kept = new Map<object, Map<number, Kept>>()
   /** In the order of use, the latest last. */
   readonly #order = new Map<Kept, { readonly owner: object; readonly number: number }>()
+  /** The latest: whoever reads row after row asks for it again and again. */
+  #latest: Kept | undefined
   #bytes = 0
 
   constructor(bytesMax: number) {
@@ -36,6 +38,7 @@ export class PageCache {
     const pages = this.#kept.get(owner) ?? new Map<number, Kept>()
     this.#kept.set(owner, pages.set(number, kept))
     this.#order.set(kept, { owner, number })
+    this.#latest = kept
     kept.page.then(
       (page) => this.#made(kept, page),
       () => this.#drop(kept),
@@ -60,16 +63,19 @@ export class PageCache {
   }
 
   #touch(kept: Kept): void {
+    if (kept === this.#latest) return
     const place = this.#order.get(kept)
     if (place === undefined) return
     this.#order.delete(kept)
     this.#order.set(kept, place)
+    this.#latest = kept
   }
 
   #drop(kept: Kept): void {
     const place = this.#order.get(kept)
     if (place === undefined) return
     this.#order.delete(kept)
+    if (this.#latest === kept) this.#latest = undefined
     this.#bytes -= kept.now?.bytes ?? 0
     const pages = this.#kept.get(place.owner)
     pages?.delete(place.number)
