@@ -17,9 +17,13 @@ interface Made {
   readonly file: Buffer
 }
 
-async function blobOf(rows: Float32Array, role: BlobRole = 'vectors'): Promise<Made> {
+async function blobOf(
+  rows: Float32Array | Uint8Array,
+  role: BlobRole = 'vectors',
+  name = 'vec',
+): Promise<Made> {
   const pieces: Uint8Array[] = []
-  const sections = [section('vec', bytesOf(rows))]
+  const sections = [section(name, bytesOf(rows))]
   const ref = await encodeBlob({ role, records: 1, dimension: 1, sections }, async (bytes) => {
     pieces.push(bytes.slice())
   })
@@ -72,7 +76,8 @@ describe('a blob that comes from outside', () => {
     }
   })
 
-  it.each([0, 1, 262_127, 262_128, FLOATS - 1])(
+  // The rows begin at byte 128: a piece ends between 262,111 and 262,112, a chunk at 16,352.
+  it.each([0, 16_351, 16_352, 262_111, 262_112, FLOATS - 1])(
     'is not sound where component %i is not finite',
     async (i) => {
       for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
@@ -92,6 +97,7 @@ describe('a blob that comes from outside', () => {
     expect(await taken(ref, file.subarray(0, -1), 1_000_000)).toBeUndefined()
     expect(await taken(ref, Buffer.concat([file, Buffer.alloc(1)]), 1_000_000)).toBeUndefined()
     expect(await taken(ref, Buffer.concat([file, file]), 1_000_000)).toBeUndefined()
+    expect(await taken({ ...ref, bytes: ref.bytes + 1 }, file, 1_000_000)).toBeUndefined()
   })
 
   it('is not sound where its list is not that of its chunks, or has another root', async () => {
@@ -114,6 +120,10 @@ describe('a blob that comes from outside', () => {
     expect(await taken(small.ref, small.file, 7)).toEqual({ isSound: true })
     const odd = { ...small.ref, chunkBytes: 1_000 }
     expect(await taken(odd, small.file, 7)).toEqual({ isSound: false })
+    const halves = await blobOf(new Uint8Array(6))
+    expect(await taken(halves.ref, halves.file, 7)).toEqual({ isSound: false })
+    const others = await blobOf(rowsOf(), 'vectors', 'other')
+    expect(await taken(others.ref, others.file, 1_000_000)).toEqual({ isSound: false })
   })
 
   it('is looked at beside others by one thread, which hashes chunks too', async () => {

@@ -139,13 +139,16 @@ describe('an object', () => {
       ranged('bytes 0-2/3', 'abc', { headers: { 'content-range': 'bytes 0-2/3' } }),
     ]
     for (const answer of wrong) await expect(stream(answer)).rejects.toMatchObject(noServer)
-    const nothing = async (bytes: number) => {
-      const said = { headers: { ...headers, 'content-length': String(bytes) } }
+    // Whatever it says of why.
+    await expect(stream({ status: 416 })).rejects.toMatchObject({ code: 'INTEGRITY' })
+    const nothing = async (bytes: number, status = 200) => {
+      const said = { status, headers: { ...headers, 'content-length': String(bytes) } }
       const { store } = await against(() => said)
       await store.streamVersion('k', 'v', 0, () => expect.fail('a piece of nothing'))
     }
     await nothing(0)
     await expect(nothing(1)).rejects.toMatchObject({ code: 'INTEGRITY' })
+    await expect(nothing(0, 404)).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
   it('that is streamed ends where nobody wants more of it', async () => {

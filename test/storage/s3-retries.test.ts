@@ -6,6 +6,8 @@ import { limits } from '../../src/core/limits.ts'
 import type { SealedStore } from '../../src/storage/object-store.ts'
 import { Bucket } from '../../src/storage/s3/s3-bucket.ts'
 import { S3Failure } from '../../src/storage/s3/s3-errors.ts'
+import type { S3Request, S3Transport } from '../../src/storage/s3/s3-request.ts'
+import { streamTo } from '../../src/storage/s3/s3-stream.ts'
 import { createTransport } from '../../src/storage/s3/s3-transport.ts'
 import { systemClock } from '../../src/storage/system-clock.ts'
 import { randomOf, seedOf } from '../search/random.ts'
@@ -228,16 +230,19 @@ describe('a request that is tried again for long', () => {
     }
   }
 
+  const bucketOf = (send: S3Transport['send'], clock: Clock, told: string[]) => {
+    const transport = { url: 'http://minio:9000', send, close: () => undefined }
+    const onOutage = (message: string) => void told.push(message)
+    const retryForMs = limits.s3RetryForMs
+    return new Bucket({ transport, bucket: 'b', clock, retryForMs, random: () => 1, onOutage })
+  }
   const bucketThat = (answers: () => boolean, clock: WaitedClock, told: string[]) => {
     const send = async () => {
       clock.ms += 10
       if (!answers()) throw new S3Failure(0, 'ECONNREFUSED', 'connect ECONNREFUSED')
       return Readable.from([]) as IncomingMessage
     }
-    const transport = { url: 'http://minio:9000', send, close: () => undefined }
-    const onOutage = (message: string) => void told.push(message)
-    const retryForMs = limits.s3RetryForMs
-    return new Bucket({ transport, bucket: 'b', clock, retryForMs, random: () => 1, onOutage })
+    return bucketOf(send, clock, told)
   }
   const call = (bucket: Bucket) =>
     bucket.call({ method: 'GET', what: 'cannot read s3://b/k', read: async () => 'read' })
@@ -253,6 +258,22 @@ describe('a request that is tried again for long', () => {
     const seconds = Number(/another (\d+) s$/.exec(message)?.[1])
     expect(seconds).toBeGreaterThan(90)
     expect(seconds).toBeLessThanOrEqual(110)
+    // It goes on: what is asked for later is told of with it.
+    await expect(call(bucket)).rejects.toMatchObject({ code: 'UNREACHABLE' })
+    expect(told).toHaveLength(1)
+  })
+
+  it('is told of anew where the server came back while nobody waited for it', async () => {
+    const [clock, told] = [new WaitedClock(), [] as string[]]
+    let isUp = false
+    const bucket = bucketThat(() => isUp, clock, told)
+    for (const outages of [1, 2]) {
+      isUp = false
+      await expect(call(bucket)).rejects.toMatchObject({ code: 'UNREACHABLE' })
+      expect(told).toHaveLength(outages)
+      isUp = true
+      expect(await call(bucket)).toBe('read')
+    }
   })
 
   it('is not told of where it comes through sooner; a later outage is told of anew', async () => {
@@ -301,5 +322,46 @@ describe('a request that is tried again for long', () => {
       transport.close()
       await server.close()
     }
+  })
+
+  /** A stream of which each try brings so much and is cut then. */
+  async function streamed(bytes: number, pieceBytes: number, tryMs: number) {
+    const [clock, told] = [new WaitedClock(), [] as string[]]
+    let tries = 0
+    const send = async ({ headers = {} }: S3Request) => {
+      tries++
+      clock.ms += tryMs
+      const from = Number(/=(\d+)-/.exec(headers.range ?? '')?.[1])
+      const body = async function* () {
+        yield Buffer.alloc(Math.min(pieceBytes, bytes - from))
+        if (from + pieceBytes < bytes) throw new S3Failure(0, 'ECONNRESET', 'read ECONNRESET')
+      }
+      const said = { 'content-range': `bytes ${from}-${bytes - 1}/${bytes}` }
+      const response = Object.assign(Readable.from(body()), { statusCode: 206, headers: said })
+      return response as unknown as IncomingMessage
+    }
+    const at = { bucket: bucketOf(send, clock, told), key: 'k', what: 'cannot read s3://b/k' }
+    let received = 0
+    const take = ({ length }: Uint8Array): undefined => {
+      received += length
+    }
+    const outcome = await streamTo(at, bytes, take).then(
+      () => 'read',
+      ({ code }) => code,
+    )
+    return { outcome, received, tries, told }
+  }
+
+  it('has all its time anew after a try that brought much, and is no outage then', async () => {
+    // Eight minutes, of which no five seconds go by without 64 KiB.
+    const bytes = 100 * 65_536
+    const read = { outcome: 'read', received: bytes, tries: 100, told: [] }
+    expect(await streamed(bytes, 65_536, 5_000)).toEqual(read)
+  })
+
+  it('ends in its time where no try brings much, however much they bring together', async () => {
+    const { outcome, told } = await streamed(5_000_000, 65_535, 10)
+    expect(outcome).toBe('UNREACHABLE')
+    expect(told).toHaveLength(1)
   })
 })

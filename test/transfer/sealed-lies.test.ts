@@ -7,9 +7,14 @@ import { createWriterPin } from '../../src/db/states/pins.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { section } from '../../src/format/blob.ts'
 import type { BlobRole } from '../../src/format/manifest.ts'
+import { largeCollection } from '../support/large-collection.ts'
 import { describeMinio } from '../support/minio.ts'
 import { minioScene } from '../support/minio-scene.ts'
+import { tempStore } from '../support/temp-store.ts'
 import { addRows, originStore, placeAt, pull, push, readerOf } from './sealed-sites.ts'
+
+/** Where the rows begin in a blob of nothing else: behind its head, aligned. */
+const ROWS_AT = 128
 
 /** Commits a state whose first segment has a blob of this role with one section changed. */
 async function lie(
@@ -66,6 +71,27 @@ describeMinio('a state that was sealed by a trusted site, and does not fit its b
     await push(store, target)
     const reader = await readerOf(store)
     const wrong = { code: 'INTEGRITY', exitCode: 24, message: expect.stringMatching(message) }
+    await expect(pull(reader, target)).rejects.toMatchObject(wrong)
+    expect(await reader.list()).toEqual([])
+  })
+
+  it('is not taken, nor when its blobs are there: rows of a large segment', async () => {
+    const store = await tempStore()
+    // Rows that may stay on disk are looked at while they come, and, where they are there, on disk.
+    const shape = { segments: [260], dimension: 1_024, metric: 'l2', seed: 1 } as const
+    await largeCollection(store, 'docs', shape)
+    const target = await placeAt(server)
+    await lie(
+      store,
+      ['vectors', 'vec'],
+      (bytes) =>
+        // The first component of the second piece that is looked at.
+        void bytes.writeFloatLE(Number.POSITIVE_INFINITY, 2 ** 20 - ROWS_AT),
+    )
+    await push(store, target)
+    const reader = await readerOf(store)
+    const wrong = { code: 'INTEGRITY', exitCode: 24, message: expect.stringMatching(/not finite/) }
+    await expect(pull(reader, target)).rejects.toMatchObject(wrong)
     await expect(pull(reader, target)).rejects.toMatchObject(wrong)
     expect(await reader.list()).toEqual([])
   })

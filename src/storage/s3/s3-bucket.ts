@@ -86,9 +86,8 @@ export class Bucket {
     for (let tries = 1; ; tries++) {
       try {
         if (tries === 1) checkInTime(asked.key ?? '', asked.notAfterMs, clock.nowMs())
-        const told = this.#told
         const result = await this.#try(call)
-        if (tries > 1 || told !== this.#told) this.#told.isOver = true
+        this.#told.isOver = true
         return result
       } catch (error) {
         call.signal?.throwIfAborted()
