@@ -1,0 +1,172 @@
+import { constants } from 'node:fs'
+import * as files from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { DirectFile } from '../../src/storage/direct-file.ts'
+import { openFsStore } from '../../src/storage/fs-store.ts'
+import type { ObjectStore } from '../../src/storage/object-store.ts'
+import { patternOf } from '../support/s3.ts'
+
+// What is staged past the page cache, on a disk and a file system that fail.
+
+const system = vi.hoisted(() => ({ refusesDirect: false }))
+
+/** A file system without direct writes refuses them when it has made the file. */
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof files>()
+  const open: typeof files.open = async (path, flags, mode) => {
+    const handle = await real.open(path, flags, mode)
+    const isDirect = (Number(flags) & constants.O_DIRECT) !== 0
+    if (!system.refusesDirect || !isDirect) return handle
+    await handle.close()
+    throw Object.assign(new Error('EINVAL: invalid argument, open'), { code: 'EINVAL' })
+  }
+  return { ...real, open }
+})
+
+/** Two buffers of 1 MiB, and an end that fills no block. */
+const BYTES = 2 * 2 ** 20 + 12_345
+const body = patternOf(BYTES)
+
+let root: string
+let store: ObjectStore
+let handles: files.FileHandle
+beforeEach(async () => {
+  root = await files.mkdtemp(join(tmpdir(), 'akidb-direct-'))
+  store = openFsStore(root, { mode: 'write' })
+  await store.put('blobs/other', Buffer.from('x'))
+  const handle = await files.open(root)
+  handles = Object.getPrototypeOf(handle)
+  await handle.close()
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  system.refusesDirect = false
+  await store.close()
+  await files.rm(root, { recursive: true, force: true })
+})
+
+type Write = (bytes: Uint8Array, at: number, length: number, from: number) => Promise<Written>
+type Written = Readonly<{ bytesWritten: number; buffer: Uint8Array }>
+
+/** Runs `change` in place of the writes of all files; it is given the real one and their number. */
+function changeWrites(change: (number: number, args: Parameters<Write>, write: Write) => unknown) {
+  const real = handles.write as unknown as (...args: Parameters<Write>) => Promise<Written>
+  let number = 0
+  const changed = function (this: files.FileHandle, ...args: Parameters<Write>) {
+    return change(++number, args, (...others) => real.apply(this, others))
+  }
+  vi.spyOn(handles, 'write').mockImplementation(changed as unknown as files.FileHandle['write'])
+}
+
+async function stageBody() {
+  const staged = await store.stage({ cold: true })
+  for (let at = 0; at < BYTES; at += 700_001) await staged.write(body.subarray(at, at + 700_001))
+  return staged
+}
+
+const isWhole = async (key: string) => body.equals(await store.get(key))
+
+it('is on the disk before it has its name, and its name before anything is said of it', async () => {
+  const seen: string[] = []
+  const real = handles.sync
+  vi.spyOn(handles, 'sync').mockImplementation(async function (this: files.FileHandle) {
+    const info = await this.stat()
+    const isNamed = (await store.head('blobs/k')) !== undefined
+    seen.push(`${info.isFile() ? info.size : 'folder'} ${isNamed ? 'named' : 'nameless'}`)
+    await real.call(this)
+  })
+  expect(await (await stageBody()).commit('blobs/k')).toBe('created')
+  expect(seen).toEqual([`${BYTES} nameless`, 'folder named'])
+  expect(await isWhole('blobs/k')).toBe(true)
+  // Who gave it its name may not have brought that to the disk yet.
+  seen.length = 0
+  expect(await (await stageBody()).commit('blobs/k')).toBe('exists')
+  expect(seen).toEqual([`${BYTES} named`, 'folder named'])
+})
+
+// The first write is under way while the next bytes come, the last is that of the end.
+it.each([1, 2, 3])('is not there where its write %i fails, and leaves nothing', async (failing) => {
+  for (const [code, meaning] of [
+    ['ENOSPC', 'NO_SPACE'],
+    ['EIO', 'INTEGRITY'],
+  ]) {
+    changeWrites((number, args, write) =>
+      number === failing
+        ? Promise.reject(Object.assign(new Error(`${code}: write`), { code }))
+        : write(...args),
+    )
+    const staged = await store.stage({ cold: true })
+    const taken = await staged.write(body).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    if (taken === undefined) {
+      await expect(staged.commit('blobs/k')).rejects.toMatchObject({ code: meaning })
+    } else {
+      expect(taken).toMatchObject({ code: meaning })
+    }
+    await expect(staged.commit('blobs/k')).rejects.toMatchObject({ code: 'INTERNAL' })
+    await staged.abort()
+    expect(await store.head('blobs/k')).toBeUndefined()
+    expect(await files.readdir(join(root, '.tmp'))).toEqual([])
+    vi.restoreAllMocks()
+  }
+})
+
+it('goes on where a write was cut short', async () => {
+  changeWrites((number, [bytes, at, length, from], write) =>
+    write(bytes, at, number === 1 ? 4_096 : number === 2 ? 100 : length, from),
+  )
+  await (await stageBody()).commit('blobs/k')
+  expect(await isWhole('blobs/k')).toBe(true)
+})
+
+it('is an ordinary file where direct writes are refused, from the first or a later one', async () => {
+  system.refusesDirect = true
+  await (await stageBody()).commit('blobs/0')
+  system.refusesDirect = false
+  expect(await isWhole('blobs/0')).toBe(true)
+  for (const refused of [1, 2, 3]) {
+    changeWrites((number, args, write) =>
+      number === refused
+        ? Promise.reject(Object.assign(new Error('EINVAL: write'), { code: 'EINVAL' }))
+        : write(...args),
+    )
+    await (await stageBody()).commit(`blobs/${refused}`)
+    vi.restoreAllMocks()
+    expect(await isWhole(`blobs/${refused}`)).toBe(true)
+  }
+})
+
+it('keeps files apart that are written at once, however late their writes', async () => {
+  await (await stageBody()).commit('blobs/k')
+  changeWrites(async (number, args, write) => {
+    for (let i = number % 3; i < 3; i++) await setImmediate()
+    return await write(...args)
+  })
+  const turned = Buffer.from(body).reverse()
+  const [one, two] = [await store.stage({ cold: true }), await store.stage({ cold: true })]
+  for (let at = 0; at < BYTES; at += 300_007) {
+    await one.write(body.subarray(at, at + 300_007))
+    await two.write(turned.subarray(at, at + 300_007))
+  }
+  await Promise.all([one.commit('blobs/one'), two.commit('blobs/two')])
+  expect(await isWhole('blobs/one')).toBe(true)
+  expect(turned.equals(await store.get('blobs/two'))).toBe(true)
+})
+
+it('takes no file that is there, nor what a link names', async () => {
+  const [path, link] = [join(root, 'there'), join(root, 'link')]
+  await files.writeFile(path, 'mine')
+  await files.symlink(path, link)
+  for (const refused of [false, true]) {
+    system.refusesDirect = refused
+    for (const name of [path, link]) {
+      await expect(DirectFile.create(name, 0o666)).rejects.toMatchObject({ code: 'EEXIST' })
+    }
+  }
+  expect(await files.readFile(path, 'utf8')).toBe('mine')
+})
