@@ -69,22 +69,40 @@ async function stageBody() {
 
 const isWhole = async (key: string) => body.equals(await store.get(key))
 
-it('is on the disk before it has its name, and its name before anything is said of it', async () => {
+/** What is brought to the disk from now on, and whether the key is there at that moment. */
+function syncsOf(key: string): string[] {
   const seen: string[] = []
-  const real = handles.sync
-  vi.spyOn(handles, 'sync').mockImplementation(async function (this: files.FileHandle) {
-    const info = await this.stat()
-    const isNamed = (await store.head('blobs/k')) !== undefined
-    seen.push(`${info.isFile() ? info.size : 'folder'} ${isNamed ? 'named' : 'nameless'}`)
-    await real.call(this)
-  })
+  for (const name of ['sync', 'datasync'] as const) {
+    const real = handles[name]
+    vi.spyOn(handles, name).mockImplementation(async function (this: files.FileHandle) {
+      const info = await this.stat()
+      const size = (await store.head(key))?.bytes
+      seen.push(`${info.isFile() ? info.size : 'folder'} before ${size ?? 'nothing'}`)
+      await real.call(this)
+    })
+  }
+  return seen
+}
+
+it('is on the disk before it has its name, and its name before anything is said of it', async () => {
+  const seen = syncsOf('blobs/k')
   expect(await (await stageBody()).commit('blobs/k')).toBe('created')
-  expect(seen).toEqual([`${BYTES} nameless`, 'folder named'])
+  expect(seen).toEqual([`${BYTES} before nothing`, `folder before ${BYTES}`])
   expect(await isWhole('blobs/k')).toBe(true)
   // Who gave it its name may not have brought that to the disk yet.
   seen.length = 0
   expect(await (await stageBody()).commit('blobs/k')).toBe('exists')
-  expect(seen).toEqual([`${BYTES} named`, 'folder named'])
+  expect(seen).toEqual([`${BYTES} before ${BYTES}`, `folder before ${BYTES}`])
+})
+
+it('is so as well where it is put at once, in place of another or not', async () => {
+  const seen = syncsOf('blobs/k')
+  await store.put('blobs/k', Buffer.from('abc'))
+  expect(seen.splice(0)).toEqual(['3 before nothing', 'folder before 3'])
+  await store.put('blobs/k', Buffer.from('abcd'), { mode: 'replace' })
+  expect(seen.splice(0)).toEqual(['4 before 3', 'folder before 4'])
+  await store.put('blobs/k', Buffer.from('ab'))
+  expect(seen.splice(0)).toContain('folder before 4')
 })
 
 // The first write is under way while the next bytes come, the last is that of the end.
