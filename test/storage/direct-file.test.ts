@@ -95,7 +95,7 @@ it('is on the disk before it has its name, and its name before anything is said 
   expect(seen).toEqual([`${BYTES} before ${BYTES}`, `folder before ${BYTES}`])
 })
 
-it('is so as well where it is put at once, in place of another or not', async () => {
+it('is so as well where it is put at once, or appended to, cut or deleted', async () => {
   const seen = syncsOf('blobs/k')
   await store.put('blobs/k', Buffer.from('abc'))
   expect(seen.splice(0)).toEqual(['3 before nothing', 'folder before 3'])
@@ -103,6 +103,14 @@ it('is so as well where it is put at once, in place of another or not', async ()
   expect(seen.splice(0)).toEqual(['4 before 3', 'folder before 4'])
   await store.put('blobs/k', Buffer.from('ab'))
   expect(seen.splice(0)).toContain('folder before 4')
+  await store.append('blobs/log', Buffer.from('ab'), 0)
+  expect(seen.splice(0)).toEqual(['2 before 4', 'folder before 4'])
+  await store.append('blobs/log', Buffer.from('cde'), 2)
+  expect(seen.splice(0)).toEqual(['5 before 4'])
+  await store.truncate('blobs/log', 3)
+  expect(seen.splice(0)).toEqual(['3 before 4'])
+  await store.delete('blobs/k')
+  expect(seen.splice(0)).toEqual(['folder before nothing'])
 })
 
 // The first write is under way while the next bytes come, the last is that of the end.

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Clock } from '../../src/core/clock.ts'
 import { limits } from '../../src/core/limits.ts'
 import type { SealedStore } from '../../src/storage/object-store.ts'
@@ -363,5 +363,46 @@ describe('a request that is tried again for long', () => {
     const { outcome, told } = await streamed(5_000_000, 65_535, 10)
     expect(outcome).toBe('UNREACHABLE')
     expect(told).toHaveLength(1)
+  })
+})
+
+describe('a request of a command that is stopped', () => {
+  const stopped = new Error('stopped')
+
+  /** A server that answers to whoever still listens. */
+  const bucketUntil = (signal: AbortSignal) => {
+    const send = async ({ signal: own }: S3Request) => {
+      own?.throwIfAborted()
+      return Readable.from([]) as IncomingMessage
+    }
+    const transport = { url: 'http://minio:9000', send, close: () => undefined }
+    return new Bucket({
+      ...{ transport, bucket: 'b', clock: systemClock, random: () => 0, signal },
+      retryForMs: limits.s3RetryForMs,
+    })
+  }
+  const call = (bucket: Bucket, more: { tidies?: boolean; signal?: AbortSignal } = {}) =>
+    bucket.call({ method: 'DELETE', what: 'cannot delete s3://b/k', read: async () => 0, ...more })
+
+  it('ends, but for one that tidies up, which has two seconds more', async () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const command = new AbortController()
+    const bucket = bucketUntil(command.signal)
+    expect(await call(bucket)).toBe(0)
+    command.abort(stopped)
+    // One that is opened after that has them too.
+    const buckets = [bucket, bucketUntil(command.signal)]
+    for (const ms of [0, limits.s3TidyMs - 1]) {
+      vi.advanceTimersByTime(ms)
+      for (const one of buckets) {
+        await expect(call(one)).rejects.toBe(stopped)
+        expect(await call(one, { tidies: true })).toBe(0)
+        const own = AbortSignal.abort(new Error('given up'))
+        await expect(call(one, { tidies: true, signal: own })).rejects.toThrow('given up')
+      }
+    }
+    vi.advanceTimersByTime(1)
+    for (const one of buckets) await expect(call(one, { tidies: true })).rejects.toBe(stopped)
   })
 })
