@@ -223,6 +223,23 @@ describe('of an outbox it is said', () => {
     expect(await objects()).toEqual(new Map())
   })
 
+  it('nothing, when it is closed and all is committed: the mark goes last', async () => {
+    await writer.rotate(endOf(await append()))
+    await append()
+    await turns()
+    steps.length = 0
+    await writer.rotate(writer.length)
+    // As a folder that keeps what was to be removed.
+    await folder.put(
+      `outbox/docs/${log.collection}/${'3'.padStart(20, '0')}-${'9'.repeat(20)}`,
+      new Uint8Array(0),
+    )
+    await turns()
+    await writer.close()
+    expect(steps.slice(-2)).toEqual(['group delete', 'mark delete'])
+    expect(await Array.fromAsync(folder.list(''))).toEqual([])
+  })
+
   it('that more was committed while what was before is removed: that goes, too', async () => {
     const [first, second] = [await append(), await append()]
     await turns()

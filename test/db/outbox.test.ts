@@ -197,6 +197,7 @@ it('refuses to go on where what it had acknowledged is damaged', async () => {
   const bytes = Buffer.from(await a.state.get(piece?.key ?? ''))
   bytes[60] = (bytes[60] ?? 0) ^ 1
   await a.state.put(piece?.key ?? '', bytes, { mode: 'replace' })
+  await expect(unsentAt(a)).rejects.toMatchObject({ code: 'INTEGRITY' })
   await expect(own(a)).rejects.toMatchObject({
     code: 'INTEGRITY',
     hint: expect.stringMatching(/"outbox\/docs\/[0-9a-f]{32}"/),
