@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest'
+import { createCollection, dropCollection } from '../../src/db/collection/lifecycle.ts'
 import { collectGarbage } from '../../src/db/gc/gc.ts'
 import { createSnapshot } from '../../src/db/states/snapshots.ts'
+import { settleOutbox } from '../../src/db/wal/outbox-settle.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
 import { versionsOf } from '../support/history.ts'
-import { keptAt, NAME, own, row, twoMachines } from '../support/local-owner.ts'
+import { keptAt, NAME, own, row, turns, twoMachines } from '../support/local-owner.ts'
 
 // How rows are kept that another machine came before.
 
@@ -45,4 +47,28 @@ it('keeps rows although of all its commits only an older owner’s is left', asy
   expect(await versionsOf(b.start().core(NAME))).toHaveLength(2)
   await own(a)
   expect(await keptAt(a)).toEqual([kept('x')])
+})
+
+it.each([
+  ['is kept', false, 2],
+  ['went with all its commits', true, 1],
+])('keeps what was sent after a drop that %s', async (_, isAnew, left) => {
+  const [a, b] = await twoMachines()
+  const first = await own(a)
+  await first.log.write([row('x')])
+  await turns()
+  await dropCollection(b.start().core(NAME))
+  // Sooner than it looks again.
+  await first.log.write([row('y')])
+  await turns()
+  expect(first.log.atRisk?.rows).toBe(0)
+  first.process.kill()
+  if (isAnew) await createCollection(b.start().core(NAME), {})
+  a.clock.advance(3 * 3_600_000)
+  await collectGarbage(b.start().environment, { keepMs: 0 })
+  expect(await versionsOf(b.start().core(NAME))).toHaveLength(left)
+  const core = a.start().core(NAME)
+  await settleOutbox(core, await core.manifests.newest())
+  // Too much may be told of, never too little.
+  expect((await keptAt(a)).filter((line) => line !== kept('x'))).toEqual([kept('y')])
 })

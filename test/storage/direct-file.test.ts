@@ -84,7 +84,7 @@ function syncsOf(key: string): string[] {
   return seen
 }
 
-it('is on the disk before it has its name, and its name before anything is said of it', async () => {
+it('is on the disk before it has its name, and so is its name before it is told of', async () => {
   const seen = syncsOf('blobs/k')
   expect(await (await stageBody()).commit('blobs/k')).toBe('created')
   expect(seen).toEqual([`${BYTES} before nothing`, `folder before ${BYTES}`])
@@ -150,7 +150,7 @@ it('goes on where a write was cut short', async () => {
   expect(await isWhole('blobs/k')).toBe(true)
 })
 
-it('is an ordinary file where direct writes are refused, from the first or a later one', async () => {
+it('is an ordinary file where direct writes are refused, the first or a later one', async () => {
   system.refusesDirect = true
   await (await stageBody()).commit('blobs/0')
   system.refusesDirect = false

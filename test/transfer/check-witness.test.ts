@@ -111,7 +111,7 @@ describe('legal holds', () => {
     seal(3, 12, { of: 'm2' }),
   ]
 
-  it('are on all that speaks for a held state, and need be on nothing that came later', async () => {
+  it('are on all that speaks for a held state, and need not be on what came later', async () => {
     lay(three)
     expect(await found(three)).toEqual([])
     releaseAll()
