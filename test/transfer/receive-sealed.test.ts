@@ -1,17 +1,24 @@
 import { setImmediate } from 'node:timers/promises'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { sha256Hex } from '../../src/core/digest.ts'
 import { limits } from '../../src/core/limits.ts'
-import type { Ledger } from '../../src/db/sealed/ledger.ts'
+import type { Ledger, SealedState } from '../../src/db/sealed/ledger.ts'
 import type { SealedObject } from '../../src/db/sealed/seal-record.ts'
+import { manifestKey } from '../../src/db/states/manifest-store.ts'
 import type { WriterPin } from '../../src/db/states/pins.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
 import { blobKey } from '../../src/format/blob.ts'
 import type { BlobRef, Manifest } from '../../src/format/manifest.ts'
+import { decodeManifest } from '../../src/format/manifest-codec.ts'
 import { createMemoryStore } from '../../src/storage/memory-store.ts'
 import type { PieceSink, SealedStore } from '../../src/storage/object-store.ts'
 import { systemClock } from '../../src/storage/system-clock.ts'
-import { type ReceiveOptions, receiveSealed } from '../../src/transfer/pull/receive-sealed.ts'
+import {
+  type ReceiveOptions,
+  receiveSealed,
+  sealedManifest,
+} from '../../src/transfer/pull/receive-sealed.ts'
+import { fullCommit, manifestFile } from '../format/sample-manifest.ts'
 import { createFaultStore } from '../support/fault-store.ts'
 
 const KIB = 1024
@@ -131,4 +138,49 @@ it('asks for nothing that was sealed as something else', async () => {
   expected.delete(key)
   await expect(receive()).rejects.toMatchObject({ code: 'INTEGRITY' })
   expect(events.filter((event) => event.startsWith('stream'))).toEqual([])
+})
+
+describe('the manifest of a sealed state', () => {
+  const bytes = manifestFile()
+  const { stateRoot } = decodeManifest(bytes, 'k').commit
+  const digest = sha256Hex(bytes)
+  const state = { name: 'docs', version: 3, manifest: digest, stateRoot } as SealedState
+  const key = manifestKey('docs', 3)
+
+  const read = (content: Uint8Array, sealed: Partial<SealedObject> = {}, of = state) => {
+    const object = { key, versionId: 'v', sha256: digest, bytes: bytes.length, ...sealed }
+    let isRead = false
+    const target = {
+      async *readVersion() {
+        isRead = true
+        yield content
+      },
+    } as unknown as SealedStore
+    const ledger = { expected: new Map([[key, { object }]]) } as unknown as Ledger
+    const manifest = sealedManifest(target, ledger, of)
+    return { manifest, isRead: () => isRead }
+  }
+
+  it('is what was sealed, byte for byte, and of the state that was told', async () => {
+    expect((await read(bytes).manifest).commit.stateRoot).toBe(stateRoot)
+    const altered = { code: 'INTEGRITY', exitCode: 24 }
+    const other = Buffer.from(bytes)
+    other[10] = (other[10] ?? 0) ^ 1
+    await expect(read(other).manifest).rejects.toMatchObject(altered)
+    await expect(read(bytes.subarray(1)).manifest).rejects.toMatchObject(altered)
+    // Valid, and another: the commit of the same state at another time.
+    const later = manifestFile({}, { ...fullCommit(), committedAt: '2026-01-02T03:04:05.679Z' })
+    await expect(read(later).manifest).rejects.toMatchObject(altered)
+    const told = { ...state, stateRoot: '9'.repeat(64) }
+    await expect(read(bytes, {}, told).manifest).rejects.toMatchObject(altered)
+  })
+
+  it('is not even read where it was sealed as another one, or is too long', async () => {
+    const tooLong = { bytes: limits.manifestBytesMax + 1 }
+    for (const sealed of [{ sha256: '9'.repeat(64) }, tooLong]) {
+      const { manifest, isRead } = read(bytes, sealed)
+      await expect(manifest).rejects.toMatchObject({ code: 'INTEGRITY' })
+      expect(isRead()).toBe(false)
+    }
+  })
 })

@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { runAct } from '../../src/db/states/acts.ts'
 import { readBlob, writeBlob } from '../../src/db/states/blob-store.ts'
 import { commitManifest } from '../../src/db/states/commit.ts'
 import { createWriterPin } from '../../src/db/states/pins.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
-import { section } from '../../src/format/blob.ts'
+import { blobKey, section } from '../../src/format/blob.ts'
+import { closureOf } from '../../src/format/closure.ts'
 import type { BlobRole } from '../../src/format/manifest.ts'
 import { largeCollection } from '../support/large-collection.ts'
 import { describeMinio } from '../support/minio.ts'
@@ -94,5 +95,34 @@ describeMinio('a state that was sealed by a trusted site, and does not fit its b
     await expect(pull(reader, target)).rejects.toMatchObject(wrong)
     await expect(pull(reader, target)).rejects.toMatchObject(wrong)
     expect(await reader.list()).toEqual([])
+  })
+
+  it('ends the pull of all that comes with it', async () => {
+    const store = await originStore(3)
+    await lie(store, ['payload', 'pages'], (bytes) => bytes.fill(0x20))
+    await addRows(store, 'r', 1, 'later')
+    const target = await placeAt(server)
+    await push(store, target)
+    const reader = await readerOf(store)
+    const other = await store.core('later').head()
+    const keys = new Set([...closureOf(other).keys()].map((digest) => blobKey(digest)))
+    expect(keys.size).toBeGreaterThan(limits.s3TransfersMax)
+    // What is behind it waits until somebody says that it need not come.
+    const stopped = vi.spyOn(AbortController.prototype, 'abort')
+    onTestFinished(() => stopped.mockRestore())
+    let begun = 0
+    const stream = target.streamVersion.bind(target)
+    vi.spyOn(target, 'streamVersion').mockImplementation(async (key, ...others) => {
+      if (keys.has(key)) {
+        begun++
+        const isStopped = () =>
+          expect(stopped).toHaveBeenCalledWith(expect.objectContaining({ code: 'INTEGRITY' }))
+        await vi.waitFor(isStopped, { timeout: 5_000 })
+      }
+      await stream(key, ...others)
+    })
+    await expect(pull(reader, target)).rejects.toMatchObject({ code: 'INTEGRITY' })
+    expect(begun).toBeGreaterThan(0)
+    expect(begun).toBeLessThanOrEqual(limits.s3TransfersMax)
   })
 })
