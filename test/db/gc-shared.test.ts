@@ -70,6 +70,40 @@ describe('the list of a collection of garbage', () => {
     expect(await listsOf(machine)).toEqual(before)
   })
 
+  it('sends no deletion and no renewal later than what is on it is waited for', async () => {
+    const machine = newMachine()
+    const sent: [string, number][] = []
+    const environment = deletingSo(machine.start(), async (_, { notAfterMs = Infinity }) => {
+      sent.push(['delete', notAfterMs])
+      return true
+    })
+    const { store } = environment
+    const put = store.put.bind(store)
+    const putSo: ObjectStore['put'] = async (key, body, how = {}) => {
+      if (how.mode === 'replace') sent.push(['renew', how.notAfterMs ?? Infinity])
+      return await put(key, body, how)
+    }
+    const own = new Proxy(store, {
+      get: (target, name) => (name === 'put' ? putSo : Reflect.get(target, name, target)),
+    })
+    const openedMs = machine.clock.nowMs()
+    const list = await CondemnedList.open({ ...environment, store: own }, [DIGEST])
+    await list.delete('blobs/x')
+    machine.clock.advance(limits.gcRenewMs)
+    const renewedMs = machine.clock.nowMs()
+    await list.delete('blobs/y')
+    // To the second: each look at the clock takes a millisecond of it.
+    const seconds = sent.map(([what, ms]) => [what, Math.round((ms - openedMs) / 1_000)])
+    const [first, second] = [0, renewedMs - openedMs].map((ms) =>
+      Math.round((ms + limits.gcStopMs) / 1_000),
+    )
+    expect(seconds).toEqual([
+      ['delete', first],
+      ['renew', first],
+      ['delete', second],
+    ])
+  })
+
   it('stays until it lapses where a deletion may still come', async () => {
     const doubts = {
       'no answer': async () => {
