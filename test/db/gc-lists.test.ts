@@ -102,6 +102,33 @@ it('leaves every state whole wherever it is killed, and a later run takes the re
   }
 })
 
+it('deletes nothing while a commit is under way that began before its list', async () => {
+  const machine = createTestMachine()
+  await manyStates(machine)
+  const docs = machine.start().core('docs')
+  const before = await versionsOf(docs)
+  const { locks } = machine.start().environment
+  const { collection } = (await docs.head()).commit
+  const listed = Promise.withResolvers<{ release(): Promise<void> }>()
+  let deleted = 0
+  const { environment } = machine.start({
+    hook: async ({ phase, operation, key }) => {
+      if (phase !== 'after') return
+      // Its writer has looked before that, and believes that all is there.
+      if (operation === 'put' && key.startsWith('gc/')) listed.resolve(locks.acquire(collection, 0))
+      if (operation === 'delete' && /^(blobs|collections)\//.test(key)) deleted++
+    },
+  })
+  const collected = collectGarbage(environment, { keepMs: 0 })
+  const commit = await listed.promise
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
+  expect(deleted).toBe(0)
+  await commit.release()
+  await collected
+  expect(deleted).toBeGreaterThan(0)
+  expect(await versionsOf(docs)).toEqual(before.slice(0, 1))
+})
+
 it('writes no list that its readers refuse', () => {
   const digests = limits.gcListManifestsMax + GC_BATCH_BLOBS
   const list = JSON.stringify({ condemned: Array(digests).fill('0'.repeat(64)) })
