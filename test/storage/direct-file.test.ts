@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { alignedMemory } from '../../src/storage/aligned-memory.ts'
 import { DirectFile } from '../../src/storage/direct-file.ts'
 import { openFsStore } from '../../src/storage/fs-store.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
@@ -201,4 +202,51 @@ it('takes no file that is there, nor what a link names', async () => {
     }
   }
   expect(await files.readFile(path, 'utf8')).toBe('mine')
+})
+
+/** Pieces of 1 MiB in memory that begins at a page; each is used again when it is written. */
+async function stageAligned(pieces: number, end: number) {
+  const memory = alignedMemory(2 ** 20, true)
+  const staged = await store.stage({ cold: true })
+  for (let piece = 0; piece < pieces; piece++) {
+    memory.fill(piece + 1)
+    await staged.write(memory)
+    memory.fill(0xee)
+  }
+  memory.fill(9)
+  await staged.write(memory.subarray(0, end))
+  return staged
+}
+
+it('writes what is aligned from where it stands, in order with what is not', async () => {
+  for (const end of [0, 1, 4_096, 2 ** 20 - 1]) {
+    await (await stageAligned(3, end)).commit(`blobs/${end}`)
+    const pieces = [1, 2, 3].map((value) => Buffer.alloc(2 ** 20, value))
+    const whole = Buffer.concat([...pieces, Buffer.alloc(end, 9)])
+    expect(whole.equals(await store.get(`blobs/${end}`))).toBe(true)
+  }
+  const written: [number, number][] = []
+  changeWrites((_, args, write) => {
+    written.push([args[2], args[3]])
+    return write(...args)
+  })
+  const memory = alignedMemory(2 ** 21, true).fill(7)
+  const staged = await store.stage({ cold: true })
+  // Behind bytes that wait for more, and where it does not begin at a page, it is copied.
+  for (const piece of [Buffer.from('x'), memory, memory.subarray(1), memory.subarray(0, 2 ** 20)]) {
+    await staged.write(piece)
+  }
+  await staged.commit('blobs/mixed')
+  const whole = Buffer.concat([Buffer.from('x'), Buffer.alloc(2 ** 21 * 2 - 1 + 2 ** 20, 7)])
+  expect(whole.equals(await store.get('blobs/mixed'))).toBe(true)
+  expect(written.every(([length, at]) => length % 4_096 === 0 && at % 4_096 === 0)).toBe(true)
+})
+
+it('tells of a write from such memory that fails, and takes nothing more', async () => {
+  changeWrites((number, args, write) =>
+    number === 2
+      ? Promise.reject(Object.assign(new Error('ENOSPC: write'), { code: 'ENOSPC' }))
+      : write(...args),
+  )
+  await expect(stageAligned(3, 5)).rejects.toMatchObject({ code: 'NO_SPACE' })
 })

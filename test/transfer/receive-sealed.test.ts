@@ -4,6 +4,7 @@ import { sha256Hex } from '../../src/core/digest.ts'
 import { limits } from '../../src/core/limits.ts'
 import type { Ledger, SealedState } from '../../src/db/sealed/ledger.ts'
 import type { SealedObject } from '../../src/db/sealed/seal-record.ts'
+import { lookHere } from '../../src/db/states/look-thread.ts'
 import { manifestKey } from '../../src/db/states/manifest-store.ts'
 import type { WriterPin } from '../../src/db/states/pins.ts'
 import { AkidbError } from '../../src/errors/errors.ts'
@@ -64,7 +65,8 @@ function scene(count: number) {
   const manifest = { state: { segments: [{ blobs: refs }] } } as unknown as Manifest
   const receive = (more: Partial<ReceiveOptions> = {}) =>
     receiveSealed(target as unknown as SealedStore, store, [{ manifest, domain: '0' }], {
-      ...{ ledger: { expected } as unknown as Ledger, pin, onArrived: () => undefined, ...more },
+      ...{ ledger: { expected } as unknown as Ledger, pin, beginLook: lookHere },
+      ...{ onArrived: () => undefined, ...more },
     })
   const stored = async () => (await Array.fromAsync(memory.list('blobs/'))).length
   const most = () => streamsMost
