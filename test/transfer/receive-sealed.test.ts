@@ -88,15 +88,24 @@ it('takes so many blobs at once, pinned before it is asked which are there', asy
   expect(arrived).toContainEqual([refs[3], undefined])
 })
 
-it('begins no other when it is stopped, and ends those that are under way', async () => {
-  const { receive, events, stored, staged } = scene(12)
+it('begins no other when it is stopped, and cuts those off that are under way', async () => {
+  const { receive, changes, send, events, stored, staged } = scene(12)
   const stop = new AbortController()
   const wrong = new AkidbError('INTEGRITY', 'a segment does not fit')
+  let late = 0
+  for (let number = 1; number < limits.s3TransfersMax; number++) {
+    changes[number] = async (content, sink) => {
+      while (!stop.signal.aborted) await setImmediate()
+      late++
+      await send(content, sink)
+    }
+  }
   const onArrived = () => stop.abort(wrong)
   await expect(receive({ signal: stop.signal, onArrived })).rejects.toBe(wrong)
+  expect(late).toBe(limits.s3TransfersMax - 1)
   const begun = events.filter((event) => event.startsWith('stream')).length
-  expect(begun).toBeLessThanOrEqual(limits.s3TransfersMax)
-  expect(await stored()).toBe(begun)
+  expect(begun).toBe(limits.s3TransfersMax)
+  expect(await stored()).toBe(1)
   expect(staged.open).toBe(0)
 })
 

@@ -187,9 +187,12 @@ async function copyBlob(
   const staged = await store.stage({ cold })
   const intake = new BlobIntake(ref, staged, help)
   try {
-    if (isPlain) await streamSealed(target, object, (piece) => intake.write(piece))
-    else
-      for await (const piece of opened(target, { ref, object }, options)) await intake.write(piece)
+    const take: PieceSink = (piece) => {
+      options.signal?.throwIfAborted()
+      return intake.write(piece)
+    }
+    if (isPlain) await streamSealed(target, object, take)
+    else for await (const piece of opened(target, { ref, object }, options)) await take(piece)
     const arrived = await intake.finish()
     if (arrived === undefined) throw altered(key)
     await staged.commit(blobKey(ref.digest))
