@@ -12,8 +12,11 @@ import { createMemoryStore } from '../../src/storage/memory-store.ts'
 import type { ObjectStore } from '../../src/storage/object-store.ts'
 import { systemClock } from '../../src/storage/system-clock.ts'
 
-const pattern = (bytes: number): Uint8Array =>
-  Uint8Array.from({ length: bytes }, (_, i) => (i * 31 + (i >>> 8)) & 0xff)
+function pattern(bytes: number): Uint8Array {
+  const made = new Uint8Array(bytes)
+  for (let i = 0; i < bytes; i++) made[i] = i * 31 + (i >>> 8)
+  return made
+}
 
 /** A blob of role vectors (chunks of 64 KiB) with a section before and one behind the large one. */
 async function blobOf(

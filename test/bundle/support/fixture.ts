@@ -16,7 +16,7 @@ import { certifyLogKey } from '../../../src/trust/log-key.ts'
 import type { PublicKey, Signer } from '../../../src/trust/signer.ts'
 
 export const signerOf = (seed: number): Signer =>
-  createSigner(keyPairOfSeed(new Uint8Array(32).fill(seed)))
+  createSigner(keyPairOfSeed(new Uint8Array(32).fill(seed)), { implementation: 'node' })
 
 export const DEFAULT_SIGNER = signerOf(1)
 export const LOG_SIGNER = signerOf(2)

@@ -1,8 +1,10 @@
 import { writeSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
+import { afterAll } from 'vitest'
 import type { OpenCollection } from '../../../src/db/collection.ts'
-import type { OpenedStore } from '../../../src/db/store.ts'
-import { inputFile, randomNumbers, tempStore } from '../../support/temp-store.ts'
+import { initStore } from '../../../src/db/open/init.ts'
+import { type OpenedStore, openStore } from '../../../src/db/store.ts'
+import { inputFile, randomNumbers, suiteFolder, tempStore } from '../../support/temp-store.ts'
 
 /** A record as the tests know it. */
 export interface Row {
@@ -36,12 +38,34 @@ export function seedOf(): number {
   return seed
 }
 
-export async function sampleCollection(
-  metric: 'cosine' | 'dot' | 'l2' = 'cosine',
-): Promise<Sample> {
+type SampleMetric = 'cosine' | 'dot' | 'l2'
+
+/** A sample of this test's own, which it may change. */
+export const sampleCollection = async (metric: SampleMetric = 'cosine'): Promise<Sample> =>
+  await fill(await tempStore(), metric)
+
+/** One sample a metric for all tests of a suite that change nothing, in whose body it is called. */
+export function sharedSamples(): (metric?: SampleMetric) => Promise<Sample> {
+  const folder = suiteFolder()
+  const samples = new Map<SampleMetric, Promise<Sample>>()
+  afterAll(async () => {
+    for (const sample of samples.values()) await (await sample).store.close()
+  })
+  const make = async (metric: SampleMetric): Promise<Sample> => {
+    const url = join(folder, metric, 'store')
+    await initStore({ url })
+    return await fill(await openStore({ url, mode: 'write', threads: 2 }), metric)
+  }
+  return async (metric = 'cosine') => {
+    const sample = samples.get(metric) ?? make(metric)
+    samples.set(metric, sample)
+    return await sample
+  }
+}
+
+async function fill(store: OpenedStore, metric: SampleMetric): Promise<Sample> {
   const seed = seedOf()
   const random = randomNumbers(seed)
-  const store = await tempStore()
   const docs = store.prospect('docs')
   const made: Row[] = Array.from({ length: 420 }, (_, i) => rowOf(i, random))
   for (const [name, part] of [

@@ -6,15 +6,17 @@ import {
   idsOf,
   type Row,
   sampleCollection,
+  sharedSamples,
   similarity,
 } from './sample-collection.ts'
 
 const FI = { must: [{ key: 'lang', match: { value: 'fi' } }] }
 const bare = { withPayload: false } as const
+const sample = sharedSamples()
 
 describe('a query of one node', () => {
   it('is the search of that name', async () => {
-    const { docs, vector, seed } = await sampleCollection()
+    const { docs, vector, seed } = await sample()
     const query = vector()
     const nodes: [RankBy, object][] = [
       [{ vector: query }, { vector: query }],
@@ -33,7 +35,7 @@ describe('a query of one node', () => {
   })
 
   it('leaves out hits at the beginning and below a score', async () => {
-    const { docs, vector } = await sampleCollection()
+    const { docs, vector } = await sample()
     const query = { vector: vector() }
     const all = (await docs.query({ query, k: 40, ...bare })).hits
     const page = await docs.query({ query, k: 10, offset: 25, ...bare })
@@ -47,7 +49,7 @@ describe('a query of one node', () => {
 
 describe('a tree', () => {
   it('ranks again only what its children found', async () => {
-    const { docs, rows, vector, seed } = await sampleCollection('l2')
+    const { docs, rows, vector, seed } = await sample('l2')
     const first = vector()
     const second = vector()
     const prefetch: QueryNode[] = [
@@ -71,7 +73,7 @@ describe('a tree', () => {
   })
 
   it('gives its filter to all that is below it', async () => {
-    const { docs, rows, vector, seed } = await sampleCollection()
+    const { docs, rows, vector, seed } = await sample()
     const query = vector()
     const node = { prefetch: [{ query: { vector: query }, k: 1_000 }], query: { sample: {} } }
     const { hits } = await docs.query({ ...node, k: 1_000, filter: FI, ...bare })
@@ -89,7 +91,7 @@ describe('a tree', () => {
   })
 
   it('fuses by rank, by stretched scores and by their spread', async () => {
-    const { docs, vector, seed } = await sampleCollection('dot')
+    const { docs, vector, seed } = await sample('dot')
     const nodes = [
       { query: { vector: vector() }, k: 40 },
       { query: { text: 'fox' }, k: 25 },
@@ -128,7 +130,7 @@ describe('a tree', () => {
   })
 
   it('of a fusion is the hybrid search', async () => {
-    const { docs, vector } = await sampleCollection()
+    const { docs, vector } = await sample()
     const query = vector()
     const depth = { k: 50, ef: 128 }
     const prefetch = [
@@ -156,7 +158,7 @@ describe.each(['cosine', 'dot', 'l2'] as const)('a recommendation under %s', (me
       .toSorted(byScore)
 
   it('ranks by the formulas of its strategy', async () => {
-    const { docs, rows, vector, seed } = await sampleCollection(metric)
+    const { docs, rows, vector, seed } = await sample(metric)
     const [like, unlike] = [rows[3] as Row, rows[7] as Row]
     const extra = vector()
     const recommend = { positive: [like.id, extra], negative: [unlike.id] }
@@ -199,7 +201,7 @@ describe.each(['cosine', 'dot', 'l2'] as const)('a recommendation under %s', (me
   })
 
   it('does with what is not wanted alone', async () => {
-    const { docs, rows, seed } = await sampleCollection(metric)
+    const { docs, rows, seed } = await sample(metric)
     const unlike = rows[5] as Row
     const recommend = { negative: [unlike.id], strategy: 'sum_scores' as const }
     const { hits } = await docs.query({ query: { recommend }, k: 10, ...bare })
@@ -209,7 +211,7 @@ describe.each(['cosine', 'dot', 'l2'] as const)('a recommendation under %s', (me
   })
 
   it('chooses hits that differ', async () => {
-    const { docs, rows, vector, seed } = await sampleCollection(metric)
+    const { docs, rows, vector, seed } = await sample(metric)
     const query = vector()
     const scale = (s: number) => (metric === 'l2' ? 1 / (1 - s) : s)
     const score = (a: ArrayLike<number>, b: ArrayLike<number>) => scale(similarity(metric, a, b))
@@ -239,7 +241,7 @@ describe.each(['cosine', 'dot', 'l2'] as const)('a recommendation under %s', (me
 
 describe('an order by a field', () => {
   it('is that of numbers and texts, of the lowest value of an array', async () => {
-    const { docs, rows, seed } = await sampleCollection()
+    const { docs, rows, seed } = await sample()
     const rank = (value: string | number): number => (typeof value === 'number' ? 0 : 1)
     const compare = (a: string | number, b: string | number): number =>
       rank(a) - rank(b) || (typeof a === 'string' ? byBytes(a, String(b)) : a - Number(b))
@@ -264,7 +266,7 @@ describe('an order by a field', () => {
   })
 
   it('goes on from a value, and compares times as times', async () => {
-    const { docs, rows, seed } = await sampleCollection()
+    const { docs, rows, seed } = await sample()
     const startFrom = '2024-03-01T00:00:00Z'
     const orderBy = { key: 'at', as: 'datetime' as const, startFrom }
     const { hits } = await docs.query({ query: { orderBy }, k: 500, ...bare })
@@ -299,7 +301,7 @@ describe('a sample', () => {
   })
 
   it('takes every record with like chance', async () => {
-    const { docs, rows } = await sampleCollection()
+    const { docs, rows } = await sample()
     const seen = new Map<string, number>()
     for (let seed = 0; seed < 60; seed++) {
       const { hits } = await docs.query({ query: { sample: { seed } }, k: 40, ...bare })
