@@ -4,8 +4,9 @@ import { describe, expect, it } from 'vitest'
 import type { SearchRequest } from '../../src/db/api/api.ts'
 import type { OpenCollection } from '../../src/db/collection.ts'
 import { openQueries } from '../../src/db/search/query-file.ts'
+import type { OpenedStore } from '../../src/db/store.ts'
 import { sharedData } from '../support/shared-data.ts'
-import { inputFile, lines, randomNumbers, tempStore } from '../support/temp-store.ts'
+import { inputFile, lines, randomNumbers, suiteStore, tempStore } from '../support/temp-store.ts'
 
 type Metric = 'cosine' | 'dot' | 'l2'
 
@@ -68,16 +69,16 @@ describe.each<Metric>(['cosine', 'dot', 'l2'])('a search by %s', (metric) => {
 })
 
 describe('a vector search', () => {
-  async function small(): Promise<OpenCollection> {
-    const store = await tempStore()
+  async function fill(store: OpenedStore): Promise<OpenCollection> {
     const file = await inputFile(dirname(store.url), 'a.jsonl', lines('r', 30))
     const docs = store.prospect('docs')
     await docs.ingest({ inputs: [file] })
     return docs
   }
+  const small = suiteStore(fill)
 
   it('by a record leaves that record out, in segments and in the log', async () => {
-    const docs = await small()
+    const docs = await fill(await tempStore())
     const { hits } = await docs.search({ id: 'r5', k: 30 })
     expect(hits).toHaveLength(29)
     expect(hits.map(({ id }) => id)).not.toContain('r5')

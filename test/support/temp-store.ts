@@ -30,6 +30,27 @@ export async function tempStore(): Promise<OpenedStore> {
   return await opened(url)
 }
 
+/**
+ * What `fill` makes of a store, once for all tests of a suite that change nothing, in whose body
+ * this is called; the store is closed and removed after the last.
+ */
+export function suiteStore<T>(fill: (store: OpenedStore) => Promise<T>): () => Promise<T> {
+  const folder = suiteFolder()
+  let store: OpenedStore | undefined
+  const make = async (): Promise<T> => {
+    const url = join(folder, 'store')
+    await initStore({ url })
+    store = await openStore({ url, mode: 'write', threads: 2 })
+    return await fill(store)
+  }
+  let made: Promise<T> | undefined
+  afterAll(() => store?.close())
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
 /** An existing store, closed when the test ends. */
 export async function opened(url: string, mode: 'read' | 'write' = 'write'): Promise<OpenedStore> {
   const store = await openStore({ url, mode, threads: 2 })

@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import type { QueryNode, ScrollRequest } from '../../../src/db/api/api.ts'
-import { byBytes, idsOf, type Row, sampleCollection } from './sample-collection.ts'
+import { byBytes, idsOf, type Row, sampleCollection, sharedSamples } from './sample-collection.ts'
 
 const FI = { lang: 'fi' }
 const bare = { withPayload: false } as const
+const sample = sharedSamples()
 
 describe('groups', () => {
   const valuesOf = (row: Row, key: 'lang' | 'tags' | 'n'): (string | number)[] =>
     [...new Set([row[key] ?? []].flat())] as (string | number)[]
 
   it('are the best ones and the best hits of each, however far down they lie', async () => {
-    const { docs, rows, vector, seed } = await sampleCollection()
+    const { docs, rows, vector, seed } = await sample()
     const byId = new Map(rows.map((row) => [row.id, row]))
     const nodes: QueryNode[] = [
       { query: { vector: vector() } },
@@ -55,7 +56,7 @@ describe('groups', () => {
 
 describe('counts and facets', () => {
   it('are exact', async () => {
-    const { docs, rows, seed } = await sampleCollection()
+    const { docs, rows, seed } = await sample()
     expect((await docs.count()).count).toBe(rows.length)
     const filter = {
       must: [{ key: 'n', range: { gte: 3 } }],

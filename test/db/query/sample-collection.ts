@@ -1,10 +1,8 @@
 import { writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { afterAll } from 'vitest'
+import { dirname } from 'node:path'
 import type { OpenCollection } from '../../../src/db/collection.ts'
-import { initStore } from '../../../src/db/open/init.ts'
-import { type OpenedStore, openStore } from '../../../src/db/store.ts'
-import { inputFile, randomNumbers, suiteFolder, tempStore } from '../../support/temp-store.ts'
+import type { OpenedStore } from '../../../src/db/store.ts'
+import { inputFile, randomNumbers, suiteStore, tempStore } from '../../support/temp-store.ts'
 
 /** A record as the tests know it. */
 export interface Row {
@@ -46,21 +44,9 @@ export const sampleCollection = async (metric: SampleMetric = 'cosine'): Promise
 
 /** One sample a metric for all tests of a suite that change nothing, in whose body it is called. */
 export function sharedSamples(): (metric?: SampleMetric) => Promise<Sample> {
-  const folder = suiteFolder()
-  const samples = new Map<SampleMetric, Promise<Sample>>()
-  afterAll(async () => {
-    for (const sample of samples.values()) await (await sample).store.close()
-  })
-  const make = async (metric: SampleMetric): Promise<Sample> => {
-    const url = join(folder, metric, 'store')
-    await initStore({ url })
-    return await fill(await openStore({ url, mode: 'write', threads: 2 }), metric)
-  }
-  return async (metric = 'cosine') => {
-    const sample = samples.get(metric) ?? make(metric)
-    samples.set(metric, sample)
-    return await sample
-  }
+  const of = (metric: SampleMetric) => suiteStore((store) => fill(store, metric))
+  const samples = { cosine: of('cosine'), dot: of('dot'), l2: of('l2') }
+  return (metric = 'cosine') => samples[metric]()
 }
 
 async function fill(store: OpenedStore, metric: SampleMetric): Promise<Sample> {
