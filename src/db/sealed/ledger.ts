@@ -62,8 +62,8 @@ export interface Ledger {
   readonly unproven: ReadonlyMap<string, string>
   /** Small objects that the server's KMS does not open; reading the logs may find more. */
   readonly unread: Unread
-  /** By key. */
-  readonly expected: ReadonlyMap<string, Expected>
+  /** By key. Who reads a ledger for itself may take out what it is done with. */
+  readonly expected: Map<string, Expected>
 }
 
 /** Keys that a caller trusts; asked for when it is known which store this is. */

@@ -127,7 +127,7 @@ async function checkObjects(
   { onProgress, signal }: WormVerifyOptions,
 ): Promise<Pick<WormVerification, 'objects' | 'bytes' | 'expired' | 'orphans'>> {
   const counts = { objects: 0, bytes: 0, expired: 0, orphans: { objects: 0, bytes: 0 } }
-  const unseen = new Set(expected.keys())
+  const total = expected.size
   await eachAtOnce(allKeys(context.target), limits.s3RequestsMax, async (found) => {
     signal?.throwIfAborted()
     const sealed = expected.get(found.key)
@@ -136,7 +136,8 @@ async function checkObjects(
       counts.orphans.bytes += found.versions.reduce((sum, { bytes }) => sum + bytes, 0)
       return
     }
-    unseen.delete(found.key)
+    // What is left in the end was not there; and memory is for what is to come.
+    expected.delete(found.key)
     const verdict = await checkObject(context, found, sealed)
     if (verdict === 'there') {
       counts.objects++
@@ -144,11 +145,10 @@ async function checkObjects(
     } else if (verdict === 'expired') {
       counts.expired++
     }
-    onProgress?.({ stage: 'verify', done: counts.objects, total: expected.size, unit: 'blobs' })
+    onProgress?.({ stage: 'verify', done: counts.objects, total, unit: 'blobs' })
   })
-  for (const key of unseen) {
-    const sealed = expected.get(key)
-    if (sealed !== undefined && checkAbsent(context, key, sealed) === 'expired') counts.expired++
+  for (const [key, sealed] of expected) {
+    if (checkAbsent(context, key, sealed) === 'expired') counts.expired++
   }
   return counts
 }
