@@ -2,6 +2,7 @@ import type { PushResult } from '../../index.ts'
 import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
+import { collectSooner } from '../frugal-memory.ts'
 import { humanBytes, humanCount, humanDuration, plural } from '../human.ts'
 import { kesOptions, namedKes } from '../kes-options.ts'
 import { dryRun } from '../option-kinds.ts'
@@ -56,6 +57,7 @@ export const definePush = (command: Command, app: App): void => {
   command.action((url: string, collections: string[], flags: PushFlags) =>
     app.run(command, async (context) => {
       const retain = retentionOf(flags)
+      collectSooner()
       const engine = await context.engine()
       const result = await context.progress(`push ${url}`, (onProgress) =>
         engine.push({
