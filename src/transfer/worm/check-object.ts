@@ -23,20 +23,28 @@ export interface CheckContext {
 /** 'expired': nothing had to hold it any more, and it is gone. */
 export type ObjectVerdict = 'there' | 'gone' | 'expired'
 
-/** Everything that was sealed of one object against everything that is there. */
-export async function checkObject(
-  context: CheckContext,
+/** Versions and delete markers beside the one that was sealed. */
+export function checkAlone(
+  { problems }: CheckContext,
   { key, versions }: KeyVersions,
-  expected: Expected,
-): Promise<ObjectVerdict> {
-  const { target, problems } = context
-  const { object } = expected
+  sealed: SealedObject['versionId'],
+): void {
   for (const { versionId, isDeleteMarker, modifiedMs } of versions) {
-    if (versionId === object.versionId) continue
+    if (versionId === sealed) continue
     const time = isoTime(modifiedMs)
     if (isDeleteMarker) problems.add('DELETED', key, `a delete marker of ${time} hides it`)
     else problems.add('SHADOWED', key, `version ${versionId} of ${time} lies beside it`)
   }
+}
+
+/** Everything that was sealed of one object against what the store says of it. */
+export async function checkObject(
+  context: CheckContext,
+  key: string,
+  expected: Expected,
+): Promise<ObjectVerdict> {
+  const { target, problems } = context
+  const { object } = expected
   const info = await target.headVersion(key, object.versionId)
   if (info === undefined) return checkAbsent(context, key, expected)
   checkBytes(context, info, object)
