@@ -1,7 +1,6 @@
 import type { OnProgress } from '../../db/api/api.ts'
 import { type Ledger, readLedger, type SealedState, sealedStates } from '../../db/sealed/ledger.ts'
 import { unreadFailure } from '../../db/sealed/target.ts'
-import { hashingMemory } from '../../db/segment/checked-blob.ts'
 import { type Act, runAct } from '../../db/states/acts.ts'
 import { LookThread, lookHere } from '../../db/states/look-thread.ts'
 import { createWriterPin, type WriterPin } from '../../db/states/pins.ts'
@@ -225,8 +224,6 @@ async function take(run: PullRun, act: Act): Promise<Done> {
 
 /** So many bytes take longer to look at than a thread to start. */
 const LOOK_THREAD_BYTES_MIN = 64 * 2 ** 20
-/** Pieces of what a check reads again: one that is hashed, one that waits, one that is read. */
-const CHECKED_PIECES = 3
 
 async function receiveChecked(run: PullRun, pin: WriterPin): Promise<ReceivedBlobs> {
   const blobs = run.coming.flatMap(({ manifest }) => [...closureOf(manifest).values()])
@@ -248,10 +245,11 @@ async function receiveAndCheck(
 ): Promise<ReceivedBlobs> {
   const { onProgress, signal, keyServer } = options
   const states = coming.map(({ state, manifest }) => ({ manifest, domain: state.domain }))
-  const manifests = coming.map(({ manifest }) => manifest.state)
-  const here = thread === undefined ? hashingOf(manifests, undefined) : undefined
-  const there = thread && { digests: thread.digests, memory: hashingMemory(CHECKED_PIECES) }
-  const arriving = new BlobArrivals(there ?? here)
+  const here = hashingOf(
+    coming.map(({ manifest }) => manifest.state),
+    undefined,
+  )
+  const arriving = new BlobArrivals(here && thread ? { ...here, digests: thread.digests } : here)
   const stop = new AbortController()
   const checking = checkPlans(store, plans, arriving)
   // What does not fit need not come to its end.
