@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { globSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ROOT } from './support/sources.ts'
@@ -118,6 +118,15 @@ describe('the package', () => {
     expect(run.stderr).toBe('')
     expect(run.stdout).toContain(manifest.version)
     expect(run.status).toBe(0)
+  })
+
+  it('has the modules of all worker threads beside the others', () => {
+    const named = globSync('src/**/*.ts', { cwd: ROOT }).flatMap((path) =>
+      Array.from(read(path).matchAll(/'\.\/([a-z-]+-worker\.js)'/g), ([, name = '']) => name),
+    )
+    expect(named).toContain('look-worker.js')
+    const missing = named.filter((name) => !existsSync(join(ROOT, 'dist/lib', name)))
+    expect(missing).toEqual([])
   })
 
   it('can be imported by its name', () => {

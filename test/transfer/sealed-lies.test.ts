@@ -3,6 +3,7 @@ import { limits } from '../../src/core/limits.ts'
 import { runAct } from '../../src/db/states/acts.ts'
 import { readBlob, writeBlob } from '../../src/db/states/blob-store.ts'
 import { commitManifest } from '../../src/db/states/commit.ts'
+import { LookThread } from '../../src/db/states/look-thread.ts'
 import { createWriterPin } from '../../src/db/states/pins.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { blobKey, section } from '../../src/format/blob.ts'
@@ -76,11 +77,16 @@ describeMinio('a state that was sealed by a trusted site, and does not fit its b
     expect(await reader.list()).toEqual([])
   })
 
-  it('is not taken, nor when its blobs are there: rows of a large segment', async () => {
+  it.each([
+    [260, 1_024, 'by the thread that receives them', 0],
+    [1_030, 16_384, 'by one of their own, from 64 MiB on', 1],
+  ])('is not taken, nor when its blobs are there: %i rows of %i, looked at %s', async (...of) => {
+    const [rows, dimension, , threads] = of
+    const ended = vi.spyOn(LookThread.prototype, 'close')
+    onTestFinished(() => ended.mockRestore())
     const store = await tempStore()
     // Rows that may stay on disk are looked at while they come, and, where they are there, on disk.
-    const shape = { segments: [260], dimension: 1_024, metric: 'l2', seed: 1 } as const
-    await largeCollection(store, 'docs', shape)
+    await largeCollection(store, 'docs', { segments: [rows], dimension, metric: 'l2', seed: 1 })
     const target = await placeAt(server)
     await lie(
       store,
@@ -93,6 +99,7 @@ describeMinio('a state that was sealed by a trusted site, and does not fit its b
     const reader = await readerOf(store)
     const wrong = { code: 'INTEGRITY', exitCode: 24, message: expect.stringMatching(/not finite/) }
     await expect(pull(reader, target)).rejects.toMatchObject(wrong)
+    expect(ended).toHaveBeenCalledTimes(threads)
     await expect(pull(reader, target)).rejects.toMatchObject(wrong)
     expect(await reader.list()).toEqual([])
   })
