@@ -1,10 +1,12 @@
 import { AkidbError } from '../errors/errors.ts'
 
-const SEGMENT = /^[A-Za-z0-9._@=+-]+$/
-
 /** Longest key, in bytes (S3's limit), and longest segment (that of common file systems). */
 export const KEY_BYTES_MAX = 1024
 export const KEY_SEGMENT_BYTES_MAX = 255
+
+const segment = String.raw`(?!\.{1,2}(?:/|$))[A-Za-z0-9._@=+-]{1,${KEY_SEGMENT_BYTES_MAX}}`
+const SEGMENT = new RegExp(`^${segment}$`)
+const KEY = new RegExp(`^${segment}(?:/${segment})*$`)
 
 /** Folder of unfinished writes in a store on disk; no key may lie under it. */
 export const TEMPORARY_FOLDER = '.tmp'
@@ -15,12 +17,8 @@ export const TEMPORARY_FOLDER = '.tmp'
  * @throws BAD_INPUT
  */
 export function checkKey(key: string): void {
-  const segments = key.split('/')
-  const valid =
-    key.length <= KEY_BYTES_MAX &&
-    segments.every(isKeySegment) &&
-    !isReservedName(segments[0] ?? '')
-  if (!valid) {
+  const isPlain = key.length <= KEY_BYTES_MAX && KEY.test(key)
+  if (!isPlain || isReservedName(key.split('/', 1)[0] ?? '')) {
     throw new AkidbError('BAD_INPUT', `"${printable(key)}" is not a valid object key`, {
       hint: 'Keys are segments of letters, digits and . _ @ = + - joined by "/".',
     })
@@ -28,8 +26,7 @@ export function checkKey(key: string): void {
 }
 
 /** Whether a file or folder name can be a segment of a key. */
-export const isKeySegment = (name: string): boolean =>
-  name.length <= KEY_SEGMENT_BYTES_MAX && SEGMENT.test(name) && name !== '.' && name !== '..'
+export const isKeySegment = (name: string): boolean => SEGMENT.test(name)
 
 /**
  * Whether a name at the top of a store is never an object's: hidden names (our temporary files,

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type FakeAnswers, FakeStores, gather } from '../support/s3.ts'
 
@@ -5,6 +6,7 @@ const fakes = new FakeStores()
 const against = fakes.open.bind(fakes)
 afterEach(() => fakes.close())
 
+const VERSIONS = 'ListVersionsResult'
 const noServer = { code: 'UNREACHABLE', hint: expect.stringContaining('S3 server') }
 
 describe('a list', () => {
@@ -29,6 +31,53 @@ describe('a list', () => {
     expect(server.requests).toHaveLength(2)
   })
 
+  it.each([
+    ['tokens that are always new', (count: number) => `t${count}`, 'p/k'],
+    ['two tokens in turn', (count: number) => `t${count % 2}`, 'p/k'],
+    ['keys that no store of ours has', (count: number) => `t${count}`, 'p/.hidden'],
+  ])('of one key ends, by %s', async (_, name, key) => {
+    let count = 0
+    const { store, server } = await against(() => {
+      return { body: page(token(name(count++)), object(key)) }
+    })
+    await expect(gather(store.list(''))).rejects.toMatchObject(noServer)
+    expect(server.requests.length).toBeLessThan(20)
+  })
+
+  it('of versions that comes round ends, and one that falls behind', async () => {
+    const at = (key: string, id: string) =>
+      `<NextKeyMarker>${key}</NextKeyMarker><NextVersionIdMarker>${id}</NextVersionIdMarker>`
+    const version = (key: string) => `<Version><Key>${key}</Key><Size>1</Size></Version>`
+    const ends = async (next: (count: number) => string, key: (count: number) => string) => {
+      let count = 0
+      const { store, server } = await against(() => {
+        const inner = version(key(++count))
+        return { body: page(next(count), inner, VERSIONS) }
+      })
+      await expect(gather(store.versions(''))).rejects.toMatchObject(noServer)
+      expect(server.requests.length).toBeLessThan(60)
+    }
+    for (const ring of [2, 3, 11])
+      await ends(
+        (n) => at('p/k', `${n % ring}`),
+        () => 'p/k',
+      )
+    const strange = (n: number) => (n % 2 === 0 ? 'p/.a' : 'p/.b')
+    await ends((n) => at(`p/.c${n}`, 'v'), strange)
+  })
+
+  it('of many versions of one key goes on', async () => {
+    let count = 0
+    const { store } = await against(() => {
+      const id = `<VersionId>${count}</VersionId>`
+      const version = `<Version><Key>p/k</Key><Size>1</Size>${id}</Version>`
+      const next = `<NextKeyMarker>p/k</NextKeyMarker>`
+      const more = `${next}<NextVersionIdMarker>${count}</NextVersionIdMarker>`
+      return { body: page(++count < 50 ? more : '', version, VERSIONS) }
+    })
+    expect(await gather(store.versions(''))).toHaveLength(50)
+  })
+
   it('whose pages are all empty ends', async () => {
     let count = 0
     const { store, server } = await against(() => ({ body: page(token(`t${count++}`)) }))
@@ -40,7 +89,7 @@ describe('a list', () => {
     for (const more of [' ', token(''), '<NextMarker>p/k</NextMarker>']) {
       await expect(listed(body(page(more, object('p/k'))))).rejects.toMatchObject(noServer)
     }
-    const root = 'ListVersionsResult'
+    const root = VERSIONS
     const versions = `<Version><Key>p/k</Key><Size>1</Size><VersionId>v</VersionId></Version>`
     for (const more of [' ', '<NextVersionIdMarker>v</NextVersionIdMarker>']) {
       const { store } = await against(body(page(more, versions, root)))
@@ -107,6 +156,49 @@ describe('a list', () => {
     await expect(listed(body(page('', broken)))).rejects.toMatchObject(noServer)
   })
 
+  it('of versions asks for a page before the one in front of it was looked at', async () => {
+    const one = (key: string) =>
+      `<Version><Key>p/${key}</Key><VersionId>1</VersionId><Size>1</Size></Version>`
+    const marker = `<NextKeyMarker>p/a</NextKeyMarker>`
+    const second = Promise.withResolvers<void>()
+    let ended: Promise<unknown> | undefined
+    const { store } = await against(async (request) => {
+      if (!request.url?.includes('key-marker')) return { body: page(marker, one('a'), VERSIONS) }
+      ended = once(request.socket, 'close')
+      second.resolve()
+      return await new Promise(() => {})
+    })
+    const listing = store.versions('')[Symbol.asyncIterator]()
+    expect(await listing.next()).toMatchObject({ value: { key: 'a' } })
+    // Nobody has asked for more.
+    await second.promise
+    await listing.return?.()
+    await ended
+  })
+
+  it('whose markers stand behind its versions is one by key, the newest first', async () => {
+    const one = (name: string, key: string, id: string, day: number) =>
+      `<${name}><Key>p/${key}</Key><VersionId>${id}</VersionId><Size>1</Size>` +
+      `<LastModified>2026-01-0${day}T00:00:00Z</LastModified></${name}>`
+    const versions = [one('Version', 'a', '2', 2), one('Version', 'b', '1', 1)]
+    const markers = [one('DeleteMarker', 'a', '3', 3), one('DeleteMarker', 'a', '1', 1)]
+    const read = async (inner: readonly string[]) => {
+      const { store } = await against(body(page('', inner.join(''), VERSIONS)))
+      const found = await gather(store.versions(''))
+      return found.map(({ key, versionId }) => key + versionId)
+    }
+    expect(await read([...versions, ...markers])).toEqual(['a3', 'a2', 'a1', 'b1'])
+    const latest = markers[0]
+      ?.replace('-03T', '-02T')
+      .replace('<Size', '<IsLatest>true</IsLatest><Size')
+    expect(await read([...versions, latest ?? ''])).toEqual(['a3', 'a2', 'b1'])
+    // What is in no order at all may be half of a list.
+    await expect(read([...versions.toReversed(), ...markers])).rejects.toMatchObject(noServer)
+    await expect(read([...markers, ...versions.toReversed()])).rejects.toMatchObject(noServer)
+    const unsorted = [one('DeleteMarker', 'c', '1', 1), ...markers]
+    await expect(read([...versions, ...unsorted])).rejects.toMatchObject(noServer)
+  })
+
   it('of versions keeps the order of the document', async () => {
     const one = (name: string, key: string, id: string) =>
       `<${name}><Key>${key}</Key><VersionId>${id}</VersionId><Size>1</Size></${name}>`
@@ -117,11 +209,11 @@ describe('a list', () => {
       one('Version', 'p/a', '2'),
       one('Version', 'p/b', ''),
     ]
-    const { store } = await against(body(page('', inner.join(''), 'ListVersionsResult')))
+    const { store } = await against(body(page('', inner.join(''), VERSIONS)))
     const found = await gather(store.versions(''))
     expect(found.map(({ versionId }) => versionId)).toEqual(['5', '4', '3', '2', 'null'])
     const hidden = `<![CDATA[<Version>]]>${inner.join('')}`
-    const other = await against(body(page('', hidden, 'ListVersionsResult')))
+    const other = await against(body(page('', hidden, VERSIONS)))
     await expect(gather(other.store.versions(''))).rejects.toMatchObject(noServer)
   })
 })

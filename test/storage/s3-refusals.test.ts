@@ -149,6 +149,12 @@ describeMinio('a server refuses', () => {
     await expect(keyed('nowhere')).rejects.toEqual(unknown)
     await expect(keyed('a\r\nx-amz-meta-b: c')).rejects.toMatchObject({ code: 'BAD_INPUT' })
     await expect(keyed('ключ')).rejects.toMatchObject({ code: 'BAD_INPUT' })
+    // In a header of HTTP, but not as the bytes that are signed.
+    const odd = says('BAD_INPUT', 26, 'cannot stand in a header', 'one plain line')
+    await expect(keyed('clé')).rejects.toEqual(odd)
+    await expect(sealing({ accessKey: 'clé' })).rejects.toEqual(odd)
+    await expect(sealing({ region: 'ö' })).rejects.toEqual(odd)
+    await expect(sealing({ sessionToken: 'clé' })).rejects.toEqual(odd)
   })
 
   it('to read under a key that its KMS lost, which is not an object that is not there', () => {

@@ -261,24 +261,31 @@ describeMinio('a sealed object', () => {
 
   it('is listed with all versions and markers, by key, over several pages', async () => {
     const store = await fresh()
-    const keys = Array.from({ length: 550 }, (_, i) => `p/${String(i).padStart(4, '0')}+=@`)
+    const keys = Array.from({ length: 250 }, (_, i) => `p/${String(i).padStart(4, '0')}+=@`)
     const put = (text: string) => async (key: string) => {
       await store.put(key, Buffer.from(text), { mode: 'replace' })
     }
     await eachAtOnce(keys, 16, put('1'))
     await eachAtOnce(keys, 16, put('22'))
-    const marked = keys.filter((_, i) => i % 100 === 99)
-    await eachAtOnce(marked, 4, (key) =>
-      server.client.removeObject('locked', wholeKey(store, key)).then(() => undefined),
-    )
+    // Markers cost a request for all keys at once: two versions and three markers make a page full.
+    const marked = keys.filter((_, i) => i % 5 !== 0)
+    const markersOfEach = [0, 0, 0]
+    for (const _ of markersOfEach) {
+      await server.client.removeObjects(
+        'locked',
+        marked.map((key) => wholeKey(store, key)),
+      )
+    }
     proxy.requests.length = 0
     const found = await gather(store.versions('p/'))
     expect(proxy.requests.length).toBe(2)
     const expected = keys.flatMap((key) =>
-      [...(marked.includes(key) ? [0] : []), 2, 1].map((n) => `${key} ${n}`),
+      [...(marked.includes(key) ? markersOfEach : []), 2, 1].map((n) => `${key} ${n}`),
     )
     expect(found.map(({ key, bytes }) => `${key} ${bytes}`)).toEqual(expected)
-    expect(found.filter(({ isDeleteMarker }) => isDeleteMarker)).toHaveLength(marked.length)
+    expect(found.filter(({ isDeleteMarker }) => isDeleteMarker)).toHaveLength(
+      marked.length * markersOfEach.length,
+    )
     expect(new Set(found.map(({ versionId }) => versionId)).size).toBe(found.length)
   })
 })

@@ -122,7 +122,8 @@ export async function startFakeServer(
   return { ...(await listening(server)), requests, server }
 }
 
-export type FakeAnswers = (request: IncomingMessage, body: Buffer) => FakeAnswer | undefined
+type Answered = FakeAnswer | undefined
+export type FakeAnswers = (request: IncomingMessage, body: Buffer) => Answered | Promise<Answered>
 
 /** Stores in front of servers that answer as a test says, and what ends them all. */
 export class FakeStores {

@@ -9,16 +9,23 @@ import { giveBack } from './s3-memory.ts'
 /** Headers of an answer that came once. */
 export type Headers = Readonly<Record<string, string>>
 
-/** A whole answer as text. @throws S3Failure where it is longer than anything we ask for */
+/** A whole answer as text. @throws S3Failure where it is longer than anything we ask for, or cut */
 export async function readText(response: IncomingMessage, bytesMax: number): Promise<string> {
   const pieces: Buffer[] = []
   let bytes = 0
-  for await (const piece of response as AsyncIterable<Buffer>) {
-    bytes += piece.length
-    if (bytes > bytesMax) throw notS3(`its answer is over ${bytesMax} bytes`)
-    pieces.push(piece)
-  }
-  return Buffer.concat(pieces).toString('utf8')
+  // Listeners: an iterator over each of many small answers takes as long as all else of reading it.
+  await new Promise<void>((resolve, reject) => {
+    const fail = (): void => reject(response.errored ?? cut('its answer has no end'))
+    if (response.destroyed) fail()
+    response.on('data', (piece: Buffer) => {
+      bytes += piece.length
+      if (bytes > bytesMax) response.destroy(notS3(`its answer is over ${bytesMax} bytes`))
+      else pieces.push(piece)
+    })
+    response.on('end', resolve).on('error', reject)
+    response.on('close', () => response.readableEnded || fail())
+  })
+  return pieces.length === 0 ? '' : Buffer.concat(pieces).toString('utf8')
 }
 
 /** Reads nothing but the headers. */
@@ -27,13 +34,8 @@ export async function headersOnly(response: IncomingMessage): Promise<Headers> {
   return headersOf(response)
 }
 
-export function headersOf(response: IncomingMessage): Headers {
-  const found: Record<string, string> = {}
-  for (const [name, value] of Object.entries(response.headers)) {
-    if (typeof value === 'string') found[name] = value
-  }
-  return found
-}
+/** Without a copy: all are text but `set-cookie`, which nobody reads. */
+export const headersOf = (response: IncomingMessage): Headers => response.headers as Headers
 
 /**
  * A body that must have exactly so many bytes.

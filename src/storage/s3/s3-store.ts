@@ -188,9 +188,9 @@ class S3Store implements store.SealedStore {
     yield* listObjects(this.#listing(prefix), options)
   }
 
-  async *versions(prefix: string): AsyncGenerator<store.ObjectVersion> {
+  versions(prefix: string): AsyncGenerator<store.ObjectVersion> {
     checkPrefix(prefix)
-    yield* listVersions(this.#listing(prefix))
+    return listVersions(this.#listing(prefix))
   }
 
   #listing(prefix: string) {

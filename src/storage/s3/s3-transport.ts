@@ -5,16 +5,19 @@ import { Client } from 'minio'
 import { sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
+import { systemClock } from '../system-clock.ts'
 import { credentialsOf, parseEndpoint, readSecureContext, type S3Access } from './s3-access.ts'
 import { failureOf, readText } from './s3-answers.ts'
 import { S3Failure } from './s3-errors.ts'
 import { giveBack } from './s3-memory.ts'
 import type { BodySource, S3Request, S3Transport } from './s3-request.ts'
+import { createSigner, type Sign, UNSIGNED_PAYLOAD } from './s3-signature.ts'
 import { parseXml, textOf } from './s3-xml.ts'
 
 const REGION = 'us-east-1'
 const SUCCESS = [200, 201, 204, 206]
-const EMPTY_SHA256 = sha256Hex(new Uint8Array(0))
+const EMPTY = Buffer.alloc(0)
+const EMPTY_SHA256 = sha256Hex(EMPTY)
 /** A body from here on is sent when the server asks for it: it may refuse the request as it is. */
 const ASKED_BYTES_MIN = 1024 * 1024
 /** A server that does not ask within that time gets it anyway. Source: curl's default. */
@@ -25,29 +28,37 @@ const SHORT_BYTES = 64 * 1024
 
 /** What a request has that the client knows nothing of. */
 interface Extras {
+  /** SHA-256 of the body, hex. */
+  readonly sha256?: string
   readonly signal?: AbortSignal | undefined
   /** The server asks for the body. */
   readonly onContinue?: () => void
 }
 
+type ClientOptions = ConstructorParameters<typeof Client>[0]
 type RequestOptions = Parameters<Client['getRequestOptions']>[0]
 
-/** The client signs; time-outs, cancelling and what an answer means are ours. */
+/** It makes the request; signatures, time-outs, cancelling and what an answer means are ours. */
 class SigningClient extends Client {
+  readonly #sign: Sign | undefined
+
+  /** @param sign absent: nobody asks */
+  constructor(options: ClientOptions, sign: Sign | undefined) {
+    super(options)
+    this.#sign = sign
+  }
+
   override getRequestOptions(
     options: RequestOptions & Extras,
   ): ReturnType<Client['getRequestOptions']> {
-    const { signal, onContinue } = options
+    const { sha256 = '', signal, onContinue } = options
+    const request = super.getRequestOptions(options)
+    const { method, path, headers } = request
+    const payload = this.protocol === 'http:' ? sha256 : UNSIGNED_PAYLOAD
+    const signed = this.#sign?.({ method, path, headers, payload }) ?? headers
     const extras = { ...(signal === undefined ? {} : { signal }), onContinue }
-    return { ...super.getRequestOptions(options), ...extras }
+    return { ...request, headers: signed, ...extras }
   }
-}
-
-interface Sender {
-  readonly client: SigningClient
-  readonly region: string
-  /** Whether the signature covers the body. */
-  readonly signsBodies: boolean
 }
 
 /**
@@ -57,32 +68,30 @@ interface Sender {
  */
 export async function createTransport(access: S3Access): Promise<S3Transport> {
   const { host, port, tls } = parseEndpoint(access)
-  const credentials = credentialsOf(access)
-  const region = access.region ?? REGION
-  const pool = { keepAlive: true, maxSockets: limits.s3RequestsMax + limits.s3TransfersMax }
+  const idleTimeoutMs = access.idleTimeoutMs ?? limits.s3IdleTimeoutMs
+  const maxSockets = limits.s3RequestsMax + limits.s3TransfersMax
+  // That of the requests: one that differs is set anew, twice for each of them.
+  const pool = { keepAlive: true, maxSockets, timeout: idleTimeoutMs }
   const agent = tls
     ? new https.Agent({ ...pool, secureContext: await readSecureContext(access) })
     : new http.Agent(pool)
-  const idleTimeoutMs = access.idleTimeoutMs ?? limits.s3IdleTimeoutMs
-  const client = clientOf({
+  const options = {
     endPoint: host,
     port,
     useSSL: tls,
-    region,
+    region: access.region ?? REGION,
     pathStyle: access.addressing !== 'virtual',
-    ...credentials,
-    ...(access.sessionToken === undefined ? {} : { sessionToken: access.sessionToken }),
     transportAgent: agent,
     transport: guarded(tls ? https : http, idleTimeoutMs),
     retryOptions: { disableRetry: true },
-  })
-  const sender = { client, region, signsBodies: !tls && credentials !== undefined }
+  }
+  const client = clientOf(options, signerOf(access))
   let isClosed = false
   return {
     url: `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     send: async (request) => {
       if (isClosed) throw new AkidbError('INTERNAL', 'a store was used after its end')
-      return await sendOnce(sender, request)
+      return await sendOnce(client, request)
     },
     close: () => {
       isClosed = true
@@ -91,18 +100,22 @@ export async function createTransport(access: S3Access): Promise<S3Transport> {
   }
 }
 
-function clientOf(params: ConstructorParameters<typeof Client>[0]): SigningClient {
+function signerOf(access: S3Access): Sign | undefined {
+  const credentials = credentialsOf(access)
+  if (credentials === undefined) return undefined
+  const { sessionToken, region = REGION } = access
+  return createSigner({ ...credentials, sessionToken, region, clock: systemClock })
+}
+
+function clientOf(options: ClientOptions, sign: Sign | undefined): SigningClient {
   try {
-    return new SigningClient(params)
+    return new SigningClient(options, sign)
   } catch (cause) {
-    throw new AkidbError('USAGE', `"${params.endPoint}" is no address of a server`, { cause })
+    throw new AkidbError('USAGE', `"${options.endPoint}" is no address of a server`, { cause })
   }
 }
 
-async function sendOnce(
-  { client, region, signsBodies }: Sender,
-  request: S3Request,
-): Promise<IncomingMessage> {
+async function sendOnce(client: SigningClient, request: S3Request): Promise<IncomingMessage> {
   const { method, bucket, key, query = {}, signal } = request
   signal?.throwIfAborted()
   const { headers, body, sha256, source } = bodyOf(request)
@@ -112,14 +125,14 @@ async function sendOnce(
     ...(key === undefined ? {} : { objectName: key }),
     query: queryText(query),
     headers: { ...request.headers, ...headers },
+    sha256,
     signal,
     onContinue: () => source?.begin(true),
   }
   const isShort = Buffer.isBuffer(body) && body.length <= SHORT_BYTES
   const quiet = setTimeout(() => isShort && request.onSilence?.(), limits.s3RetryNoteMs)
   try {
-    const digest = signsBodies ? sha256 : ''
-    return await client.makeRequestStreamAsync(options, body, digest, SUCCESS, region)
+    return await client.makeRequestStreamAsync(options, body, '', SUCCESS, REGION)
   } catch (error) {
     signal?.throwIfAborted()
     throw source?.failure === undefined ? failureOf(error) : source.failure
@@ -139,7 +152,7 @@ interface PreparedBody {
 function bodyOf({ method, body }: S3Request): PreparedBody {
   if (body === undefined) {
     const headers = method === 'PUT' || method === 'POST' ? { 'content-length': '0' } : {}
-    return { headers: { ...headers }, body: Buffer.alloc(0), sha256: EMPTY_SHA256 }
+    return { headers: { ...headers }, body: EMPTY, sha256: EMPTY_SHA256 }
   }
   const { sha256 } = body
   if ('content' in body) {
@@ -207,14 +220,20 @@ class SentSource {
   }
 }
 
-/** In bytewise order, as the signature wants it. */
-const queryText = (query: NonNullable<S3Request['query']>): string =>
-  Object.entries(query)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, values]) =>
-      [values].flat().map((value) => `${encodeURIComponent(name)}=${encodeQuery(value)}`),
-    )
-    .join('&')
+/**
+ * In the order in which it is signed: servers put names in order before they look, some values
+ * too, and others leave those as they came.
+ */
+function queryText(query: NonNullable<S3Request['query']>): string {
+  const terms: string[] = []
+  for (const name of Object.keys(query).sort()) {
+    const values = query[name] ?? []
+    for (const value of typeof values === 'string' ? [values] : values.toSorted()) {
+      terms.push(`${encodeURIComponent(name)}=${encodeQuery(value)}`)
+    }
+  }
+  return terms.join('&')
+}
 
 /** RFC 3986: what encodeURIComponent leaves and a signature does not. */
 const encodeQuery = (value: string): string =>
@@ -232,7 +251,7 @@ const guarded = (
   idleTimeoutMs: number,
 ): Pick<typeof http, 'request'> => ({
   request: ((
-    { onContinue, ...options }: http.RequestOptions & Extras,
+    { onContinue, signal, ...options }: http.RequestOptions & Extras,
     then: (response: IncomingMessage) => void,
   ) => {
     let answer: IncomingMessage | undefined
@@ -252,10 +271,19 @@ const guarded = (
       request.destroy(failure)
     })
     if (onContinue !== undefined) request.on('continue', onContinue)
-    giveBackWhatCame(request)
+    if (options.method === 'GET') giveBackWhatCame(request)
+    if (signal !== undefined) endBy(request, signal)
     return request
   }) as typeof http.request,
 })
+
+/** As the option of that name does, for a third of its time. */
+function endBy(request: http.ClientRequest, signal: AbortSignal): void {
+  const end = (): void => void request.destroy(signal.reason)
+  if (signal.aborted) end()
+  signal.addEventListener('abort', end, { once: true })
+  request.on('close', () => signal.removeEventListener('abort', end))
+}
 
 /** The parser of HTTP, which listens first, has copied what it needs of what the socket read. */
 function giveBackWhatCame(request: http.ClientRequest): void {
