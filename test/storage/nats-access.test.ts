@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { limits } from '../../src/core/limits.ts'
 import { readNatsPeer } from '../../src/storage/events/nats-access.ts'
 
 let folder: string
@@ -56,28 +55,5 @@ describe('the address of a NATS server', () => {
     }
     const known = { subject: 'a.b-c._d', stream: 'A-1_' }
     expect(await readNatsPeer({ url, ...known })).toMatchObject(known)
-  })
-})
-
-describe('credentials for a NATS server', () => {
-  const read = async (text: string, mode?: number) =>
-    (await readNatsPeer({ url: 'nats://a', credentialsFile: fileOf(text, mode) })).credentials
-
-  it('are a file of nsc, a seed, or a user with a password', async () => {
-    const seed = `SU${'A'.repeat(56)}`
-    expect(await read(`${seed}\n`)).toMatchObject({ kind: 'nkey' })
-    expect(await read('u:p:w\r\n')).toEqual({ kind: 'password', user: 'u', password: 'p:w' })
-    expect(await read(`-----BEGIN NATS USER JWT-----\nx\n`)).toMatchObject({ kind: 'jwt' })
-  })
-
-  it('are refused where others can read them, and where they are something else', async () => {
-    await expect(read('u:p', 0o644)).rejects.toMatchObject({ code: 'AUTH' })
-    for (const text of ['', 'token', ':p', 'u:p\nv:q', `SA${'A'.repeat(56)}`]) {
-      await expect(read(text), text).rejects.toMatchObject({ code: 'BAD_INPUT' })
-    }
-    const large = `u:${'x'.repeat(limits.natsCredentialsBytesMax)}`
-    await expect(read(large)).rejects.toMatchObject({ code: 'BAD_INPUT' })
-    const absent = { url: 'nats://a', credentialsFile: join(folder, 'absent') }
-    await expect(readNatsPeer(absent)).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 })

@@ -1,9 +1,7 @@
-import { open } from 'node:fs/promises'
-import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
-import { withFsErrors } from '../fs-errors.ts'
 import { parseServerUrl } from '../server-url.ts'
 import { readTlsFiles, type TlsFiles, type TlsPaths } from '../tls-files.ts'
+import { type NatsCredentials, readNatsCredentials } from './nats-credentials.ts'
 
 /** How a NATS server is reached, and as whom. Its `caFile` stands in place of the system's. */
 export interface NatsAccess extends TlsPaths {
@@ -13,16 +11,11 @@ export interface NatsAccess extends TlsPaths {
   readonly subject?: string
   /** Stream that keeps them; default: the one that takes that subject. */
   readonly stream?: string
-  /** See readCredentials. */
+  /** See readNatsCredentials. */
   readonly credentialsFile?: string
   /** Refuse every address but the loopback. */
   readonly offline?: boolean
 }
-
-export type NatsCredentials =
-  | { readonly kind: 'jwt'; readonly file: Uint8Array }
-  | { readonly kind: 'nkey'; readonly seed: Uint8Array }
-  | { readonly kind: 'password'; readonly user: string; readonly password: string }
 
 /** A server's address and what proves both sides to each other, read and checked. */
 export interface NatsPeer {
@@ -40,8 +33,6 @@ export interface NatsPeer {
 /** The name in MinIO's own documentation. */
 const SUBJECT = 'bucketevents'
 const PORT = 4222
-/** Mode bits of group and others. */
-const OTHERS = 0o077
 
 /** Whether an address is that of a NATS server. */
 export const isNatsUrl = (url: string): boolean => /^(nats|tls):\/\//i.test(url)
@@ -60,7 +51,7 @@ export async function readNatsPeer(access: NatsAccess): Promise<NatsPeer> {
   const files = await readTlsFiles(access, '--nats')
   const wantsTls = isTls || Object.keys(files).length > 0
   const credentials =
-    credentialsFile === undefined ? undefined : await readCredentials(credentialsFile)
+    credentialsFile === undefined ? undefined : await readNatsCredentials(credentialsFile)
   const hostPort = `${host.includes(':') ? `[${host}]` : host}:${port}`
   return {
     url: `${wantsTls ? 'tls' : 'nats'}://${hostPort}`,
@@ -91,44 +82,3 @@ function checkName(what: string, name: string, form: RegExp): void {
     hint: 'Letters, digits, _ and -; a subject is such words joined by dots, without wildcards.',
   })
 }
-
-/**
- * Credentials from a file that nobody else can read: a `.creds` file as `nsc` writes it, or one
- * line, an nkey's seed (`SU…`) or `user:password`.
- */
-async function readCredentials(path: string): Promise<NatsCredentials> {
-  const bytes = await readSecret(path)
-  const text = bytes.toString('utf8')
-  if (/-----BEGIN NATS USER JWT-----/.test(text)) return { kind: 'jwt', file: bytes }
-  const line = text.replace(/\r?\n$/, '')
-  if (/^SU[A-Z2-7]{56}$/.test(line)) return { kind: 'nkey', seed: Buffer.from(line) }
-  const colon = line.indexOf(':')
-  if (colon > 0 && !/[\r\n]/.test(line)) {
-    return { kind: 'password', user: line.slice(0, colon), password: line.slice(colon + 1) }
-  }
-  throw new AkidbError('BAD_INPUT', `${path} holds no credentials for NATS`, {
-    hint: 'A .creds file, or one line: the seed of an nkey (SU…), or user:password.',
-    details: { path },
-  })
-}
-
-const readSecret = (path: string): Promise<Buffer> =>
-  withFsErrors('cannot read', path, async () => {
-    const file = await open(path, 'r')
-    try {
-      const { mode, size } = await file.stat()
-      if ((mode & OTHERS) !== 0) {
-        const shown = (mode & 0o777).toString(8)
-        throw new AkidbError('AUTH', `${path} can be read by others (mode ${shown})`, {
-          hint: `chmod 600 ${path}`,
-          details: { path },
-        })
-      }
-      if (size > limits.natsCredentialsBytesMax) {
-        throw new AkidbError('BAD_INPUT', `${path} is too large for credentials`)
-      }
-      return await file.readFile()
-    } finally {
-      await file.close()
-    }
-  })

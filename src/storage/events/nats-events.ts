@@ -10,11 +10,13 @@ import {
   type Authenticator,
   type ConnectionOptions,
   connect,
-  credsAuthenticator,
   errors,
+  jwtAuthenticator,
   type NatsConnection,
   nkeyAuthenticator,
+  nkeys,
   type TlsOptions,
+  tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from '@nats-io/transport-node'
 import { limits } from '../../core/limits.ts'
@@ -23,12 +25,8 @@ import type { TlsFiles } from '../tls-files.ts'
 import type { BucketEvents, EventPlace } from './bucket-events.ts'
 import { readNotification } from './event-records.ts'
 import { EventsRefused, type FollowParts, followLink, type LinkNews } from './follow-link.ts'
-import {
-  type NatsAccess,
-  type NatsCredentials,
-  type NatsPeer,
-  readNatsPeer,
-} from './nats-access.ts'
+import { type NatsAccess, type NatsPeer, readNatsPeer } from './nats-access.ts'
+import type { NatsCredentials } from './nats-credentials.ts'
 
 /** Time to connect, and of one question to the server. */
 const ANSWER_TIMEOUT_MS = 10_000
@@ -41,33 +39,38 @@ const MS_IN_NS = 1_000_000
  * acknowledged.
  *
  * The library's own reconnecting is switched off: each connection begins with a listing, and goes
- * only to the address that was named, not to those that a server tells of.
+ * only to the address that was named, not to those that a server tells of. Each reads the files
+ * anew: credentials end, and are renewed.
  *
  * Source: MinIO, internal/event/target/nats.go; NATS ADR-37.
  *
- * @throws as readNatsPeer
+ * @throws as readNatsPeer; BAD_INPUT for a damaged seed
  */
 export async function openNatsEvents(
   place: EventPlace,
   { access, ...parts }: FollowParts & { readonly access: NatsAccess },
 ): Promise<BucketEvents> {
-  const peer = await readNatsPeer(access)
+  const first = await readNatsPeer(access)
+  optionsOf(first)
   const name = (): string => `akidb-${Buffer.from(parts.random(8)).toString('hex')}`
-  const open = (signal: AbortSignal) => listen({ peer, place, name: name() }, signal)
-  return followLink({ url: `${peer.url} (${peer.subject})`, open }, parts)
+  const now = (): number => parts.clock.nowMs()
+  const open = (signal: AbortSignal) => listen({ access, place, name: name(), now }, signal)
+  return followLink({ url: `${first.url} (${first.subject})`, open }, parts)
 }
 
 interface Listening {
-  readonly peer: NatsPeer
+  readonly access: NatsAccess
   readonly place: EventPlace
+  readonly now: () => number
   /** Of the consumer: with one, the server's permissions can name the subject too. */
   readonly name: string
 }
 
 async function* listen(
-  { peer, place, name }: Listening,
+  { access, place, name, now }: Listening,
   signal: AbortSignal,
 ): AsyncGenerator<LinkNews> {
+  const peer = await readNatsPeer(access)
   let connection: NatsConnection | undefined
   const end = (): void => void connection?.close().catch(() => undefined)
   signal.addEventListener('abort', end)
@@ -81,7 +84,7 @@ async function* listen(
     throw silence.failure ?? (await connection.closed()) ?? ended(peer)
   } catch (error) {
     signal.throwIfAborted()
-    throw meaningOf(error, peer)
+    throw meaningOf(error, peer, now())
   } finally {
     signal.removeEventListener('abort', end)
     await connection?.close().catch(() => undefined)
@@ -116,9 +119,29 @@ function tlsOf(host: string, { ca, cert, key }: TlsFiles): TlsOptions & { readon
 }
 
 function authenticatorOf(credentials: NatsCredentials): Authenticator {
-  if (credentials.kind === 'jwt') return credsAuthenticator(credentials.file)
-  if (credentials.kind === 'nkey') return nkeyAuthenticator(credentials.seed)
-  return usernamePasswordAuthenticator(credentials.user, credentials.password)
+  switch (credentials.kind) {
+    case 'jwt':
+      return jwtAuthenticator(credentials.jwt, checkedSeed(credentials.seed))
+    case 'nkey':
+      return nkeyAuthenticator(checkedSeed(credentials.seed))
+    case 'password':
+      return usernamePasswordAuthenticator(credentials.user, credentials.password)
+    case 'token':
+      return tokenAuthenticator(credentials.token)
+  }
+}
+
+/** A seed has a check sum of its own. */
+function checkedSeed(seed: Uint8Array): Uint8Array {
+  try {
+    // A copy: what is cleared is what was given.
+    nkeys.fromSeed(Uint8Array.from(seed)).clear()
+    return seed
+  } catch {
+    throw new AkidbError('BAD_INPUT', 'the seed in the file of --nats-credentials is damaged', {
+      hint: 'Copy the file again: a letter of the seed is wrong.',
+    })
+  }
 }
 
 async function consume(
@@ -179,12 +202,18 @@ const ended = ({ url }: NatsPeer): AkidbError =>
 const STREAM_NOT_FOUND = 10_059
 const NOT_ENABLED = [10_039, 10_076]
 
-function meaningOf(error: unknown, { url, subject, stream }: NatsPeer): unknown {
+function meaningOf(error: unknown, peer: NatsPeer, nowMs: number): unknown {
+  const { url, subject, stream } = peer
   if (error instanceof AkidbError || !(error instanceof Error)) return error
   const what = `cannot follow ${subject} at ${url}`
   const why = `${what}: ${error.message.slice(0, 400)}`
   const options = { cause: error }
-  if (isRefusal(error)) return new EventsRefused('AUTH', why, { ...options, hint: CREDENTIALS })
+  if (isOneOf(error, errors.PermissionViolationError)) {
+    return new EventsRefused('AUTH', why, { ...options, hint: PERMISSIONS })
+  }
+  if (isOneOf(error, errors.AuthorizationError, errors.UserAuthenticationExpiredError)) {
+    return new EventsRefused('AUTH', why, { ...options, hint: refusalHint(peer, nowMs) })
+  }
   const code = error instanceof JetStreamApiError ? error.code : 0
   const isAbsent = code === STREAM_NOT_FOUND || /no stream matches subject/.test(error.message)
   if (isAbsent) {
@@ -200,13 +229,20 @@ function meaningOf(error: unknown, { url, subject, stream }: NatsPeer): unknown 
   return new AkidbError('UNREACHABLE', why, options)
 }
 
-const isRefusal = (error: Error): boolean =>
-  [error, error.cause].some(
-    (each) =>
-      each instanceof errors.AuthorizationError ||
-      each instanceof errors.UserAuthenticationExpiredError ||
-      each instanceof errors.PermissionViolationError,
-  )
+type ErrorClass = abstract new (...given: never[]) => Error
 
-const CREDENTIALS = 'Give --nats-credentials, or grant this user the stream (see templates).'
+const isOneOf = (error: Error, ...classes: readonly ErrorClass[]): boolean =>
+  [error, error.cause].some((each) => classes.some((one) => each instanceof one))
+
+function refusalHint({ credentials }: NatsPeer, nowMs: number): string {
+  if (credentials === undefined) return 'The server asks who you are: give --nats-credentials.'
+  const endsMs = credentials.kind === 'jwt' ? (credentials.expiresSeconds ?? Infinity) * 1000 : NaN
+  if (endsMs <= nowMs) {
+    const end = new Date(endsMs).toISOString()
+    return `These credentials ended at ${end}: put new ones into the file; it is read again.`
+  }
+  return 'The server does not take these credentials. Put others into the file; it is read again.'
+}
+
+const PERMISSIONS = 'Grant this user what templates/README.md lists.'
 const STREAM = 'Make it: nats stream add <name> --subjects <subject>.'
