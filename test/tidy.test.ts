@@ -44,6 +44,11 @@ describe('layers', () => {
     expectNone(rules.packageUses(sources))
   })
 
+  it("make folders by makeFolders alone: Node's own recursion asks for ever in /proc", () => {
+    const own = /\bmkdir(Sync)?\(.*\brecursive\b/
+    expectNone(sources.flatMap((file) => rules.linesWith(file, own, 'a recursive mkdir')))
+  })
+
   it('hold no file that nobody uses', () => {
     expectNone(rules.deadFiles(sources))
   })

@@ -3,6 +3,7 @@ import { lstat, mkdir, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { AkidbError } from '../errors/errors.ts'
 import { fromFsError, fsCode } from './fs-errors.ts'
+import { makeFolders } from './make-folders.ts'
 
 /**
  * Makes the entries of a folder durable: names created, renamed or removed in it.
@@ -28,7 +29,7 @@ export async function syncFolder(path: string): Promise<void> {
  * @param mode permission bits of new folders
  */
 export async function makeFolder(folder: string, mode: number): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode })
+  const first = await makeFolders(folder, mode)
   if (!(await stat(folder)).isDirectory()) throw linkError(folder)
   const top = first ?? folder
   for (let path = folder; path.length >= top.length; path = dirname(path)) {

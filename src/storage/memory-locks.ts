@@ -71,7 +71,7 @@ class ProcessLocks implements LockManager {
       const held = this.#files.get(name)
       if (held === undefined) return this.#hold(name)
       const leftMs = endMs - this.#clock.nowMs()
-      if (leftMs <= 0) throw lockedError(name, held.holder, waitMs)
+      if (leftMs <= 0) throw lockedError(name, held.holder, { waitedMs: waitMs })
       await this.#clock.sleep(Math.min(pauseMs, leftMs))
     }
   }
@@ -90,7 +90,7 @@ class ProcessLocks implements LockManager {
 
   async remove(name: string): Promise<void> {
     const held = this.#files.get(name)
-    if (held !== undefined) throw lockedError(name, held.holder, 0)
+    if (held !== undefined) throw lockedError(name, held.holder, { waitedMs: 0 })
     this.#files.delete(name)
   }
 

@@ -1,13 +1,4 @@
-import {
-  accessSync,
-  closeSync,
-  constants,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-} from 'node:fs'
+import { accessSync, closeSync, constants, lstatSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../core/clock.ts'
@@ -17,6 +8,7 @@ import { fromFsError, fsCode } from './fs-errors.ts'
 import { checkLockName, lockedError } from './lock-errors.ts'
 import { readHolder, removeHolder, writeHolder } from './lock-holder.ts'
 import type { LockHandle, LockHolder, LockManager } from './locks.ts'
+import { makeFolders } from './make-folders.ts'
 
 const POLL_MS_MAX = 50
 /**
@@ -72,11 +64,12 @@ class SqliteLocks implements LockManager {
     checkLockName(name)
     const startMs = this.#clock.nowMs()
     for (let tries = 1, pauseMs = 1; ; tries++, pauseMs = Math.min(pauseMs * 2, POLL_MS_MAX)) {
+      if (inodeOf(this.#path(name)) === undefined) await makeFolders(this.#folder, 0o700)
       const database = this.#tryLock(name)
       if (database !== undefined) return this.#hold(name, database)
       const leftMs = startMs + waitMs - this.#clock.nowMs()
       if (leftMs <= 0 && tries >= TRIES_MIN) {
-        throw lockedError(name, readHolder(this.#folder, name), waitMs)
+        throw this.#locked(name, waitMs)
       }
       await this.#clock.sleep(leftMs <= 0 ? 1 : Math.min(pauseMs, Math.max(1, leftMs)))
     }
@@ -116,7 +109,7 @@ class SqliteLocks implements LockManager {
     if (inodeOf(this.#path(name)) === undefined) return removeHolder(this.#folder, name)
     // Held while it goes, so that nobody loses a lock that he has just taken.
     const database = this.#tryLock(name)
-    if (database === undefined) throw lockedError(name, readHolder(this.#folder, name), 0)
+    if (database === undefined) throw this.#locked(name, 0)
     try {
       removeHolder(this.#folder, name)
       rmSync(this.#path(name), { force: true })
@@ -127,6 +120,11 @@ class SqliteLocks implements LockManager {
 
   async close(): Promise<void> {
     for (const handle of [...this.#held]) await handle.release()
+  }
+
+  #locked(name: string, waitedMs: number): AkidbError {
+    const holder = readHolder(this.#folder, name)
+    return lockedError(name, holder, { waitedMs, path: this.#path(name) })
   }
 
   #path(name: string): string {
@@ -185,7 +183,6 @@ class SqliteLocks implements LockManager {
     const inode = inodeOf(path)
     if (inode !== undefined) return inode
     try {
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
       closeSync(openSync(path, 'wx', 0o600))
     } catch (error) {
       if (fsCode(error) !== 'EEXIST') throw fromFsError(error, 'cannot make the lock', path)

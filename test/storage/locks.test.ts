@@ -48,6 +48,10 @@ function lockConformance(name: string, create: () => Promise<TwoManagers>): void
       for (const word of ['station-7', '4711', 'akidb serve', '2026-01-02T03:04:05']) {
         expect(String(refused)).toContain(word)
       }
+      expect(refused).toMatchObject({
+        message: expect.stringMatching(/^another process takes the single writes of this store: /),
+        hint: expect.stringContaining('"kill 4711" on station-7'),
+      })
       await lock.release()
       await lock.release()
       expect(await b.isHeld('owner')).toBe(false)
@@ -264,6 +268,15 @@ describe('sqlite locks between processes', () => {
     expect(await locks.isHeld('owner')).toBe(false)
     expect(await locks.holder('owner')).toBeUndefined()
     await (await locks.acquire('owner', 0)).release()
+  })
+
+  it('names its file where its holder left no name', async () => {
+    await spawnHolder('owner')
+    await rm(join(folder, 'owner.json'))
+    await expect(locks.acquire('owner', 0)).rejects.toMatchObject({
+      message: expect.stringContaining('a process that left no name'),
+      hint: expect.stringContaining(`fuser -v ${join(folder, 'owner.db')}`),
+    })
   })
 
   it('stays with a process that stands still', async () => {

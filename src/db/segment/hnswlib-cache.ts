@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { buildHnswlibIndex, openVerifiedHnswlibFile } from '../../ann/hnswlib.ts'
 import type { SegmentEntry } from '../../format/manifest.ts'
+import { makeFolders } from '../../storage/make-folders.ts'
 import type { ForeignIndexLoader } from './segment-index.ts'
 import type { VectorRows } from './vector-rows.ts'
 
@@ -24,7 +25,7 @@ export const foreignIndexes =
     }
     if (await isIntact(path)) return await openVerifiedHnswlibFile(path, input)
     const built = await buildHnswlibIndex(input, parameters)
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolders(dirname(path))
     built.save(`${path}.new`)
     await writeFile(`${path}.sha256`, await digestOf(`${path}.new`))
     await rename(`${path}.new`, path)

@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync, rmSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, isAbsolute, join } from 'node:path'
@@ -8,6 +8,7 @@ import { literal, object, optional, ShapeError, text } from '../../core/shape.ts
 import { AkidbError } from '../../errors/errors.ts'
 import { type ErrorCode, EXIT_CODES } from '../../errors/exit-codes.ts'
 import { fromFsError, fsCode } from '../../storage/fs-errors.ts'
+import { makeFolders } from '../../storage/make-folders.ts'
 
 /** What another process asks of the log owner. */
 export interface OwnerCommand {
@@ -50,7 +51,7 @@ export async function openOwnerSocket(
   })
   server.maxConnections = limits.ownerConnectionsMax
   try {
-    await mkdir(stateFolder, { recursive: true, mode: 0o700 })
+    await makeFolders(stateFolder, 0o700)
     await listen(server, path)
     await chmod(path, 0o600)
     if (isLong) await writePath(stateFolder, path)

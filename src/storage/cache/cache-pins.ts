@@ -1,6 +1,7 @@
-import { mkdir, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
+import { rmdir, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fsCode, withFsErrors } from '../fs-errors.ts'
+import { makeFolders } from '../make-folders.ts'
 import { blobFolder, blobsIn, moveParts, names } from './cache-files.ts'
 
 const PIN = /^([0-9a-f]{32})\.(\d{1,16})\.pin$/
@@ -51,7 +52,7 @@ export class CachePins {
     if (!OWNER.test(owner)) throw new RangeError(`"${owner}" pins nothing`)
     const folder = blobFolder(this.#folder, 'pinned', blob)
     await withFsErrors('cannot pin in', folder, async () => {
-      await mkdir(folder, { recursive: true, mode: 0o700 })
+      await makeFolders(folder, 0o700)
       await writeFile(join(folder, `${owner}.${bytes}.pin`), '', { flag: 'wx', mode: 0o600 }).catch(
         (error: unknown) => {
           if (fsCode(error) !== 'EEXIST') throw error
@@ -70,9 +71,7 @@ export class CachePins {
       const folder = blobFolder(this.#folder, 'pinned', blob)
       // Its own pin goes last: one that is killed before is taken up again by the next.
       if (owners.size === 1) {
-        await moveParts(this.#folder, blob, ['pinned', 'hot'], (path) =>
-          mkdir(path, { recursive: true, mode: 0o700 }),
-        )
+        await moveParts(this.#folder, blob, ['pinned', 'hot'], (path) => makeFolders(path, 0o700))
       }
       for (const name of await names(folder)) {
         if (PIN.exec(name)?.[1] === owner) {

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs'
-import { mkdir, open, rename, rm, rmdir, stat, unlink, utimes } from 'node:fs/promises'
+import { open, rename, rm, rmdir, stat, unlink, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sha256 } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { Slots } from '../../core/slots.ts'
 import { fromFsError, fsCode } from '../fs-errors.ts'
+import { makeFolders } from '../make-folders.ts'
 import {
   CACHE_CLASSES,
   type CacheBytes,
@@ -137,7 +138,7 @@ export class DiskCache {
 
   async #writeFile(blob: string, part: number, body: Uint8Array, kind: CacheClass): Promise<void> {
     const temporary = join(this.#folder, temporaryName())
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+    await makeFolders(this.#folder, 0o700)
     try {
       const file = await open(temporary, 'wx', 0o600)
       try {
@@ -233,7 +234,7 @@ export class DiskCache {
 
   async #place(from: string, to: string): Promise<void> {
     for (let tries = 1; ; tries++) {
-      await mkdir(dirname(to), { recursive: true, mode: 0o700 })
+      await makeFolders(dirname(to), 0o700)
       try {
         return await rename(from, to)
       } catch (error) {
