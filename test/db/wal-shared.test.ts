@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import type { CollectionCore } from '../../src/db/collection/collection-core.ts'
+import { endLogs } from '../../src/db/wal/claim.ts'
 import { isLogOpen } from '../../src/db/wal/log-file.ts'
 import { OwnerHost } from '../../src/db/wal/owner-host.ts'
 import type { StepHook } from '../support/fault-store.ts'
@@ -123,8 +124,31 @@ describe('groups of single writes in a bucket', () => {
     const after = await groupsOf(a)
     expect([before.length, after.length]).toEqual([1, 1])
     expect(after).not.toEqual(before)
-    await expect(one.put(['c'], 3)).rejects.toMatchObject({ code: 'CONFLICT' })
+    for (const _ of ['at once', 'and later']) {
+      await expect(one.put(['c'], 3)).rejects.toMatchObject({
+        code: 'CONFLICT',
+        message: expect.stringMatching(/^".+" on test took over the log of "docs" \(epoch 2\)$/),
+        hint: expect.stringContaining('stop that one'),
+      })
+    }
     expect(await seenBy(a.start())).toEqual(['a=1', 'b=2'])
+  })
+
+  it('of a log that an import ended are refused once, and then go to a new one', async () => {
+    const [a, b] = await twoMachines()
+    const owner = await startOwner(a)
+    await owner.put(['a'], 1)
+    await owner.owner.fold()
+    const core = b.start().core('docs')
+    const epoch = await endLogs(core, await core.head())
+    await expect(owner.put(['refused'], 2)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringMatching(/^"docs" was dropped and imported again by ".+" on test$/),
+    })
+    await owner.put(['b'], 3)
+    expect((await core.head()).commit.epoch).toBe(epoch + 1)
+    // Here nothing was imported: a group that was refused may be there or not.
+    expect(await seenBy(a.start())).toEqual(expect.arrayContaining(['a=1', 'b=3']))
   })
 })
 

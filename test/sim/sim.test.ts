@@ -45,6 +45,7 @@ describe('a simulated machine', () => {
 })
 
 describe('the simulation notices', () => {
+  // Some shows soon only from a seed on that is given: up to MUTANT_SCHEDULES are tried from there.
   const mutations: readonly (readonly [string, Mutation, RegExp, firstSeed?: number])[] = [
     ['commits without tombstones', { store: broken.withoutTombstones }, /twice|holds|tombstone/],
     ['commits that lack a segment', { store: broken.withoutLastSegment }, /holds/],
@@ -52,6 +53,7 @@ describe('the simulation notices', () => {
       'a lost race that is taken for won',
       { store: broken.withoutConflicts, unshared: COMMIT_LOCKS },
       LOST,
+      120,
     ],
     ['writes that are acknowledged too early', { ackEarly: true }, LOST],
     ['garbage collection that ignores pins', { store: broken.withoutPins }, /missing/],
@@ -76,6 +78,7 @@ describe('the simulation notices', () => {
       'log owners on two machines that do not see each other',
       { store: broken.withoutOwners, isShared: true },
       /overwritten|nobody wrote|damaged/,
+      30,
     ],
   ]
   for (const [name, mutation, expected, firstSeed = 1] of mutations) {

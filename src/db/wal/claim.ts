@@ -1,5 +1,5 @@
 import { limits } from '../../core/limits.ts'
-import { object, optional, ShapeError, text, whole } from '../../core/shape.ts'
+import { literal, object, optional, ShapeError, text, whole } from '../../core/shape.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { getBounded } from '../../storage/bounded-get.ts'
@@ -39,10 +39,18 @@ export interface Claim {
   readonly command: string
   /** Audit log of the state folder from which it was claimed; older claims have none. */
   readonly logId?: string | undefined
+  /** It owns nothing, and ended the logs before it: see endLogs. */
+  readonly ends?: true | undefined
 }
 
 const claimShape = object(
-  { epoch: whole(), host: text(), command: text(), logId: optional(text(/^[0-9a-f]{64}$/)) },
+  {
+    epoch: whole(),
+    host: text(),
+    command: text(),
+    logId: optional(text(/^[0-9a-f]{64}$/)),
+    ends: optional(literal(true)),
+  },
   true,
 )
 
@@ -66,12 +74,27 @@ export async function claimOf(
 
 /** Creates the next owner object; of two claimants one gets each number. */
 export async function claimEpoch(core: CollectionCore, head: Manifest): Promise<number> {
-  const { store, actor, command } = core.environment
   const { logId } = await core.environment.audit()
+  return await claim(core, head, { logId })
+}
+
+/**
+ * Ends the logs of all owners of what had this name, without committing what they hold: their next
+ * writes are refused, and what they have not committed is not taken for this machine's.
+ */
+export const endLogs = (core: CollectionCore, head: Manifest): Promise<number> =>
+  claim(core, head, { ends: true })
+
+async function claim(
+  core: CollectionCore,
+  head: Manifest,
+  kind: Pick<Claim, 'logId' | 'ends'>,
+): Promise<number> {
+  const { store, actor, command } = core.environment
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const epoch = Math.max(await newestEpoch(core), head.commit.epoch) + 1
-    const claim: Claim = { epoch, host: actor.host, command: command.slice(0, 1_000), logId }
-    const body = Buffer.from(JSON.stringify(claim))
+    const made: Claim = { epoch, host: actor.host, command: command.slice(0, 1_000), ...kind }
+    const body = Buffer.from(JSON.stringify(made))
     if ((await store.put(ownerKey(core.name, epoch), body)) === 'created') return epoch
   }
   throw new AkidbError('CONFLICT', `too many log owners of "${core.name}" at once`)

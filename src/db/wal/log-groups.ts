@@ -1,6 +1,7 @@
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Environment } from '../states/environment.ts'
+import type { Claim } from './claim.ts'
 
 /** A run of entries that fits one group. */
 export interface Part {
@@ -44,7 +45,22 @@ export const tooManyWaiting = (name: string): AkidbError =>
 export const closed = (name: string): AkidbError =>
   new AkidbError('CONFLICT', `the log of "${name}" was closed`, { hint: 'Open the store again.' })
 
-export const replaced = (name: string, epoch: number): AkidbError =>
-  new AkidbError('CONFLICT', `another process took over the log of "${name}" (epoch ${epoch})`, {
-    hint: 'This one accepts no more writes; start it again.',
+/** @param by whoever claimed that epoch, where that is known: for the message alone */
+export function replaced(name: string, epoch: number, by?: Claim): AkidbError {
+  const who =
+    by === undefined
+      ? 'another process'
+      : `"${by.command.slice(0, SHOWN_CHARACTERS)}" on ${by.host.slice(0, SHOWN_CHARACTERS)}`
+  if (by?.ends === true) {
+    return new AkidbError('CONFLICT', `"${name}" was dropped and imported again by ${who}`, {
+      hint: 'This write was not taken. The next goes to what was imported.',
+    })
+  }
+  return new AkidbError('CONFLICT', `${who} took over the log of "${name}" (epoch ${epoch})`, {
+    hint:
+      'One server writes to a store, and this one writes no more: send the writes there, ' +
+      'or stop that one and start this one again.',
   })
+}
+
+const SHOWN_CHARACTERS = 200

@@ -71,7 +71,7 @@ export class LogOwner {
   log(core: CollectionCore, head: Manifest): Promise<OwnedLog> {
     const id = head.commit.collection
     const known = this.#logs.get(id)
-    if (known !== undefined) return known.log
+    if (known !== undefined && known.open?.isEnded !== true) return known.log
     const taken: Taken = { name: core.name, log: this.#take(core, id) }
     this.#logs.set(id, taken)
     taken.log.then(

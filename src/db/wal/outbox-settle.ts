@@ -74,6 +74,8 @@ async function settledTo(core: CollectionCore, log: OutboxLog): Promise<number> 
       next = commit.epoch
       continue
     }
+    // What came after the drop took none of its rows over.
+    if (state.dropped === true) next = undefined
     if (next !== undefined && (await isOurs(core, next))) return SAFE
     if (commit.epoch < log.epoch) break
     const end = commit.log?.folded ?? 0
@@ -143,7 +145,7 @@ export interface UnsentRows {
 
 /** Rows at risk as any process of this machine sees them. @throws INTEGRITY */
 export async function unsentRows(
-  { state }: CollectionCore['environment'],
+  { state }: Pick<CollectionCore['environment'], 'state'>,
   heads: ReadonlyMap<string, Manifest>,
 ): Promise<UnsentRows[]> {
   const found: UnsentRows[] = []

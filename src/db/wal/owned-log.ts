@@ -1,10 +1,11 @@
 import { limits } from '../../core/limits.ts'
+import type { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import type { LogView } from '../collection/log-source.ts'
 import { LogRows } from '../segment/log-rows.ts'
 import { noteLogWrite } from '../states/freshness.ts'
-import { newestEpoch } from './claim.ts'
+import { type Claim, claimOf, newestEpoch } from './claim.ts'
 import { commitLogRows } from './commit-rows.ts'
 import { GroupQueue, type QueuedEntries } from './group-queue.ts'
 import { encodeLogEntry, type LogEntry, type PlacedEntry } from './log-entry.ts'
@@ -56,7 +57,10 @@ export class OwnedLog {
   #fold: { readonly from: string; readonly to: string } | undefined
   /** The epoch of whoever took over; this owner writes no more then. */
   #replacedBy: number | undefined
+  #successor: Promise<Claim | undefined> | undefined
   #isClosed = false
+  /** Whether nobody owns it: see endLogs. The collection can be taken over anew. */
+  isEnded = false
 
   private constructor(core: CollectionCore, head: Manifest) {
     this.#core = core
@@ -199,7 +203,7 @@ export class OwnedLog {
   /** fsync, apply, confirm ownership; the caller acknowledges after that. */
   async #writeGroup(group: readonly QueuedEntries[]): Promise<void> {
     await this.#outbox?.room()
-    if (this.#replacedBy !== undefined) throw replaced(this.#core.name, this.#replacedBy)
+    if (this.#replacedBy !== undefined) throw await this.#replaced(this.#replacedBy)
     if (this.#isClosed) throw closed(this.#core.name)
     // Who need not wait for the bucket must not ask it either.
     const base = this.#outbox === undefined ? await this.#knownBase() : this.#base
@@ -231,7 +235,15 @@ export class OwnedLog {
     const newest = await newestEpoch(this.#core)
     if (newest <= this.#epoch) return await this.#lookWhereDue()
     this.#replacedBy = newest
-    throw replaced(this.#core.name, newest)
+    throw await this.#replaced(newest)
+  }
+
+  /** With who it was, asked once. */
+  async #replaced(epoch: number): Promise<AkidbError> {
+    this.#successor ??= claimOf(this.#core, epoch).catch(() => undefined)
+    const by = await this.#successor
+    this.isEnded = by?.ends === true
+    return replaced(this.#core.name, epoch, by)
   }
 
   /** Writes that ask no bucket are checked against a head that is not much older than a second. */
