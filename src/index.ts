@@ -8,6 +8,7 @@ export { type BenchRequest, type BenchResult, runBench } from './db/bench.ts'
 export type { RepairResult } from './db/check/repair.ts'
 export type { DoctorResult } from './db/doctor/doctor.ts'
 export type { StoreStatus } from './db/doctor/status.ts'
+export { type AwayState, type AwayStatus, statusAway } from './db/doctor/status-away.ts'
 export type { TiersStatus } from './db/doctor/tiers.ts'
 export {
   type AuditCheckpointResult,

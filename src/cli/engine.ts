@@ -18,6 +18,7 @@ type Called =
   | 'openStore'
   | 'initStore'
   | 'adoptStore'
+  | 'statusAway'
   | 'doctor'
   | 'versionInfo'
   | 'openQueries'

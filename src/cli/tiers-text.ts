@@ -1,5 +1,5 @@
 import type { TiersStatus } from '../index.ts'
-import { humanBytes, plural } from './human.ts'
+import { humanAmount, humanBytes, plural } from './human.ts'
 import { fields, table } from './table.ts'
 
 type Stored = TiersStatus['stored']
@@ -53,7 +53,7 @@ const classesText = (
 const yearsText = ({ locked }: Pick<Stored, 'locked'>): string | undefined =>
   locked === null
     ? undefined
-    : `${number(locked.gibYears)} GiB × years, to ${locked.until.slice(0, 10)}`
+    : `${humanAmount(locked.gibYears)} GiB × years, to ${locked.until.slice(0, 10)}`
 
 const lockedText = (stored: Stored): string => {
   const years = yearsText(stored)
@@ -63,7 +63,4 @@ const lockedText = (stored: Stored): string => {
 const costText = ({ cost }: Pick<Stored, 'cost'>): string | undefined =>
   cost === undefined
     ? undefined
-    : `${number(cost.perMonth)} a month, ${number(cost.committed)} until all is free`
-
-const number = (value: number): string =>
-  value === 0 || value >= 0.01 ? String(Math.round(value * 100) / 100) : value.toPrecision(2)
+    : `${humanAmount(cost.perMonth)} a month, ${humanAmount(cost.committed)} until all is free`

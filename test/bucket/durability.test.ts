@@ -6,13 +6,12 @@ import { afterEach, expect, it, vi } from 'vitest'
 import { initStore, openStore } from '../../src/index.ts'
 import { describeMinio } from '../support/minio.ts'
 import { minioScene } from '../support/minio-scene.ts'
-import { idsOf } from '../support/records.ts'
-import { AKIDB, startServe } from '../support/serve-process.ts'
+import { AKIDB } from '../support/serve-process.ts'
 import { tempFolder } from '../support/temp-store.ts'
-import { type Machine, record, twoMachines } from './machines.ts'
+import { idsAt, OK, outages, serveLocal, statusAt, UNTIL } from './local-serve.ts'
+import { record, twoMachines } from './machines.ts'
 
 const TIMEOUT_MS = 60_000
-const UNTIL = { timeout: 20_000, interval: 20 }
 
 describeMinio('single writes acknowledged on the local disk', () => {
   const { proxy, through } = minioScene({ plain: ['plain'] })
@@ -21,18 +20,7 @@ describeMinio('single writes acknowledged on the local disk', () => {
     for (const child of children.splice(0)) child.kill('SIGKILL')
   })
 
-  const cut = (): void => {
-    proxy.onRequest = () => ({ kind: 'cut-before' })
-  }
-  const heal = (): void => {
-    proxy.onRequest = () => undefined
-  }
-  const idsAt = async (machine: Machine): Promise<string[]> => {
-    const store = await machine.open('read')
-    const ids = await idsOf(store.core('docs'))
-    await store.close()
-    return ids
-  }
+  const { cut, heal } = outages(proxy)
 
   it(
     'goes on while the bucket is away, and sends when it is back',
@@ -78,52 +66,16 @@ describeMinio('single writes acknowledged on the local disk', () => {
     TIMEOUT_MS,
   )
 
-  /** How commands reach the store as that machine. */
-  const asMachine = ({ at }: Machine) => ({
-    args: ['--store', at.url, '--json'],
-    env: {
-      ...process.env,
-      AKIDB_S3_ENDPOINT: through.url,
-      AWS_ACCESS_KEY_ID: through.accessKey,
-      AWS_SECRET_ACCESS_KEY: through.secretKey,
-      XDG_STATE_HOME: at.stateHome,
-    },
-  })
-
-  /** A real `akidb serve --durability local` on a free port. */
-  const serve = async (machine: Machine) => {
-    const { env } = asMachine(machine)
-    const options = ['--durability', 'local']
-    const { url, end } = await startServe({ store: machine.at.url, options, env, children })
-    const upsert = async (ids: readonly string[]): Promise<number> => {
-      const vectors = ids.map((id, i) => ({ id, vector: [1, i, 0, 0] }))
-      const body = JSON.stringify({ vectors })
-      return (await fetch(`${url}/collections/docs/vectors`, { method: 'POST', body })).status
-    }
-    const atRisk = async (): Promise<number> => {
-      const text = await (await fetch(`${url}/metrics`)).text()
-      return Number(/^akidb_rows_at_risk (\d+)$/m.exec(text)?.[1])
-    }
-    return { upsert, atRisk, end }
-  }
-
-  const statusAt = async (machine: Machine): Promise<Record<string, unknown>> => {
-    const { args, env } = asMachine(machine)
-    const { stdout } = await promisify(execFile)(AKIDB, [...args, 'status'], { env })
-    return JSON.parse(stdout) as Record<string, unknown>
-  }
-
   it(
     'has every answered row after an outage, kill -9 and a new start',
     async () => {
       const [a, b] = await twoMachines(through)
-      const first = await serve(a)
-      expect(await first.upsert(['sent'])).toBe(200)
-      await vi.waitFor(async () => expect(await first.atRisk()).toBe(0), UNTIL)
+      const first = await serveLocal(a, children)
+      await first.send('sent')
       cut()
       const startMs = Date.now()
-      expect(await first.upsert(['x', 'y'])).toBe(200)
-      expect(await first.upsert(['z'])).toBe(200)
+      expect(await first.upsert(['x', 'y'])).toEqual(OK)
+      expect(await first.upsert(['z'])).toEqual(OK)
       expect(await first.atRisk()).toBe(3)
       expect(await first.end('SIGKILL')).toBe('SIGKILL')
       heal()
@@ -131,9 +83,9 @@ describeMinio('single writes acknowledged on the local disk', () => {
       expect(status).toMatchObject({ rowsAtRisk: 3, unsentFiles: [] })
       expect(Date.parse(String(status.rowsAtRiskSince))).toBeGreaterThanOrEqual(startMs)
       expect(await idsAt(b)).toEqual(['sent'])
-      const next = await serve(a)
+      const next = await serveLocal(a, children)
       expect(await idsAt(b)).toEqual(['sent', 'x', 'y', 'z'])
-      expect(await next.upsert(['last'])).toBe(200)
+      expect(await next.upsert(['last'])).toEqual(OK)
       expect(await next.end('SIGTERM')).toBe(0)
       expect(await idsAt(b)).toEqual(['last', 'sent', 'x', 'y', 'z'])
       expect(await statusAt(a)).toMatchObject({
@@ -147,17 +99,16 @@ describeMinio('single writes acknowledged on the local disk', () => {
     'names the file with rows that another machine came before',
     async () => {
       const [a, b] = await twoMachines(through)
-      const first = await serve(a)
-      expect(await first.upsert(['before'])).toBe(200)
-      await vi.waitFor(async () => expect(await first.atRisk()).toBe(0), UNTIL)
+      const first = await serveLocal(a, children)
+      await first.send('before')
       cut()
-      expect(await first.upsert(['x'])).toBe(200)
+      expect(await first.upsert(['x'])).toEqual(OK)
       await first.end('SIGKILL')
       heal()
       const other = await b.open()
       await (await other.collection('docs')).upsert([record('x', 9)])
       await other.close()
-      const next = await serve(a)
+      const next = await serveLocal(a, children)
       expect(await idsAt(b)).toEqual(['before', 'x'])
       await next.end('SIGTERM')
       const { unsentFiles, rowsAtRisk } = await statusAt(a)

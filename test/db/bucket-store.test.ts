@@ -150,9 +150,9 @@ describeMinio('a sealed store that is read in its bucket', () => {
     const hidden = { code: 'INTEGRITY', message: expect.stringContaining('was sealed') }
     await expect(openStore({ ...at, mode: 'write' })).rejects.toMatchObject(hidden)
     const reader = await openStore({ ...at, mode: 'read' })
-    const found = reader.collection('docs').then((docs) => docs.search({ id: 'row-1', k: 1 }))
-    await expect(found).rejects.toMatchObject(hidden)
-    await expect(reader.close()).rejects.toMatchObject(hidden)
+    const { hits } = await (await reader.collection('docs')).search({ id: 'row-1', k: 1 })
+    expect(hits).toHaveLength(1)
+    await reader.close()
   })
 })
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { loadEngine } from '../../src/cli/load-engine.ts'
 import { type Ran, run } from '../cli/support/run.ts'
+import { Attacker } from '../support/attacker.ts'
 import { describeMinio } from '../support/minio.ts'
 import { minioScene } from '../support/minio-scene.ts'
 import { lines, suiteFolder } from '../support/temp-store.ts'
@@ -132,5 +133,28 @@ describeMinio('commands on a store in a bucket', () => {
     const shown = await akidb('s3://me:word@evidence/x', 'config', 'show')
     expect(shown.stdout).toContain('s3://********@evidence/x')
     expect(shown.stdout).not.toContain('word')
+  })
+
+  it.each([
+    ['of a working store', { format: 'akidb-store/1', id: '0'.repeat(32), kind: 'working' }],
+    ['that is none', { forged: true }],
+  ])('find what was sealed under a newer store file %s', async (what, forged) => {
+    const url = `${URL}/hidden-${what.length}`
+    await akidb(at('a'), 'push', url)
+    await akidb(url, 'keys', 'trust', at('site.pem'), '--yes')
+    const file = JSON.stringify({ ...forged, createdAt: '2026-01-01T00:00:00.000Z' })
+    await new Attacker(server, { url }).overwrite('akidb.json', Buffer.from(file))
+    const found = await akidb(url, 'count', 'docs')
+    expect([found.code, found.stdout], found.stderr).toEqual([0, expect.stringMatching(/^5 /)])
+    for (const store of [at('a'), url]) {
+      const log = await akidb(store, 'audit', 'verify', url)
+      expect([log.code, log.stdout], log.stderr).toEqual([0, expect.stringMatching(/^ok: [1-9]/)])
+    }
+    const verified = await akidb(at('a'), 'worm', 'verify', url)
+    expect([verified.code, verified.stdout]).toEqual([24, expect.stringContaining('SHADOWED')])
+    expect([23, 24]).toContain((await akidb(url, 'delete', 'docs', 'r0', '--yes')).code)
+    // Nobody who trusts no key is given anything of what the newer file may bring along.
+    const stranger = await akidb(url, '--state', at(`stranger-${what.length}`), 'count', 'docs')
+    expect([stranger.code, stranger.stderr]).toEqual([24, expect.stringContaining('keys trust')])
   })
 })

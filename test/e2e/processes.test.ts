@@ -37,6 +37,24 @@ describe('a pipe', () => {
   })
 })
 
+describe.skipIf(process.platform !== 'linux')('a folder where none can be made', () => {
+  it('is told at once, whatever was to lie there', async () => {
+    const state = ['--store', 'a', '--state', '/proc/akidb/x']
+    for (const argv of [
+      ['--store', 'b', '--state', '/proc/akidb/x', 'init', '--no-key'],
+      ['--store', '/proc/akidb/x', 'init', '--no-key'],
+      [...state, 'ingest', 'notes', RECORDS, '--text-column', 'text'],
+      [...state, 'serve', '--listen', '127.0.0.1:0'],
+      ['--store', 'a', 'keys', 'backup', '-o', '/proc/akidb/x/keys'],
+    ]) {
+      const { code, stderr } = await place.run(argv)
+      expect(stderr, argv.join(' ')).toContain('/proc')
+      expect(stderr).toContain('hint: ')
+      expect(code, stderr).toBe(23)
+    }
+  })
+})
+
 describe('a signal', () => {
   for (const [signal, exit] of [
     ['SIGINT', 130],

@@ -66,6 +66,8 @@ describeMinio('sealed storage on the command line', () => {
     const down = ['--s3-endpoint', 'http://127.0.0.1:1']
     expect(await failed('a', 'push', URL, ...down)).toEqual([25, 'UNREACHABLE'])
     expect((await akidb('a', 'push', URL, ...LOCK)).code).toBe(0)
+    const shorter = await akidb('a', 'worm', 'extend', URL, '--retain', '1d', ...LOCK.slice(2))
+    expect(shorter.stdout).toMatch(/^0 objects extended, 2 as they were, .* until \S+ or later$/m)
     const weaker = ['--retain', '9y', '--mode', 'GOVERNANCE']
     expect(await failed('a', 'push', URL, ...weaker)).toEqual([23, 'RETENTION'])
     expect(await failed('b', 'pull', URL)).toEqual([24, 'UNTRUSTED'])

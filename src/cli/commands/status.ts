@@ -1,6 +1,8 @@
+import { hasCode } from '../../errors/errors.ts'
 import type { StoreStatus, TiersStatus } from '../../index.ts'
-import type { App } from '../app.ts'
+import type { App, Outcome } from '../app.ts'
 import type { Command } from '../commander.ts'
+import type { Context } from '../context.ts'
 import { describe } from '../describe.ts'
 import { shortDigest } from '../human.ts'
 import { jsonLine } from '../json-document.ts'
@@ -16,28 +18,43 @@ export const defineStatus = (command: Command, app: App): void => {
       ['akidb status --price-per-gib-month 0.02', 'and what it costs'],
       ['akidb status --json', 'the same as one JSON document'],
     ],
-    exits: [21, 24],
+    exits: [21, 24, 25],
   })
   command.option('--price-per-gib-month <number>', 'price of the storage, in your own money')
   command.action(() =>
-    app.run(command, (context) =>
-      context.withStore('read', async (store) => {
-        const pricePerGibMonth = context.settings.number('pricePerGibMonth')
-        const result = await store.status({
-          ...(pricePerGibMonth === undefined ? {} : { pricePerGibMonth }),
-        })
-        const { tiers, ...rest } = result
-        const named = { ...rest, owner: ownerOf(result as StoreStatus) }
-        const entries = Object.entries(named).flatMap(([name, value]): [string, string][] =>
-          Array.isArray(value) && value.length > 0
-            ? value.map((one, i) => [i === 0 ? name : '', plain(one)])
-            : [[name, plain(value)]],
-        )
-        return { result, text: `${fields(entries)}\n\n${tiersText(tiers as TiersStatus)}` }
-      }),
-    ),
+    app.run(command, async (context) => {
+      try {
+        return await statusOf(context)
+      } catch (error) {
+        // A bucket that is away: what the state folder knows, then the error with its exit code.
+        if (!hasCode(error, 'UNREACHABLE', 'TIMEOUT')) throw error
+        const { statusAway } = await app.loadEngine()
+        const result = await statusAway(context.storeRequest())
+        if (result.states.length === 0) throw error
+        const text = result.states.map((state) => fields(rows({ ...state }))).join('\n\n')
+        return { result, text, failure: error }
+      }
+    }),
   )
 }
+
+const statusOf = (context: Context): Promise<Outcome> =>
+  context.withStore('read', async (store) => {
+    const pricePerGibMonth = context.settings.number('pricePerGibMonth')
+    const result = await store.status({
+      ...(pricePerGibMonth === undefined ? {} : { pricePerGibMonth }),
+    })
+    const { tiers, ...rest } = result
+    const named = { ...rest, owner: ownerOf(result as StoreStatus) }
+    return { result, text: `${fields(rows(named))}\n\n${tiersText(tiers as TiersStatus)}` }
+  })
+
+const rows = (named: Readonly<Record<string, unknown>>): [string, string][] =>
+  Object.entries(named).flatMap(([name, value]): [string, string][] =>
+    Array.isArray(value) && value.length > 0
+      ? value.map((one, i) => [i === 0 ? name : '', plain(one)])
+      : [[name, plain(value)]],
+  )
 
 /** Where nobody here takes single writes, who elsewhere took them last: he may have ended since. */
 const ownerOf = ({ owner, collections }: StoreStatus): unknown => {

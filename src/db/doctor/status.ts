@@ -125,10 +125,13 @@ export async function storeStatus(
   }
 }
 
-async function riskStatus(
-  environment: StatusEnvironment,
+export type RiskStatus = Pick<StoreStatus, 'rowsAtRisk' | 'rowsAtRiskSince' | 'unsentFiles'>
+
+/** @param heads none: what is committed, and not yet said to be so, counts as well */
+export async function riskStatus(
+  environment: Pick<Environment, 'state'>,
   heads: ReadonlyMap<string, Manifest>,
-): Promise<Pick<StoreStatus, 'rowsAtRisk' | 'rowsAtRiskSince' | 'unsentFiles'>> {
+): Promise<RiskStatus> {
   const unsent = await unsentRows(environment, heads)
   const since = unsent.map(({ sinceMs }) => sinceMs).filter((ms) => ms > 0)
   return {
@@ -169,7 +172,7 @@ async function writerOf(
   const { epoch } = head.commit
   if (environment.isShared !== true || epoch === 0) return undefined
   const claim = await claimOf({ name, environment }, epoch)
-  if (claim === undefined) return undefined
+  if (claim === undefined || claim.ends === true) return undefined
   const { host, command } = claim
   return { host, command, here: claim.logId !== undefined && claim.logId === logId }
 }

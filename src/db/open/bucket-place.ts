@@ -3,7 +3,7 @@ import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
 import { openSealedStore } from '../../storage/s3/open-sealed-store.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { type Ledger, readLedger } from '../sealed/ledger.ts'
-import { readStoreFile } from '../states/store-file.ts'
+import { readStoreFile, STORE_FILE, type StoreFile } from '../states/store-file.ts'
 import { sealedError } from './bucket-state.ts'
 import { sealedPlace } from './sealed-place.ts'
 import { openKeys } from './state-keys.ts'
@@ -38,12 +38,16 @@ export async function openBucketPlace(options: OpenOptions): Promise<StorePlace>
  */
 async function placeOf(target: SealedStore, options: OpenOptions): Promise<StorePlace> {
   const file = readStoreFile(target).catch((error: unknown) => error as Error)
+  const alone = isAlone(target)
+  alone.catch(() => undefined)
   const ledger = readLedger(target, (known) =>
     openKeys(bucketStateFolder(known, options)).trusted(),
   )
   ledger.catch(() => undefined)
-  const found = await file
-  const isWorking = !(found instanceof Error) && found.kind === 'working'
+  const newest = await file
+  const isHiding = isWorkingFile(newest) && !(await alone) && (await isSealed(ledger))
+  const found = isHiding ? hidden(target) : newest
+  const isWorking = isWorkingFile(found)
   const keysOnly = options.keysOnly === true
   if (!isWorking) {
     const isChange = options.mode === 'write' && !keysOnly
@@ -55,6 +59,28 @@ async function placeOf(target: SealedStore, options: OpenOptions): Promise<Store
   // A reader goes on meanwhile, and is stopped before he is given anything of a blob.
   if (options.mode === 'write') await sealed
   return await workingPlace(target, { file: found, options, sealed })
+}
+
+const isWorkingFile = (found: StoreFile | Error): found is StoreFile =>
+  !(found instanceof Error) && found.kind === 'working'
+
+/** Whether the store file has no other version under it, nor a marker. */
+async function isAlone(target: SealedStore): Promise<boolean> {
+  let count = 0
+  for await (const { key } of target.versions(STORE_FILE)) {
+    if (key !== STORE_FILE || ++count > 1) break
+  }
+  return count <= 1
+}
+
+/** Whether a version of the store file is that of a sealed store. @throws AUTH, UNREACHABLE */
+async function isSealed(ledger: Promise<Ledger>): Promise<boolean> {
+  try {
+    return (await ledger).file.kind === 'sealed'
+  } catch (error) {
+    if (hasCode(error, 'CONFLICT')) return false
+    throw error
+  }
 }
 
 /** @throws NOT_FOUND that names what can be made there, where there is neither kind of store */
@@ -76,7 +102,10 @@ async function sealedUnder(target: SealedStore, ledger: Promise<Ledger>): Promis
     if (hasCode(error, 'CONFLICT')) return
     throw error
   }
-  throw new AkidbError('INTEGRITY', `${target.url} was sealed, and a newer store file hides that`, {
-    hint: `akidb worm verify ${target.url} tells when; read it by what was pulled before.`,
-  })
+  throw hidden(target)
 }
+
+const hidden = (target: SealedStore): AkidbError =>
+  new AkidbError('INTEGRITY', `${target.url} was sealed, and a newer store file hides that`, {
+    hint: `akidb worm verify ${target.url} tells when. What was sealed can be read all the same.`,
+  })

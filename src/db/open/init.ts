@@ -20,6 +20,7 @@ import {
   type StoreFile,
   writePlace,
 } from '../states/store-file.ts'
+import { bucketIdentity } from './bucket-identity.ts'
 import { sealedError } from './bucket-state.ts'
 import { openEnvironment } from './open-environment.ts'
 import { openKeys } from './state-keys.ts'
@@ -99,7 +100,6 @@ async function makeInBucket(options: InitRequest): Promise<MadeStore> {
   // Loaded when a bucket is named: every other command would wait for it.
   const { openSealedStore } = await import('../../storage/s3/open-sealed-store.ts')
   const { probeWorkingBucket } = await import('./init-bucket.ts')
-  const { bucketIdentity } = await import('./working-place.ts')
   const target = await openSealedStore(options.url, options.s3)
   try {
     const present = await target.head(STORE_FILE)

@@ -1,8 +1,9 @@
-import { mkdir, open, rm, stat } from 'node:fs/promises'
+import { open, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isSha256Hex } from '../../core/digest.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { fsCode, withFsErrors } from '../../storage/fs-errors.ts'
+import { makeFolders } from '../../storage/make-folders.ts'
 import { DEFAULT_KEY, type KeyStore } from '../../trust/key-store.ts'
 import { parsePublicKey } from '../../trust/public-key-file.ts'
 import type { PublicKey, Signer } from '../../trust/signer.ts'
@@ -191,7 +192,7 @@ export const backupKeys = (request: BackupKeysRequest): Promise<BackupKeysResult
     const bytes = await keys.backup(passphrase === '' ? {} : { passphrase })
     if (request.force) await rm(path, { force: true })
     await withFsErrors('cannot write', path, async () => {
-      await mkdir(dirname(path), { recursive: true })
+      await makeFolders(dirname(path))
       const handle = await open(path, 'wx', 0o600).catch((error: unknown) => {
         throw fsCode(error) === 'EEXIST' ? fileExists(path) : error
       })

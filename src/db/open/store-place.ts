@@ -61,7 +61,11 @@ export const stateFolderOf = (url: string, state?: string): string =>
 export const bucketStateFolder = (
   file: StoreFile,
   { state, stateHome }: Pick<OpenOptions, 'state' | 'stateHome'>,
-): string => resolve(state ?? join(stateHome ?? join(homedir(), '.local/state'), 'akidb', file.id))
+): string => resolve(state ?? join(stateFoldersAt(stateHome), file.id))
+
+/** Where the state folders of stores in buckets lie, by the ids of their stores. */
+export const stateFoldersAt = (stateHome: string | undefined): string =>
+  join(stateHome ?? join(homedir(), '.local/state'), 'akidb')
 
 /**
  * Inode of `akidb.json`: what tells a store that was copied or restored from one that was only

@@ -7,7 +7,8 @@ import { openFsStore } from '../../storage/fs-store.ts'
 import type { ObjectStore, SealedStore } from '../../storage/object-store.ts'
 import { LOG_KEY } from '../../trust/key-store.ts'
 import type { OpenOptions } from '../api/api.ts'
-import { STORE_FILE, type StoreFile } from '../states/store-file.ts'
+import type { StoreFile } from '../states/store-file.ts'
+import { bucketIdentity } from './bucket-identity.ts'
 import { CACHE_FOLDER, makeLogKey } from './bucket-state.ts'
 import { openKeys } from './state-keys.ts'
 import { bucketStateFolder, type StorePlace } from './store-place.ts'
@@ -101,12 +102,3 @@ const after = (ready: Promise<void>, target: SealedStore): ObjectStore => ({
     }
   },
 })
-
-/**
- * Where a store in a bucket lies, and since when: a copy of it under another name, or in a bucket
- * of the same name elsewhere, is another place.
- */
-export async function bucketIdentity(target: ObjectStore): Promise<string> {
-  const made = await target.head(STORE_FILE)
-  return `${target.url} ${made?.modifiedMs ?? 0}`
-}
