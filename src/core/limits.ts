@@ -297,6 +297,8 @@ export const limits = {
   sealRecordsMax: 500,
   /** Objects of one sealed store that one process keeps in mind. */
   sealedObjectsMax: 2_000_000,
+  /** Its seals, proofs and objects of audit logs, other people's among them. */
+  sealedWitnessMax: 500_000,
   /** Problems that one verification of a sealed store lists; more are only counted. */
   sealedProblemsMax: 1_000,
   /** Versions of one key that are looked at; the oldest count. */

@@ -2,7 +2,7 @@ import type { HeadCollection } from '../bundle/head.ts'
 import { limits } from '../core/limits.ts'
 import { object, ShapeError, text, whole } from '../core/shape.ts'
 import { headMoved } from '../db/collection/append.ts'
-import { commitLockName } from '../db/collection/collection-core.ts'
+import { type CollectionCore, commitLockName } from '../db/collection/collection-core.ts'
 import { diffStates } from '../db/collection/diff.ts'
 import { countOf } from '../db/collection/history.ts'
 import {
@@ -16,8 +16,9 @@ import { commitManifest } from '../db/states/commit.ts'
 import { type NameClaim, withNameClaim } from '../db/states/name-claim.ts'
 import type { WriterPin } from '../db/states/pins.ts'
 import type { OpenedStore } from '../db/store.ts'
+import { endLogs } from '../db/wal/claim.ts'
 import { AkidbError, hasCode } from '../errors/errors.ts'
-import type { Manifest, OriginEntry } from '../format/manifest.ts'
+import type { LogPosition, Manifest, OriginEntry } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
 import { getBounded } from '../storage/bounded-get.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
@@ -284,13 +285,26 @@ export async function publish(
         if (current === undefined) counts.inserted = await countOf(core, target)
         else Object.assign(counts, await changesOf(core, current, target))
         const next = { state, stateBytes: plan.stateBytes, changed: counts, origin: plan.origin }
-        return { ...next, collection: entry.id }
+        const log = current === undefined && now !== undefined ? await newLog(core, now) : {}
+        return { ...next, ...log, collection: entry.id }
       },
     })
   if (before === undefined) await withNameClaim(environment, name, commit)
   else await commit()
   await remember()
   return { ...result, inserted: counts.inserted, deleted: counts.deleted }
+}
+
+/**
+ * Where a collection of this id was dropped, an owner of its log may live, or have rows that were
+ * acknowledged before: they are not rows of what comes now.
+ */
+async function newLog(
+  core: CollectionCore,
+  dropped: Manifest,
+): Promise<{ readonly epoch: number; readonly log: LogPosition }> {
+  const epoch = await endLogs(core, dropped)
+  return { epoch, log: { epoch, folded: 0, seen: 0 } }
 }
 
 async function changesOf(

@@ -113,8 +113,9 @@ async function isSealedThere(target: SealedStore): Promise<boolean> {
   return sealed !== undefined || (await readStoreFile(target)).kind === 'sealed'
 }
 
-/** The store file of a working store. */
+/** The store file of a working store. One of a sealed store under it is not hidden by it. */
 async function workingFile(target: SealedStore): Promise<StoreFile | undefined> {
+  if ((await targetFile(target).catch(() => undefined)) !== undefined) return undefined
   if ((await target.head(STORE_FILE)) === undefined) return undefined
   const file = await readStoreFile(target)
   return file.kind === 'working' ? file : undefined

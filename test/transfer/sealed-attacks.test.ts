@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import type { ObjectVersion, SealedStore } from '../../src/storage/object-store.ts'
 import { changeLocks } from '../../src/transfer/worm/change-locks.ts'
 import { retention } from '../support/attacker.ts'
 import { describeMinio } from '../support/minio.ts'
@@ -17,24 +16,6 @@ import {
   verify,
   versionsOf,
 } from './sealed-sites.ts'
-
-/** As servers list that give the delete markers of a page behind its versions. */
-function markersApart(target: SealedStore): SealedStore {
-  async function* versions(prefix: string): AsyncGenerator<ObjectVersion> {
-    const all = await Array.fromAsync(target.versions(prefix))
-    const isApart = prefix === 'blobs/' || prefix === 'collections/'
-    if (!isApart) return yield* all
-    yield* all.filter(({ isDeleteMarker }) => !isDeleteMarker)
-    yield* all.filter(({ isDeleteMarker }) => isDeleteMarker)
-  }
-  return new Proxy(target, {
-    get: (_, name: keyof SealedStore) => {
-      if (name === 'versions') return versions
-      const part = target[name]
-      return typeof part === 'function' ? part.bind(target) : part
-    },
-  })
-}
 
 describeMinio('root of the server, against a sealed store', () => {
   const { server } = minioScene({ locked: ['evidence'] })
@@ -71,11 +52,6 @@ describeMinio('root of the server, against a sealed store', () => {
       const scene = await sealedScene(server, { retain: COMPLIANCE })
       for (const key of scene.versions.keys()) await scene.attacker.hide(key)
       expect(await problemsOf(scene.store, scene.target)).toEqual(onEach('DELETED', scene))
-      const { objects } = await verify(scene.store, scene.target)
-      const apart = await verify(scene.store, markersApart(scene.target))
-      const hidden = apart.problems.map(({ code, key }) => `${code} ${key}`)
-      expect(hidden.sort()).toEqual(onEach('DELETED', scene))
-      expect(apart).toMatchObject({ objects, orphans: { objects: 0 } })
       await tellsTimes(scene)
       await arrives(scene)
       // A push goes on as if nothing lay there, and what it sends arrives.

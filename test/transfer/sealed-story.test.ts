@@ -123,6 +123,10 @@ describeMinio('sealing collections', () => {
       const files = await filesBelow(store.url)
       const first = await push(store, target, { dryRun: true, retain: COMPLIANCE })
       expect(first).toMatchObject({ blobs: { present: 0, uploaded: 1 }, seals: [] })
+      // Up to the first of the month after.
+      const cost = first.bytes / 2 ** 30
+      expect(first.gibYears).toBeGreaterThan(cost * 0.99)
+      expect(first.gibYears).toBeLessThan(cost * 1.1)
       expect(await versionsOf(target)).toEqual([])
       expect(await filesBelow(store.url)).toEqual(files)
       await push(store, target)

@@ -81,7 +81,11 @@ export async function readLedger(
 ): Promise<Ledger> {
   const small = new Map<string, KeyVersions>()
   await eachAtOnce([STORE_FILE, 'audit/', 'seals/'], limits.s3RequestsMax, async (prefix) => {
-    for await (const found of byKey(target.versions(prefix))) small.set(found.key, found)
+    for await (const found of byKey(target.versions(prefix))) {
+      // Whoever can write to the bucket can put anything there.
+      if (small.size >= limits.sealedWitnessMax) throw flooded(target)
+      small.set(found.key, found)
+    }
   })
   const reads = { target, unread: new Map<string, AkidbError>() }
   const files = listedFiles(reads, small)
@@ -104,6 +108,12 @@ export async function readLedger(
   const { unread } = reads
   return { file, keys: await keys, small, seals, unproven, unread, expected }
 }
+
+const flooded = ({ url }: SealedStore): AkidbError =>
+  new AkidbError('LIMIT', `${url} has more than ${limits.sealedWitnessMax} seals and log objects`, {
+    hint: 'Did somebody put other objects under seals/ or audit/? Remove what is not locked.',
+    details: { limit: 'sealedWitnessMax' },
+  })
 
 /** Of several the one that a seal speaks of. */
 const ownFile = (

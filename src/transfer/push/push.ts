@@ -385,7 +385,7 @@ function resultOf(run: PushRun, { placed, mark }: Done, elapsedMs: number): Push
       versionId: manifests[i]?.versionId ?? '',
     })),
     seals: mark?.seals ?? [],
-    gibYears: Math.round((bytes / GIB) * years * 1_000) / 1_000,
+    gibYears: Number(((bytes / GIB) * years).toPrecision(3)),
     elapsedMs,
   }
 }

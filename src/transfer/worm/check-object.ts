@@ -97,16 +97,17 @@ export function retentionFault(
   sealed: Retention | undefined,
 ): Pick<SealedProblem, 'code' | 'message'> | undefined {
   if (sealed === undefined || sealed.untilMs <= nowMs) return undefined
-  const wanted = `${sealed.mode} until ${isoTime(sealed.untilMs)}`
   if (retention === undefined) {
-    return { code: 'UNLOCKED', message: `nothing locks it; sealed ${wanted}` }
+    return { code: 'UNLOCKED', message: `nothing locks it; sealed ${lockText(sealed)}` }
   }
   const isWeaker = sealed.mode === 'COMPLIANCE' && retention.mode === 'GOVERNANCE'
   // Servers keep retention to the second.
   if (!isWeaker && retention.untilMs >= sealed.untilMs - 1_000) return undefined
-  const found = `${retention.mode} until ${isoTime(retention.untilMs)}`
-  return { code: 'SHORTENED', message: `it is locked ${found}; sealed ${wanted}` }
+  const message = `it is locked ${lockText(retention)}; sealed ${lockText(sealed)}`
+  return { code: 'SHORTENED', message }
 }
+
+const lockText = ({ mode, untilMs }: Retention): string => `${mode} until ${isoTime(untilMs)}`
 
 async function checkContent(
   { target, problems }: CheckContext,

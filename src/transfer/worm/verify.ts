@@ -128,22 +128,17 @@ async function checkObjects(
 ): Promise<Pick<WormVerification, 'objects' | 'bytes' | 'expired' | 'orphans'>> {
   const counts = { objects: 0, bytes: 0, expired: 0, orphans: { objects: 0, bytes: 0 } }
   const total = expected.size
-  // Some servers list the delete markers of a page behind its versions: a key comes twice then.
-  const seen = new Map<string, string>()
   await eachAtOnce(allKeys(context.target), limits.s3RequestsMax, async (found) => {
     signal?.throwIfAborted()
     const sealed = expected.get(found.key)
-    const versionId = sealed?.object.versionId ?? seen.get(found.key)
-    if (versionId === undefined) {
+    if (sealed === undefined) {
       counts.orphans.objects++
       counts.orphans.bytes += found.versions.reduce((sum, { bytes }) => sum + bytes, 0)
       return
     }
-    checkAlone(context, found, versionId)
-    if (sealed === undefined) return
     // What is left in the end was not there; and memory is for what is to come.
     expected.delete(found.key)
-    seen.set(found.key, versionId)
+    checkAlone(context, found, sealed.object.versionId)
     const verdict = await checkObject(context, found.key, sealed)
     if (verdict === 'there') {
       counts.objects++
