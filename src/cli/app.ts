@@ -63,7 +63,8 @@ export function createApp(session: Session, loadEngine: () => Promise<Engine>): 
       const path = commandPath(command)
       session.configure(settings, path)
       if (BULK_WORK.has(path.join(' '))) session.io.lowerPriority()
-      const context = createContext({ session, settings, loadEngine })
+      const isDry = command.opts().dryRun === true
+      const context = createContext({ session, settings, loadEngine, isDry })
       const outcome = await work(context)
       // An interrupted command may come to a regular end; it is interrupted all the same.
       if (!session.out.closed && outcome?.graceful !== true) session.signal.throwIfAborted()

@@ -41,9 +41,11 @@ export interface ContextParts {
   readonly session: Session
   readonly settings: Settings
   readonly loadEngine: () => Promise<Engine>
+  /** It only shows what it would do. */
+  readonly isDry: boolean
 }
 
-export function createContext({ session, settings, loadEngine }: ContextParts): Context {
+export function createContext({ session, settings, loadEngine, isDry }: ContextParts): Context {
   const ask = createAsk(session.io, settings.flag('noInput'), session.signal)
   const warn = (warning: { code: string; message: string }) => session.notice('warning', warning)
   warnOfIgnoredFiles(settings, warn)
@@ -67,7 +69,8 @@ export function createContext({ session, settings, loadEngine }: ContextParts): 
         await store.close()
       }
     },
-    progress: (label, work) => withProgress({ session, settings, loadEngine }, label, work),
+    progress: (label, work) =>
+      withProgress({ session, settings }, isDry ? `${label} -n` : label, work),
     async item(result, text) {
       const { out } = session
       const line = session.json ? jsonDocument(session.path.join('.'), result) : `${text}\n`
@@ -160,7 +163,7 @@ const s3AccessOf = ({ io, signal, notice }: Session, settings: Settings): S3Acce
 }
 
 async function withProgress<T>(
-  { session, settings }: ContextParts,
+  { session, settings }: Pick<ContextParts, 'session' | 'settings'>,
   label: string,
   work: (onProgress: OnProgress) => Promise<T>,
 ): Promise<T> {

@@ -34,3 +34,9 @@ const pad = (value: number): string => String(value).padStart(2, '0')
  * The first 12 digits of a digest: enough to tell states apart, and accepted nowhere as an address.
  */
 export const shortDigest = (digest: string): string => digest.slice(0, 12)
+
+/** Money, or GiB × years: to the hundredth; what is less in two digits that count, to 10⁻⁶. */
+export const humanAmount = (value: number): string => {
+  if (value > 0 && value < 0.01) return value < 1e-6 ? '< 0.000001' : value.toPrecision(2)
+  return String(Math.round(value * 100) / 100)
+}

@@ -1,11 +1,10 @@
 import { AkidbError } from '../errors/errors.ts'
 import { akidbVersion } from '../storage/package-version.ts'
 import { type App, createApp } from './app.ts'
-import { CommanderError } from './commander.ts'
+import { type Command, CommanderError } from './commander.ts'
 import type { Engine } from './engine.ts'
 import type { Io } from './io.ts'
 import { createProgram } from './program.ts'
-import { REGISTRY } from './registry.ts'
 import { createSession, type Session } from './session.ts'
 
 /**
@@ -26,8 +25,8 @@ export async function runCli(
 
 async function runSession(session: Session, app: App): Promise<number> {
   const help: string[] = []
+  const program = createProgram(app, (text) => help.push(text))
   try {
-    const program = createProgram(app, (text) => help.push(text))
     program.on('option:version', () => {
       throw new CommanderError(0, 'commander.version', '')
     })
@@ -35,34 +34,54 @@ async function runSession(session: Session, app: App): Promise<number> {
     return 0
   } catch (error) {
     try {
-      return await exitCodeFor(session, error, help.join(''))
+      return await exitCodeFor({ session, program, help: help.join('') }, error)
     } catch (second) {
       return await session.fail(second)
     }
   }
 }
 
+interface Ended {
+  readonly session: Session
+  readonly program: Command
+  /** What commander would have printed. */
+  readonly help: string
+}
+
 /**
  * A reader that went away is a regular end; what was thrown after an interrupt is the interrupt.
  */
-async function exitCodeFor(session: Session, error: unknown, help: string): Promise<number> {
+async function exitCodeFor({ session, program, help }: Ended, error: unknown): Promise<number> {
   if (error instanceof CommanderError && error.exitCode === 0) {
     await session.out.write(error.code === 'commander.version' ? `${akidbVersion()}\n` : help)
     return 0
   }
   if (session.out.closed) return 0
-  if (error instanceof CommanderError) return await session.fail(usageError(error, session))
+  if (error instanceof CommanderError)
+    return await session.fail(usageError(error, calledIn(program, session.argv)))
   const reason: unknown = session.signal.aborted ? session.signal.reason : undefined
   return await session.fail(reason instanceof AkidbError ? reason : error)
 }
 
+/** The command that was called, as far as there is one: `worm`, `verify`. */
+function calledIn(program: Command, argv: readonly string[]): string[] {
+  const start = argv.findIndex((word) => program.commands.some((each) => each.name() === word))
+  const names: string[] = []
+  let at: Command | undefined = program
+  for (const word of start < 0 ? [] : argv.slice(start)) {
+    at = at.commands.find((each) => each.name() === word)
+    if (at === undefined) break
+    names.push(word)
+  }
+  return names
+}
+
 /** commander's `error: unknown option '--x'\n(Did you mean --y?)` as a USAGE error with a hint. */
-function usageError(error: CommanderError, session: Session): AkidbError {
+function usageError(error: CommanderError, called: readonly string[]): AkidbError {
   const [first = '', second] = error.message.replace(/^error: /, '').split('\n')
   const suggestion = second?.replace(/^\(|\)$/g, '')
   const message = error.code === 'commander.help' ? 'a command is missing' : first
-  const command = session.argv.find((word) => REGISTRY.some(({ name }) => name === word))
-  const help = `See \`akidb ${command === undefined ? '' : `${command} `}--help\`.`
+  const help = `See \`${['akidb', ...called, '--help'].join(' ')}\`.`
   return new AkidbError('USAGE', message, {
     hint: suggestion === undefined ? help : `${suggestion} ${help}`,
   })

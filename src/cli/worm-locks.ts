@@ -118,7 +118,9 @@ const changeText = ({ act, objects, states, until, mode }: LockResult, dry: bool
     return `${collection}: version ${version}${named}`
   })
   const would = dry ? 'would be ' : ''
-  const end = until === null ? '' : `, ${mode} until ${until.slice(0, 10)}`
+  // What was left as it was is held longer already, or as long.
+  const later = objects.kept > 0 ? ' or later' : ''
+  const end = until === null ? '' : `, ${mode} until ${until.slice(0, 10)}${later}`
   lines.push(
     `${plural(objects.changed, 'object')} ${would}${DONE[act]}, ${objects.kept} as they were${end}`,
   )

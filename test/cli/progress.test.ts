@@ -22,6 +22,14 @@ describe('progress', () => {
     expect(ran.stderr).toMatch(/^akidb: check: started\nakidb: check: done, 7 blobs, in \d+ ms\n$/)
   })
 
+  it('says where nothing is changed', async () => {
+    const gc = { manifests: 0, blobs: 0, bytes: 0, kept: 1, logPieces: 0 }
+    const { engine } = fakeEngine({ store: { gc: async () => gc } })
+    const ran = await run(['gc', '-n'], { engine })
+    expect(ran.stderr).toMatch(/^akidb: gc -n: started\nakidb: gc -n: done in \d+ ms\n$/)
+    expect((await run(['gc'], { engine })).stderr).toContain('akidb: gc: started')
+  })
+
   it('says that work broke off, and never that it is done', async () => {
     const engine = work((onProgress) => {
       onProgress({ stage: 'x', done: 7, unit: 'blobs' })

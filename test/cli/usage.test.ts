@@ -12,8 +12,9 @@ describe('called wrongly', () => {
 
   it('is shown the help of the command that was called', async () => {
     const helpOf = async (...argv: readonly string[]) => (await run(argv)).stderr
-    expect(await helpOf('index', 'status')).toContain('See `akidb index --help`')
-    expect(await helpOf('snapshot', 'drop', '--bogus')).toContain('See `akidb snapshot --help`')
+    expect(await helpOf('index', 'status')).toContain('See `akidb index status --help`')
+    const dropHelp = 'See `akidb snapshot drop --help`'
+    expect(await helpOf('snapshot', 'drop', '--bogus')).toContain(dropHelp)
   })
 
   const wrong: readonly (readonly string[])[] = [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { closest } from '../../src/cli/closest.ts'
 import { escapeJson, escapeLine, escapeText } from '../../src/cli/escape.ts'
-import { humanBytes, humanCount, humanDuration, plural } from '../../src/cli/human.ts'
+import { humanAmount, humanBytes, humanCount, humanDuration, plural } from '../../src/cli/human.ts'
 import { jsonLine } from '../../src/cli/json-document.ts'
 import { csvLine, fields, table } from '../../src/cli/table.ts'
 import {
@@ -127,6 +127,9 @@ describe('what people read', () => {
       '2h01m',
     ])
     expect([plural(1, 'row'), plural(0, 'row')]).toEqual(['1 row', '0 rows'])
+    expect([0, 6.7e-8, 0.0000202, 0.012, 7].map(humanAmount)).toEqual([
+      ...['0', '< 0.000001', '0.000020', '0.01', '7'],
+    ])
   })
   it('stays one line a row in tables, whatever the data', () => {
     const text = table([{ title: 'A' }, { title: 'B', align: 'right' }], [['x\ny\u001b', '1']])

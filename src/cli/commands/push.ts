@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import type { Command } from '../commander.ts'
 import { describe } from '../describe.ts'
 import { collectSooner } from '../frugal-memory.ts'
-import { humanBytes, humanCount, humanDuration, plural } from '../human.ts'
+import { humanAmount, humanBytes, humanCount, humanDuration, plural } from '../human.ts'
 import { kesOptions, namedKes } from '../kes-options.ts'
 import { dryRun } from '../option-kinds.ts'
 import { addRetention, type RetentionFlags, retentionOf } from '../retention-flags.ts'
@@ -99,7 +99,7 @@ const pushText = (result: PushResult, dry: boolean): string => {
         `${set} new, ${extended} extended, ${kept} as they ${dry ? 'are' : 'were'}`,
     )
     if (bytes > 0 && gibYears > 0) {
-      lines.push(`${dry ? 'would cost' : 'costs'} ${gibYears} GiB × years`)
+      lines.push(`${dry ? 'would cost' : 'costs'} ${humanAmount(gibYears)} GiB × years`)
     }
   } else {
     lines.push(dry ? 'nothing would be locked' : 'nothing is locked')

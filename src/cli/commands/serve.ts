@@ -38,7 +38,10 @@ export const defineServe = (command: Command, app: App): void => {
   command.option('--events <source>', 'auto (default), minio, nats://host:port or off')
   command.option('--nats-subject <subject>', 'where the bucket publishes (default: bucketevents)')
   command.option('--nats-stream <name>', 'stream that keeps it (default: the one that takes it)')
-  command.option('--nats-credentials <file>', 'a .creds file, the seed of an nkey or user:password')
+  command.option(
+    '--nats-credentials <file>',
+    'a .creds file, an nkey seed, user:password or a token',
+  )
   command.option('--nats-ca <file>', 'certificate authorities of the NATS server')
   command.option('--nats-client-cert <file>', 'certificate to show it')
   command.option('--nats-client-key <file>', 'key of that certificate')
