@@ -1,6 +1,8 @@
-import { appendFile, readdir, readFile } from 'node:fs/promises'
+import { appendFileSync, writeFileSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { limits } from '../../src/core/limits.ts'
 import type { IngestRequest, IngestResult } from '../../src/db/api/api.ts'
 import { IngestGroup } from '../../src/db/ingest/ingest-group.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
@@ -120,8 +122,10 @@ describe('an ingest', () => {
   })
 })
 
-/** A 16,384-d vector in few characters. */
-const vector = (first: number): string => `[${first}${',0'.repeat(16_383)}]`
+/** Limits of tests of more rows than a segment takes: 4,096 of 256 numbers. */
+const SMALL = { segmentBytesMax: 4 * 2 ** 20, keptInputBytesMax: 2 ** 20 }
+/** A 256-d vector in few characters. */
+const vector = (first: number): string => `[${first}${',0'.repeat(255)}]`
 
 describe('a pipe', () => {
   it('is taken as one input that does not resume, and says so', async () => {
@@ -141,32 +145,38 @@ describe('a pipe', () => {
     expect((await take()).updated).toBe(5)
   })
 
-  it('is committed segment by segment, and reported as one input', async () => {
-    const store = await tempStore()
-    async function* rows(): AsyncGenerator<Uint8Array> {
-      for (let i = 0; i < 4_200; i++) yield Buffer.from(`{"id":${i},"vector":${vector(i + 1)}}\n`)
-      yield Buffer.from('{"id":"bad"}\n{"id":0,"vector":"x"}\n')
-    }
-    const result = await store
-      .prospect('docs')
-      .ingest({ inputs: ['-'], stdin: rows(), format: 'jsonl', noIndex: true, maxRejects: 2 })
-    expect(result.files).toMatchObject([{ path: '-', rows: 4_200, inserted: 4_200, rejected: 2 }])
-    expect(result.partial).toBe(false)
-    // create, the full segment, the rest
-    expect(await heads(store, 'docs')).toBeGreaterThanOrEqual(3)
-    expect((await store.prospect('docs').info({ asOf: '2' })).count).toBe(4_096)
-    expect(await count(store)).toBe(4_200)
-  })
+  describe('of more rows than a segment takes', () => {
+    const real = { ...limits }
+    beforeAll(() => void Object.assign(limits, SMALL))
+    afterAll(() => void Object.assign(limits, real))
 
-  it('keeps the segments that were committed before it broke', async () => {
-    const store = await tempStore()
-    async function* rows(): AsyncGenerator<Uint8Array> {
-      for (let i = 0; i < 4_250; i++) yield Buffer.from(`{"id":${i},"vector":${vector(i + 1)}}\n`)
-      throw new Error('the pipe broke')
-    }
-    const request = { inputs: ['-'], stdin: rows(), format: 'jsonl', noIndex: true } as const
-    await expect(store.prospect('docs').ingest(request)).rejects.toThrow('the pipe broke')
-    expect(await count(store)).toBe(4_096)
+    it('is committed segment by segment, and reported as one input', async () => {
+      const store = await tempStore()
+      async function* rows(): AsyncGenerator<Uint8Array> {
+        for (let i = 0; i < 4_200; i++) yield Buffer.from(`{"id":${i},"vector":${vector(i + 1)}}\n`)
+        yield Buffer.from('{"id":"bad"}\n{"id":0,"vector":"x"}\n')
+      }
+      const result = await store
+        .prospect('docs')
+        .ingest({ inputs: ['-'], stdin: rows(), format: 'jsonl', noIndex: true, maxRejects: 2 })
+      expect(result.files).toMatchObject([{ path: '-', rows: 4_200, inserted: 4_200, rejected: 2 }])
+      expect(result.partial).toBe(false)
+      // create, the full segment, the rest
+      expect(await heads(store, 'docs')).toBeGreaterThanOrEqual(3)
+      expect((await store.prospect('docs').info({ asOf: '2' })).count).toBe(4_096)
+      expect(await count(store)).toBe(4_200)
+    })
+
+    it('keeps the segments that were committed before it broke', async () => {
+      const store = await tempStore()
+      async function* rows(): AsyncGenerator<Uint8Array> {
+        for (let i = 0; i < 5_200; i++) yield Buffer.from(`{"id":${i},"vector":${vector(i + 1)}}\n`)
+        throw new Error('the pipe broke')
+      }
+      const request = { inputs: ['-'], stdin: rows(), format: 'jsonl', noIndex: true } as const
+      await expect(store.prospect('docs').ingest(request)).rejects.toThrow('the pipe broke')
+      expect(await count(store)).toBe(4_096)
+    })
   })
 })
 
@@ -292,16 +302,17 @@ describe('a file that changes while it is read', () => {
   it.each(['longer', 'rewritten'])('(%s) is refused and nothing of it is taken', async (how) => {
     const store = await tempStore()
     const file = await inputFile(folderOf(store), 'a.jsonl', lines('r', 2_000))
-    let changed: Promise<void> | undefined
+    let isChanged = false
+    // Done when it returns: the rest of the file is read after that.
     const onProgress = (): void => {
-      changed ??=
-        how === 'longer'
-          ? appendFile(file, lines('s', 1))
-          : inputFile(dirname(file), 'a.jsonl', lines('t', 2_000)).then(() => undefined)
+      if (isChanged) return
+      isChanged = true
+      if (how === 'longer') appendFileSync(file, lines('s', 1))
+      else writeFileSync(file, lines('t', 2_000))
     }
     const run = store.prospect('docs').ingest({ inputs: [file], onProgress })
     await expect(run).rejects.toMatchObject({ code: 'BAD_INPUT', exitCode: 26 })
-    await changed
+    expect(isChanged).toBe(true)
     await expect(store.collection('docs')).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 })

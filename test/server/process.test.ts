@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -111,6 +112,14 @@ describe('akidb serve', () => {
 
   it('refuses to be the second on a store, naming the first', { timeout: TIMEOUT_MS }, async () => {
     await serve()
-    await expect(serve()).rejects.toThrow(/LOCKED.*akidb.*serve/s)
+    const refused = await serve().then(
+      () => '',
+      (error: Error) => error.message,
+    )
+    const [pid] = children.map((child) => child.pid)
+    expect(refused).toContain('"code":"LOCKED"')
+    expect(refused).toContain(`single writes of this store: process ${pid} on ${hostname()} (`)
+    expect(refused).toMatch(/akidb .*serve.*\), since \d{4}-/)
+    expect(refused).toContain(`kill ${pid}`)
   })
 })

@@ -16,6 +16,8 @@ export interface ServeOptions {
   /** After `serve`. */
   readonly options?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
+  /** In place of `akidb --store … serve …`. */
+  readonly command?: readonly string[]
   /** Takes the process as soon as it is there: its test ends it. */
   readonly children: ChildProcess[]
 }
@@ -25,10 +27,12 @@ export async function startServe({
   store,
   options = [],
   env = process.env,
+  command,
   children,
 }: ServeOptions): Promise<ServeProcess> {
   const args = ['--store', store, '--json', 'serve', '--listen', '127.0.0.1:0', ...options]
-  const child = spawn(AKIDB, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [program = AKIDB, ...argv] = command ?? [AKIDB, ...args]
+  const child = spawn(program, argv, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   const ended = new Promise<number | string | null>((done) => {
     child.on('exit', (code, signal) => done(signal ?? code))
