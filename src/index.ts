@@ -54,6 +54,7 @@ export { AkidbError } from './errors/errors.ts'
 export { type ErrorCode, EXIT_CODES } from './errors/exit-codes.ts'
 export type { KesAccess } from './storage/kes/kes-access.ts'
 export { akidbVersion } from './storage/package-version.ts'
+export type { RuleChange } from './storage/s3/bucket-rules.ts'
 export type { S3Access } from './storage/s3/s3-access.ts'
 export {
   type BundleCheckRequest,
@@ -106,6 +107,7 @@ export {
   wormVerify,
   wormVerifyAudit,
 } from './transfer/sealed-requests.ts'
+export { type RulesText, type SetUpRequest, setUpTarget } from './transfer/set-up-target.ts'
 export type { LockResult } from './transfer/worm/change-locks.ts'
 export type { WormStatus } from './transfer/worm/status.ts'
 export type { WormVerification } from './transfer/worm/verify.ts'

@@ -47,6 +47,7 @@ type Called =
   | 'wormVerifyAudit'
   | 'auditAnchor'
   | 'doctorTarget'
+  | 'setUpTarget'
   | 'kmsStatus'
   | 'kmsCreateKey'
   | 'kmsRewrap'

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
-import { open } from 'node:fs/promises'
 import { AkidbError } from '../errors/errors.ts'
 import type { AskPassphrase } from '../index.ts'
 import type { Io } from './io.ts'
 import type { Ask } from './prompts.ts'
+import { readSecretFile } from './secret-file.ts'
 import type { Settings } from './settings.ts'
 
 const PASSPHRASE_BYTES_MAX = 4_096
@@ -54,40 +54,15 @@ export function createPassphrases(io: Io, settings: Settings, ask: Ask): Passphr
 async function readGiven(io: Io, settings: Settings): Promise<string | undefined> {
   const file = settings.text('passphraseFile')
   if (file === '-') return firstLine(await readStdin(io), 'stdin')
-  if (file !== undefined) return firstLine(await readSecretFile(file), `"${file}"`)
+  if (file !== undefined) return firstLine(await readPassphraseFile(file), `"${file}"`)
   const command = settings.text('passphraseCommand')
   return command === undefined
     ? undefined
     : firstLine(await runCommand(command), 'passphraseCommand')
 }
 
-async function readSecretFile(path: string): Promise<Buffer> {
-  const file = await openSecret(path)
-  try {
-    const status = await file.stat()
-    if ((status.mode & 0o077) !== 0 && status.isFile()) {
-      throw new AkidbError('AUTH', `others can read the passphrase file "${path}"`, {
-        hint: `chmod 600 ${path}`,
-        details: { file: path, mode: (status.mode & 0o777).toString(8) },
-      })
-    }
-    const buffer = Buffer.alloc(PASSPHRASE_BYTES_MAX + 1)
-    const { bytesRead } = await file.read(buffer, 0, buffer.length)
-    return buffer.subarray(0, bytesRead)
-  } finally {
-    await file.close()
-  }
-}
-
-const openSecret = async (path: string) => {
-  try {
-    return await open(path, 'r')
-  } catch (error) {
-    const absent = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    const message = `cannot read the passphrase file "${path}"`
-    throw new AkidbError(absent ? 'NOT_FOUND' : 'AUTH', message, { cause: error })
-  }
-}
+const readPassphraseFile = (path: string): Promise<Buffer> =>
+  readSecretFile(path, 'passphrase file', PASSPHRASE_BYTES_MAX)
 
 async function readStdin(io: Io): Promise<Buffer> {
   const pieces: Buffer[] = []

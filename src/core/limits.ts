@@ -285,6 +285,8 @@ export const limits = {
   s3ErrorBytesMax: 64 * KIB,
   /** Replication and lifecycle rules of a bucket, and what its server says of its drives. */
   s3RulesBytesMax: 4 * MIB,
+  /** Rules of one kind that a bucket is given. Source: Amazon S3, which takes no more. */
+  s3RulesMax: 1_000,
   /** Seals whose replication `doctor --target` looks at, the newest first. */
   doctorSealsMax: 32,
   /** One page of a bucket's listing, as XML. */

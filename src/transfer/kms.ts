@@ -6,8 +6,8 @@ import type { ErrorCode } from '../errors/exit-codes.ts'
 import type { KesAccess } from '../storage/kes/kes-access.ts'
 import type { KesStatus } from '../storage/kes/kes-answers.ts'
 import type { KesClient } from '../storage/kes/kes-client.ts'
+import { type ActRequest, auditedAct } from './audited-act.ts'
 import { withKeyServer } from './key-server.ts'
-import { auditedAct, type KmsActRequest } from './kms-audit.ts'
 
 /** A key server, and who asks it. */
 export interface KmsRequest extends KesAccess {
@@ -48,7 +48,7 @@ export interface KmsStatusResult {
   readonly listingRefused?: true
 }
 
-export interface KmsCreateKeyRequest extends KmsActRequest {
+export interface KmsCreateKeyRequest extends KesAccess, ActRequest {
   /** Name of the key: at most 80 letters, digits, - and _. */
   readonly id: string
 }

@@ -3,12 +3,13 @@ import { createBundleFile, readBundleFile } from '../bundle/bundle-file.ts'
 import { ByteSource } from '../bundle/byte-source.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { rewrapEnvelope } from '../storage/envelope/kes-envelope.ts'
+import type { KesAccess } from '../storage/kes/kes-access.ts'
+import { type ActRequest, auditedAct } from './audited-act.ts'
 import type { BundleOutput } from './export.ts'
 import { type BundleInput, nameOfInput, withKeyServer } from './key-server.ts'
-import { auditedAct, type KmsActRequest } from './kms-audit.ts'
 
 /** An encrypted bundle, and the key that it is to be kept under. */
-export interface KmsRewrapRequest extends KmsActRequest {
+export interface KmsRewrapRequest extends KesAccess, ActRequest {
   readonly input: BundleInput
   readonly output: BundleOutput
   /** Name of the new key, at the same key server. */

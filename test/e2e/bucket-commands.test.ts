@@ -1,10 +1,12 @@
-import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { loadEngine } from '../../src/cli/load-engine.ts'
+import { sha256Hex } from '../../src/core/digest.ts'
 import { type Ran, run } from '../cli/support/run.ts'
 import { Attacker } from '../support/attacker.ts'
 import { describeMinio } from '../support/minio.ts'
+import { template } from '../support/minio-admin.ts'
 import { minioScene } from '../support/minio-scene.ts'
 import { lines, suiteFolder } from '../support/temp-store.ts'
 
@@ -36,6 +38,38 @@ describeMinio('commands on a store in a bucket', () => {
       cwd: folder,
       home: folder,
     })
+
+  it('sets the rules of a bucket, and the audit log of the store tells', async () => {
+    const texts = [template('lifecycle.json').replaceAll('"Prefix": ""', '"Prefix": "site-a/"')]
+    writeFileSync(at('rules.json'), texts[0] as string)
+    const setUp = ['doctor', '--target', URL, '--set-up', at('rules.json')]
+    const told = async () => {
+      const listed = await akidb(at('a'), 'audit', 'log', '--json')
+      return listed.stdout.split('\n').filter((line) => line.includes('bucket.set-rules'))
+    }
+    const dry = await akidb(at('a'), ...setUp, '-n')
+    expect(dry.stdout).toContain('set   would add: lifecycle rule "hidden-versions" (off, keys')
+    expect(await told()).toEqual([])
+    const ran = await akidb(at('a'), ...setUp, '--json')
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      ok: true,
+      rules: [
+        { id: 'hidden-versions', change: 'added', enabled: false, prefix: 'site-a/' },
+        { id: 'after-retention', change: 'added', enabled: false, prefix: 'site-a/' },
+      ],
+    })
+    const [intent, outcome] = await told()
+    expect(intent).toContain(sha256Hex(Buffer.from(texts[0] as string)))
+    expect(outcome).toContain('"done"')
+    writeFileSync(at('replica.json'), '{"accessKey":"a","secretKey":"geheim')
+    chmodSync(at('replica.json'), 0o600)
+    const wrong = await akidb(at('a'), ...setUp, '--replica-credentials', at('replica.json'))
+    expect(wrong.code).toBe(26)
+    expect(wrong.stderr).not.toContain('geheim')
+    chmodSync(at('replica.json'), 0o640)
+    const open = await akidb(at('a'), ...setUp, '--replica-credentials', at('replica.json'))
+    expect(open.code).toBe(23)
+  })
 
   it('leaves no folder behind where no key is trusted', async () => {
     const ran = await akidb(URL, 'list')
@@ -156,5 +190,15 @@ describeMinio('commands on a store in a bucket', () => {
     // Nobody who trusts no key is given anything of what the newer file may bring along.
     const stranger = await akidb(url, '--state', at(`stranger-${what.length}`), 'count', 'docs')
     expect([stranger.code, stranger.stderr]).toEqual([24, expect.stringContaining('keys trust')])
+  })
+
+  it('sets none where a working store lies', async () => {
+    const work = 's3://evidence/work'
+    expect((await akidb(work, 'init')).code).toBe(0)
+    const rules = template('lifecycle.json').replaceAll('"Prefix": ""', '"Prefix": "work/"')
+    writeFileSync(at('work.json'), rules)
+    const ran = await akidb(work, 'doctor', '--target', work, '--set-up', at('work.json'))
+    expect(ran).toMatchObject({ code: 22, stdout: '' })
+    expect(ran.stderr).toContain('holds a working store')
   })
 })

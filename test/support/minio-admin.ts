@@ -73,13 +73,14 @@ export async function addUser(
   server: MinioServer,
   accessKey: string,
   policies: readonly string[],
+  adapted: (policy: string) => string = (policy) => policy,
 ): Promise<{ readonly accessKey: string; readonly secretKey: string }> {
   const secretKey = randomBytes(12).toString('hex')
   const content = Buffer.from(JSON.stringify({ secretKey, status: 'enabled' }))
   const body = encryptForAdmin(server.secretKey, content)
   await admin(server.client, 'PUT', 'add-user', `accessKey=${accessKey}`, body)
   for (const name of policies) {
-    const policy = Buffer.from(template(`${name}.json`))
+    const policy = Buffer.from(adapted(template(`${name}.json`)))
     await admin(server.client, 'PUT', 'add-canned-policy', `name=${name}`, policy)
   }
   const query = `isGroup=false&policyName=${policies.join('%2C')}&userOrGroup=${accessKey}`

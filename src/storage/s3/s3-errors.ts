@@ -115,6 +115,7 @@ const kmsFails = meaning(
   'Does the server reach its KMS (KES), and may it use the key? Run the command again: it goes on.',
 )
 const noLock = meaning('RETENTION', 'the bucket has no object lock', LOCK_AT_BIRTH)
+const noCopy = meaning('NOT_FOUND', 'the other server has no such bucket')
 const damaged = meaning('INTEGRITY', 'the bytes are not those of their digest')
 const quota = meaning('NO_SPACE', 'the bucket is at its quota')
 
@@ -167,6 +168,18 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   XMinioStorageFull: meaning('NO_SPACE', 'the server has no room left'),
   XMinioAdminBucketQuotaExceeded: quota,
   QuotaExceeded: quota,
+  RemoteDestinationNotFoundError: noCopy,
+  XMinioAdminRemoteTargetNotFoundError: noCopy,
+  XMinioAdminReplicationRemoteConnectionError: meaning(
+    'UNREACHABLE',
+    'the server does not get at the bucket of the other one',
+    'Is that one up, at this address as seen from the server, and are those its credentials?',
+  ),
+  XMinioAdminBucketRemoteAlreadyExists: meaning(
+    'EXISTS',
+    'the server knows another bucket, or another user, at that address',
+    'See mc replicate ls; remove what is no longer meant.',
+  ),
   NOT_S3: meaning('UNREACHABLE', 'what answers is no S3 server', IS_IT_S3),
   TIMEOUT: meaning('TIMEOUT', 'the server went silent', IS_IT_UP),
   ERR_INVALID_CHAR: meaning(

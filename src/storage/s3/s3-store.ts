@@ -4,6 +4,7 @@ import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { checkKey } from '../keys.ts'
 import type * as store from '../object-store.ts'
+import { readFreeSpace } from './minio-admin.ts'
 import { parseS3Url, type S3Access, type S3Place, s3UrlOf } from './s3-access.ts'
 import { headersOnly } from './s3-answers.ts'
 import { checksumOf } from './s3-body.ts'
@@ -20,7 +21,7 @@ import {
 import { abortOldUploads } from './s3-parts.ts'
 import { headOf, readPieces, readRange, readWhole } from './s3-read.ts'
 import type { S3Transport } from './s3-request.ts'
-import { readFreeSpace, readLifecycle, readReplication } from './s3-rules.ts'
+import { lifecycleRuleOf, readRules, replicationRuleOf } from './s3-rules.ts'
 import { streamTo } from './s3-stream.ts'
 import { upload } from './s3-upload.ts'
 
@@ -285,12 +286,14 @@ class S3Store implements store.SealedStore {
 
   async replicationRules(): Promise<readonly store.ReplicationRule[]> {
     const what = `cannot look at the replication of bucket ${this.#bucket.name}`
-    return this.#ours(await readReplication(this.#bucket, what))
+    const { rules } = await readRules(this.#bucket, 'replication', what)
+    return this.#ours(rules.map(replicationRuleOf))
   }
 
   async lifecycleRules(): Promise<readonly store.LifecycleRule[]> {
     const what = `cannot look at the lifecycle rules of bucket ${this.#bucket.name}`
-    return this.#ours(await readLifecycle(this.#bucket, what))
+    const { rules } = await readRules(this.#bucket, 'lifecycle', what)
+    return this.#ours(rules.map(lifecycleRuleOf))
   }
 
   async freeSpace(): Promise<store.FreeSpace | undefined> {

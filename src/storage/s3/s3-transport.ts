@@ -8,7 +8,7 @@ import { AkidbError } from '../../errors/errors.ts'
 import { systemClock } from '../system-clock.ts'
 import { credentialsOf, parseEndpoint, readSecureContext, type S3Access } from './s3-access.ts'
 import { failureOf, readText } from './s3-answers.ts'
-import { S3Failure } from './s3-errors.ts'
+import { notS3, S3Failure } from './s3-errors.ts'
 import { giveBack } from './s3-memory.ts'
 import type { BodySource, S3Request, S3Transport } from './s3-request.ts'
 import { createSigner, type Sign, UNSIGNED_PAYLOAD } from './s3-signature.ts'
@@ -303,15 +303,28 @@ async function readFailure(response: IncomingMessage, isHead: boolean): Promise<
   try {
     const text = await readText(response, limits.s3ErrorBytesMax)
     if (isHead || text === '') return fallback
-    const error = parseXml(text, 'Error')
-    const message = textOf(error, 'Message')
-    return new S3Failure(status, textOf(error, 'Code'), message === '' ? fallback.message : message)
+    const { code: told, message } = errorIn(text)
+    return new S3Failure(status, told, message === '' ? fallback.message : message)
   } catch (error) {
     response.destroy()
     const failure = failureOf(error)
     // What was cut may say another thing when it comes whole; what is no S3 error stays so.
     const isCut = code === '' && failure instanceof S3Failure && failure.code !== 'NOT_S3'
     return isCut ? failure : fallback
+  }
+}
+
+/** Of S3 in XML; MinIO's admin API answers in JSON. */
+function errorIn(text: string): { readonly code: string; readonly message: string } {
+  if (!text.startsWith('{')) {
+    const error = parseXml(text, 'Error')
+    return { code: textOf(error, 'Code'), message: textOf(error, 'Message') }
+  }
+  try {
+    const { Code, Message } = JSON.parse(text) as Readonly<Record<string, unknown>>
+    return { code: String(Code ?? ''), message: String(Message ?? '') }
+  } catch {
+    throw notS3('its answer is no JSON')
   }
 }
 

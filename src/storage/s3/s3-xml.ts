@@ -75,7 +75,8 @@ const NAMED: Readonly<Record<string, string>> = {
   apos: "'",
 }
 
-const unescapeXml = (text: string): string =>
+/** Text of an element as it was meant. */
+export const unescapeXml = (text: string): string =>
   text.replace(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|([a-z]{2,4}));/gi, (whole, hex, decimal, name) => {
     const code = hex === undefined ? Number(decimal ?? Number.NaN) : Number.parseInt(hex, 16)
     if (code <= 0x10ffff) return String.fromCodePoint(code)

@@ -2,24 +2,23 @@ import type { StoreRequest } from '../db/open/store-request.ts'
 import { runAct } from '../db/states/acts.ts'
 import { type OpenedStore, openStore } from '../db/store.ts'
 import { hasCode } from '../errors/errors.ts'
-import type { KesAccess } from '../storage/kes/kes-access.ts'
 import { isS3Url } from '../storage/s3/s3-access.ts'
 
-/** What changes something at a key server, or in what it keeps. */
-export interface KmsActRequest extends KesAccess {
+/** What changes something outside a store: at a key server, or a bucket's rules. */
+export interface ActRequest {
   /** Its audit log tells of the act; absent, in a bucket, or where there is none: no log does. */
   readonly store?: StoreRequest
   readonly signal?: AbortSignal
 }
 
 /**
- * Runs an act at a key server, between its intent and its outcome in the store's audit log. Where
+ * Runs such an act between its intent and its outcome in the store's audit log. Where
  * the log cannot be written, nothing is done.
  *
  * @throws what openStore throws, but NOT_FOUND; what the work throws
  */
 export async function auditedAct<T>(
-  { store: request }: KmsActRequest,
+  { store: request }: ActRequest,
   input: { readonly act: string; readonly details: Readonly<Record<string, unknown>> },
   work: () => Promise<T>,
 ): Promise<T> {

@@ -1,0 +1,176 @@
+import { limits } from '../../core/limits.ts'
+import { AkidbError } from '../../errors/errors.ts'
+import { systemClock } from '../system-clock.ts'
+import { systemRandom } from '../system-random.ts'
+import {
+  type Credentials,
+  type ReplicaTarget,
+  replicaArn,
+  setReplicaTarget,
+} from './minio-admin.ts'
+import type { NewRule, NewRules } from './new-rules.ts'
+import { isSameElement } from './rule-xml.ts'
+import { credentialsOf, parseS3Url, type S3Access } from './s3-access.ts'
+import { Bucket } from './s3-bucket.ts'
+import {
+  destinationOf,
+  lifecycleRuleOf,
+  putRules,
+  type RulesKind,
+  readRules,
+  replicationRuleOf,
+} from './s3-rules.ts'
+import { createTransport } from './s3-transport.ts'
+import { escapeXml, type XmlElement } from './s3-xml.ts'
+
+/** What became of a rule, or would become. */
+export interface RuleChange {
+  readonly kind: RulesKind
+  readonly id: string
+  readonly change: 'added' | 'changed' | 'none'
+  readonly enabled: boolean
+  readonly prefix: string
+  readonly to?: string
+}
+
+export interface SetRulesOptions {
+  /** Of the user at the other server, where rules name a bucket by its address. */
+  readonly replica?: Credentials | undefined
+  /** Only looks what would change. */
+  readonly dryRun?: boolean | undefined
+}
+
+/** The rules of one bucket, to be changed. */
+export interface BucketRules {
+  /**
+   * Puts rules in place of those of the same ids; the bucket's others stay as they are. What is
+   * there already is not written again. Then looks whether they are there.
+   *
+   * @throws AUTH; BAD_INPUT as the server says; USAGE for a replica without credentials; CONFLICT
+   *   where somebody else changed them at the same time
+   */
+  set(rules: NewRules, options?: SetRulesOptions): Promise<RuleChange[]>
+  close(): void
+}
+
+/** @param url `s3://bucket/prefix` @throws USAGE, NOT_FOUND, AUTH for addresses and TLS files */
+export async function openBucketRules(url: string, access: S3Access): Promise<BucketRules> {
+  const { bucket } = parseS3Url(url)
+  const transport = await createTransport(access)
+  const common = {
+    transport,
+    clock: systemClock,
+    random: () => (systemRandom(1)[0] ?? 0) / 256,
+    signal: access.signal,
+    onOutage: access.onOutage,
+  }
+  const retryForMs = access.retryForMs ?? limits.s3RetryForMs
+  return new Rules(bucket, {
+    bucket: new Bucket({ ...common, bucket, retryForMs }),
+    // What it says of another server that does not answer, or refuses us, looks like an outage.
+    admin: new Bucket({ ...common, bucket: 'minio', retryForMs: 0 }),
+    own: access,
+    close: () => transport.close(),
+  })
+}
+
+interface RulesPlace {
+  readonly bucket: Bucket
+  readonly admin: Bucket
+  readonly own: S3Access
+  readonly close: () => void
+}
+
+class Rules implements BucketRules {
+  readonly #name: string
+  readonly #at: RulesPlace
+
+  constructor(name: string, at: RulesPlace) {
+    this.#name = name
+    this.#at = at
+  }
+
+  async set(asked: NewRules, options: SetRulesOptions = {}): Promise<RuleChange[]> {
+    const { kind, role } = asked
+    const rules: NewRule[] = []
+    for (const rule of asked.rules) rules.push(await this.#resolved(rule, options))
+    const what = `cannot set the ${kind} rules of bucket ${this.#name}`
+    const before = await readRules(this.#at.bucket, kind, what)
+    const changes = rules.map((rule) => changeOf(kind, rule, before.rules))
+    const isDone = changes.every(({ change }) => change === 'none')
+    if (isDone || options.dryRun === true) return changes
+    const ids = new Set(rules.map(({ id }) => id))
+    const others = before.rules.filter((rule) => !ids.has(replicationRuleOf(rule).id))
+    const all = [...others, ...rules.map(({ element }) => element)]
+    const document = { rules: all, role: role === '' ? escapeXml(before.role) : role }
+    await putRules(this.#at.bucket, kind, document, what)
+    const after = await readRules(this.#at.bucket, kind, what)
+    const missing = rules.find((rule) => !isThere(rule, after.rules))
+    if (missing === undefined) return changes
+    throw new AkidbError('CONFLICT', `${what}: "${missing.id}" is not there as it was sent`, {
+      hint: 'Somebody else may be changing them, or the server left something out. Try again.',
+    })
+  }
+
+  /** A rule whose copies go to what the server knows: its own name for it, not an address. */
+  async #resolved(rule: NewRule, { replica, dryRun }: SetRulesOptions): Promise<NewRule> {
+    const { to } = rule
+    if (to === undefined || !/^https?:/i.test(to)) return rule
+    const target = replicaTarget(to)
+    const { admin, own } = this.#at
+    const known = await replicaArn(admin, this.#name, target)
+    if (dryRun === true || (replica === undefined && known !== undefined)) {
+      return known === undefined ? rule : withDestination(rule, known)
+    }
+    const self = credentialsOf(own)
+    if (replica === undefined || self === undefined) {
+      throw new AkidbError('USAGE', `who writes the copies in bucket ${target.bucket} there?`, {
+        hint: 'Give --replica-credentials <file>: {"accessKey":"…","secretKey":"…"}.',
+      })
+    }
+    const access = { own: self, there: replica, arn: known }
+    return withDestination(rule, await setReplicaTarget(admin, this.#name, target, access))
+  }
+
+  close(): void {
+    this.#at.close()
+  }
+}
+
+/** @throws BAD_INPUT for what is no address of a bucket */
+function replicaTarget(address: string): ReplicaTarget {
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  const bucket = url?.pathname.slice(1) ?? ''
+  const isPlain =
+    url !== undefined && `${url.username}${url.password}${url.search}${url.hash}` === ''
+  if (!isPlain || !/^https?:$/.test(url.protocol) || !/^[a-z0-9][a-z0-9.-]{1,61}$/.test(bucket)) {
+    throw new AkidbError('BAD_INPUT', 'the Destination of a rule is no address of a bucket', {
+      hint: 'Write https://host:port/bucket, or an ARN.',
+    })
+  }
+  return { endpoint: url.host, tls: url.protocol === 'https:', bucket }
+}
+
+const withDestination = (rule: NewRule, arn: string): NewRule => {
+  const former = rule.element.Destination
+  const destination = { ...(typeof former === 'object' ? former : {}), Bucket: escapeXml(arn) }
+  return { ...rule, to: arn, element: { ...rule.element, Destination: destination } }
+}
+
+function changeOf(kind: RulesKind, rule: NewRule, before: readonly XmlElement[]): RuleChange {
+  const { id, enabled, prefix, to, element } = rule
+  const former = before.find((each) => replicationRuleOf(each).id === id)
+  const isSame = former !== undefined && isSameElement(former, element)
+  const change = former === undefined ? 'added' : isSame ? 'none' : 'changed'
+  return { kind, id, change, enabled, prefix, ...(to === undefined ? {} : { to }) }
+}
+
+/** As far as it matters: servers leave out what they do not know. */
+function isThere({ id, enabled, prefix, to, element }: NewRule, rules: readonly XmlElement[]) {
+  const found = rules.find((rule) => replicationRuleOf(rule).id === id)
+  if (found === undefined) return false
+  const [is, was] = [lifecycleRuleOf(found), lifecycleRuleOf(element)]
+  const acts = is.expires === was.expires && is.moves === was.moves
+  const isAlike = is.enabled === enabled && is.prefix === prefix && acts
+  return isAlike && is.expiresHidden === was.expiresHidden && (to ?? '') === destinationOf(found)
+}
