@@ -229,6 +229,19 @@ describe('files of rules', () => {
     expect(server.requests.filter((line) => !line.includes('versions'))).toEqual([])
   })
 
+  it('say no more of the other bucket than fits one message', async () => {
+    const copies = { Destination: { Bucket: `https://${'a'.repeat(20_000)}/copy` } }
+    const rules = [lifecycle(rule('r', copies))]
+    const { server } = await fakes.open(({ url = '' }) => ({
+      body: url.startsWith('/minio/') ? '[]' : NOTHING,
+    }))
+    const s3 = { endpoint: server.url, accessKey: 'a', secretKey: 's', retryForMs: 0 }
+    const replica = { accessKey: 'a', secretKey: 's' }
+    await expect(
+      setUpTarget({ target: 's3://bucket/site-a', s3, rules, replica }),
+    ).rejects.toMatchObject({ code: 'LIMIT' })
+  })
+
   it('are for the keys of the target alone', async () => {
     const request = { target: 's3://evidence/site-a', s3: { endpoint: 'http://127.0.0.1:1' } }
     for (const prefix of ['', 'site-ab/', 'site-b/']) {

@@ -1,5 +1,6 @@
 import { type Argon2Parameters, argon2, createCipheriv, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
+import { AkidbError } from '../../errors/errors.ts'
 
 const deriveKey = promisify(argon2) as (
   algorithm: 'argon2id',
@@ -20,10 +21,12 @@ const LAST_FRAGMENT = 0x80
  * cipher, nonce, and one sealed fragment. Source: madmin-go, EncryptData; sio-go, which numbers
  * fragments in the nonce from 1, and gives each the seal of nothing (number 0) as associated data.
  *
- * @param content at most 16 KiB
+ * @throws LIMIT for a content of more than 16 KiB
  */
 export async function encryptForAdmin(secretKey: string, content: Uint8Array): Promise<Buffer> {
-  if (content.byteLength > FRAGMENT_BYTES_MAX) throw new RangeError('more than one fragment')
+  if (content.byteLength > FRAGMENT_BYTES_MAX) {
+    throw new AkidbError('LIMIT', `credentials and address are over ${FRAGMENT_BYTES_MAX} bytes`)
+  }
   const [salt, nonce] = [randomBytes(SALT_BYTES), randomBytes(NONCE_BYTES)]
   const key = await deriveKey('argon2id', { ...ARGON2, message: secretKey, nonce: salt })
   const seal = (number: number, data: Uint8Array, associated: Uint8Array): Buffer => {
