@@ -300,7 +300,7 @@ async function makeBlobs() {
   const shape = { rows: count, dimension: DIMENSION, metric: 'cosine', pieces: [vectors] }
   const index = { type: 'hnsw', m: 8, efConstruction: 40 }
   const { codes, graph } = buildIndexSync(shape, index, { graphRowsMin: 1 })
-  const pages = createPayloadPageWriter()
+  const pages = createPayloadPageWriter('written')
   const fields = createFieldIndexBuilder()
   const text = createTextIndexBuilder(['text'])
   const sparse = createSparseIndexBuilder()

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { limits } from '../core/limits.ts'
 import { AkidbError } from '../errors/errors.ts'
 import type { SectionInput } from './blob.ts'
@@ -14,6 +14,22 @@ export const PAGE_BYTES = 64 * 1024
 export const PAGE_DECODED_BYTES_MAX = limits.rowBytesMax * 2 + PAGE_BYTES * 5
 /** First row u32, rows u32, decoded bytes u32, stored bytes u32, offset u64. */
 export const PAGE_ENTRY_BYTES = 24
+
+/**
+ * How pages came about: 'written' by an ingest or the log, which should be quick and are merged
+ * soon; 'merged' for years, in sealed states, bundles and buckets.
+ */
+export type PayloadTier = keyof typeof PAYLOAD_LEVELS
+
+/**
+ * The zstd level of each tier. It is stored nowhere: no reader needs it, and what writes the same
+ * bytes again finds it by `tierOfPages`; a level that pages were written at stays in this table.
+ * 9 takes 4 to 16% off pages; more takes little more, at many times the work
+ * (docs/decisions/zstd-level.md).
+ */
+export const PAYLOAD_LEVELS = { written: 3, merged: 9 } as const
+
+const TIERS = Object.keys(PAYLOAD_LEVELS) as PayloadTier[]
 
 /** Room for the texts of a page of ordinary rows. */
 const TEXT_BYTES = PAGE_BYTES * 4
@@ -32,9 +48,10 @@ export interface PayloadPageWriter {
 
 /**
  * Sections of role `payload`: `pages` (zstd frames, RFC 8878, one after another) and `pagedir`. A
- * decoded page is u32 lengths of its rows followed by their JSON texts.
+ * decoded page is u32 lengths of its rows followed by their JSON texts. The same rows of the same
+ * tier give the same bytes.
  */
-export function createPayloadPageWriter(): PayloadPageWriter {
+export function createPayloadPageWriter(tier: PayloadTier): PayloadPageWriter {
   const pages: Uint8Array[] = []
   const entries: Uint8Array[] = []
   /** Byte lengths of the rows of the open page, and their texts one after the other. */
@@ -49,7 +66,7 @@ export function createPayloadPageWriter(): PayloadPageWriter {
     const lengths = Buffer.alloc(rows.length * 4)
     for (let i = 0; i < rows.length; i++) lengths.writeUInt32LE(rows[i] as number, i * 4)
     const decoded = Buffer.concat([lengths, texts.subarray(0, rowBytes)])
-    const page = zstdCompressSync(decoded)
+    const page = compress(decoded, tier)
     const entry = Buffer.alloc(PAGE_ENTRY_BYTES)
     entry.writeUInt32LE(firstRow, 0)
     entry.writeUInt32LE(rows.length, 4)
@@ -91,6 +108,11 @@ export function createPayloadPageWriter(): PayloadPageWriter {
     },
   }
 }
+
+const compress = (decoded: Uint8Array, tier: PayloadTier): Buffer =>
+  zstdCompressSync(decoded, {
+    params: { [constants.ZSTD_c_compressionLevel]: PAYLOAD_LEVELS[tier] },
+  })
 
 function grown(texts: Buffer, used: number, needed: number): Buffer<ArrayBuffer> {
   const larger = Buffer.allocUnsafeSlow(Math.max(needed, texts.byteLength * 2))
@@ -136,6 +158,46 @@ export function decodePageDirectory(
   return pages
 }
 
+/** The pages of a segment, wherever they are. */
+export interface PageSource {
+  readonly directory: readonly PayloadPage[]
+  /** The stored bytes of a page: its zstd frame. */
+  readonly stored: (page: PayloadPage) => Promise<Uint8Array>
+}
+
+/**
+ * The tier that stored pages are of: for writing the same rows again as the same bytes. Pages are
+ * encoded again at each level until the levels differ on one, mostly the first, and that page
+ * decides: by its bytes, and by the nearest length where another version of zstd wrote it. Pages
+ * that are the same at every level, which tiny ones can be, are 'written': it makes no difference.
+ * At worst this costs as much as writing all pages once at each level.
+ *
+ * @throws INTEGRITY where a page that it looks at does not decode to the promised size
+ */
+export async function tierOfPages({ directory, stored }: PageSource): Promise<PayloadTier> {
+  for (const page of directory) {
+    const frame = await stored(page)
+    const decoded = decompress(frame, page)
+    const tried = TIERS.map((tier) => ({ tier, again: compress(decoded, tier) }))
+    const [first, ...others] = tried as [Tried, ...Tried[]]
+    if (others.every(({ again }) => again.equals(first.again))) continue
+    const same = tried.find(({ again }) => again.equals(frame))
+    return (same ?? nearest(tried, frame.byteLength)).tier
+  }
+  return 'written'
+}
+
+interface Tried {
+  readonly tier: PayloadTier
+  readonly again: Buffer
+}
+
+/** The first of several that are as near. */
+function nearest(tried: readonly Tried[], bytes: number): Tried {
+  const distance = ({ again }: Tried): number => Math.abs(again.byteLength - bytes)
+  return tried.reduce((best, next) => (distance(next) < distance(best) ? next : best))
+}
+
 /** One decoded page. */
 export interface DecodedPage {
   readonly rows: number
@@ -147,14 +209,8 @@ export interface DecodedPage {
 
 /** @throws INTEGRITY where a page does not decode to the promised size, or is no UTF-8. */
 export function openPage(stored: Uint8Array, page: PayloadPage): DecodedPage {
-  if (page.decodedBytes > PAGE_DECODED_BYTES_MAX) throw broken()
-  let decoded: Buffer
-  try {
-    decoded = zstdDecompressSync(stored, { maxOutputLength: Math.max(1, page.decodedBytes) })
-  } catch (cause) {
-    throw broken(cause)
-  }
-  if (decoded.byteLength !== page.decodedBytes || decoded.byteLength < page.rows * 4) throw broken()
+  const decoded = decompress(stored, page)
+  if (decoded.byteLength < page.rows * 4) throw broken()
   if (!isUtf8(decoded.subarray(page.rows * 4))) throw broken()
   const ends = new Uint32Array(page.rows + 1)
   ends[0] = page.rows * 4
@@ -171,6 +227,19 @@ export function openPage(stored: Uint8Array, page: PayloadPage): DecodedPage {
     bytes: decoded.byteLength + ends.byteLength,
     text: (row) => decoded.subarray(ends[row], ends[row + 1]),
   }
+}
+
+/** @throws INTEGRITY where it is not of the promised size */
+function decompress(stored: Uint8Array, page: PayloadPage): Buffer {
+  if (page.decodedBytes > PAGE_DECODED_BYTES_MAX) throw broken()
+  let decoded: Buffer
+  try {
+    decoded = zstdDecompressSync(stored, { maxOutputLength: Math.max(1, page.decodedBytes) })
+  } catch (cause) {
+    throw broken(cause)
+  }
+  if (decoded.byteLength !== page.decodedBytes) throw broken()
+  return decoded
 }
 
 /** The JSON texts of one page's rows. @throws as openPage */

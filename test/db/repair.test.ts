@@ -226,7 +226,7 @@ describe('a large segment, each role a blob of its own', () => {
     const { environment } = core
     const head = await core.head()
     const { schema, index } = head.state
-    const builder = new SegmentBuilder({ schema, index, withGraph: true })
+    const builder = new SegmentBuilder({ schema, index, withGraph: true, tier: 'written' })
     const vector = new Float32Array(DIMENSION)
     for (let row = 0; row < ROWS; row++) {
       for (let i = 0; i < DIMENSION; i++) vector[i] = Math.sin(row * 31 + i * 7)

@@ -112,7 +112,7 @@ describe('docs/format.md: blobs', () => {
     expect(written('origin')).toEqual(
       encodeOrigin({ sources: new Uint32Array(), rows: new BigUint64Array() }).map((s) => s.name),
     )
-    const writer = createPayloadPageWriter()
+    const writer = createPayloadPageWriter('written')
     expect(written('payload')).toEqual(writer.finish().sections.map(({ name }) => name))
     const { sections } = tombstoneBlob(new Map())
     expect(written('tombstones')).toEqual(sections.map(({ name }) => name))
@@ -138,7 +138,7 @@ describe('docs/format.md: sections', () => {
   it('has the entry of the page directory', () => {
     const table = byteTable('Entry of `pagedir`')
     expect(lengthOf(table)).toBe(PAGE_ENTRY_BYTES)
-    const writer = createPayloadPageWriter()
+    const writer = createPayloadPageWriter('written')
     for (const json of ['{}', `{"a":"${'x'.repeat(PAGE_BYTES)}"}`, '{"b":1}']) writer.add(json)
     const [pages, directory] = writer.finish().sections
     const bytes = piece(directory)

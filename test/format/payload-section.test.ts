@@ -1,4 +1,4 @@
-import { zstdCompressSync } from 'node:zlib'
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import {
   createPayloadPageWriter,
@@ -7,10 +7,13 @@ import {
   PAGE_BYTES,
   PAGE_DECODED_BYTES_MAX,
   PAGE_ENTRY_BYTES,
+  PAYLOAD_LEVELS,
   type PayloadPage,
+  type PayloadTier,
   pageOf,
+  tierOfPages,
 } from '../../src/format/payload-section.ts'
-import { randomOf, seedOf } from '../search/random.ts'
+import { randomOf, type SearchRandom, seedOf } from '../search/random.ts'
 import { codeOf, flipped } from './expect-code.ts'
 
 interface Written {
@@ -19,8 +22,8 @@ interface Written {
   readonly decodedBytes: number
 }
 
-function write(texts: readonly string[]): Written {
-  const writer = createPayloadPageWriter()
+function write(texts: readonly string[], tier: PayloadTier = 'written'): Written {
+  const writer = createPayloadPageWriter(tier)
   for (const text of texts) writer.add(text)
   const { sections, decodedBytes } = writer.finish()
   const bytes = (name: string): Buffer => {
@@ -75,6 +78,110 @@ describe('payload pages', () => {
     const random = randomOf(seedOf())
     const texts = Array.from({ length: 2_000 }, () => `${random.whole(0, 2 ** 30)}`.repeat(20))
     expect(write(texts)).toEqual(write(texts))
+  })
+})
+
+const WORDS = 'river stone light house north winter bread song iron bird'.split(' ')
+
+/** Lines of words, about 80 bytes each. */
+const texts = (random: SearchRandom, count: number): string[] =>
+  Array.from({ length: count }, () => {
+    const words = Array.from({ length: 10 }, () => random.pick(WORDS))
+    return JSON.stringify({ n: random.whole(0, 10_000), text: words.join(' ') })
+  })
+
+describe('the tier of pages', () => {
+  const TIERS = ['written', 'merged'] as const
+
+  /** What `tierOfPages` says, and how many pages it looked at. */
+  async function found(
+    { pages, pagedir }: Written,
+    rows: number,
+  ): Promise<{ tier: PayloadTier; looked: number }> {
+    let looked = 0
+    const tier = await tierOfPages({
+      directory: decodePageDirectory(pagedir, rows, pages.length),
+      stored: async (page) => {
+        looked++
+        return pages.subarray(page.offset, page.offset + page.storedBytes)
+      },
+    })
+    return { tier, looked }
+  }
+
+  it('is in their bytes, not in their rows: merged ones are smaller', () => {
+    const rows = texts(randomOf(seedOf()), 5_000)
+    const [written, merged] = [write(rows, 'written'), write(rows, 'merged')]
+    expect(written.pages.length).toBeGreaterThan(merged.pages.length * 1.05)
+    expect(read(merged, rows.length)).toEqual(rows)
+    expect(write(rows, 'merged')).toEqual(merged)
+    expect(PAYLOAD_LEVELS.written).toBe(constants.ZSTD_CLEVEL_DEFAULT)
+  })
+
+  it.each(TIERS)('is found from the first page that tells: %s', async (tier) => {
+    const rows = texts(randomOf(seedOf()), 5_000)
+    expect(await found(write(rows, tier), rows.length)).toEqual({ tier, looked: 1 })
+    const blank = 'x'.repeat(PAGE_BYTES)
+    const late = [blank, blank, ...rows]
+    const looked = 3
+    expect(write([blank], 'written')).toEqual(write([blank], 'merged'))
+    expect(await found(write(late, tier), late.length)).toEqual({ tier, looked })
+  })
+
+  it('gives the same bytes again, whatever the rows', async () => {
+    const random = randomOf(seedOf())
+    for (let round = 0; round < 12; round++) {
+      const rows = texts(random, random.pick([0, 1, 3, 30, 300, 2_000]))
+      for (const tier of TIERS) {
+        const written = write(rows, tier)
+        expect(write(rows, (await found(written, rows.length)).tier)).toEqual(written)
+      }
+    }
+  })
+
+  it('is that of rows ingested where no page tells', async () => {
+    const rows = ['{}', '{"a":1}']
+    expect(write(rows, 'written')).toEqual(write(rows, 'merged'))
+    expect(await found(write(rows, 'merged'), 2)).toEqual({ tier: 'written', looked: 1 })
+    expect(await found(write([]), 0)).toEqual({ tier: 'written', looked: 0 })
+  })
+
+  it('is the nearest by length where another compressor wrote them', async () => {
+    const rows = texts(randomOf(seedOf()), 600)
+    const { pages, pagedir } = write(rows)
+    const [page] = decodePageDirectory(pagedir, rows.length, pages.length) as [PayloadPage]
+    expect(page.rows).toBe(rows.length)
+    const decoded = zstdDecompressSync(pages)
+    for (const [level, tier] of [
+      [1, 'written'],
+      [19, 'merged'],
+    ] as const) {
+      const frame = zstdCompressSync(decoded, {
+        params: { [constants.ZSTD_c_compressionLevel]: level },
+      })
+      const directory = [{ ...page, storedBytes: frame.length }]
+      expect(await tierOfPages({ directory, stored: async () => frame })).toBe(tier)
+    }
+  })
+
+  it('is INTEGRITY where the page that would tell is damaged, however', async () => {
+    const random = randomOf(seedOf())
+    const rows = texts(random, 500)
+    const whole = write(rows, 'merged')
+    for (let round = 0; round < 100; round++) {
+      const at = random.whole(0, whole.pages.length - 1)
+      const pages = Buffer.from(flipped(whole.pages, at, random.whole(0, 7)))
+      const tier = await found({ ...whole, pages }, rows.length).then(
+        (answer) => answer.tier,
+        (error: { code?: string }) => error.code,
+      )
+      // zstd frames carry no checksum: some damage decodes to other text of the same length.
+      expect(['INTEGRITY', ...TIERS], `byte ${at}`).toContain(tier)
+    }
+    const cut = { ...whole, pages: whole.pages.subarray(0, -1) }
+    const [page] = decodePageDirectory(cut.pagedir, rows.length, whole.pages.length)
+    const source = { directory: [page as PayloadPage], stored: async () => cut.pages }
+    await expect(tierOfPages(source)).rejects.toMatchObject({ code: 'INTEGRITY' })
   })
 })
 

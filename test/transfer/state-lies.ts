@@ -83,7 +83,7 @@ const payload = (change: (texts: string[]) => void): Liar =>
       return `{"n":${n},"tag":"${n % 2 ? 'odd' : 'even'}"}`
     })
     change(texts)
-    const writer = createPayloadPageWriter()
+    const writer = createPayloadPageWriter('written')
     for (const text of texts) writer.add(text)
     const { sections } = writer.finish()
     return Object.fromEntries(

@@ -6,7 +6,12 @@ import { blobKey, decodeBlobHead } from '../../format/blob.ts'
 import { decodeIds } from '../../format/ids-section.ts'
 import type { BlobRef, Manifest, SegmentEntry } from '../../format/manifest.ts'
 import { decodeOrigin, NO_SOURCE } from '../../format/origin-section.ts'
-import { decodePage, decodePageDirectory } from '../../format/payload-section.ts'
+import {
+  decodePage,
+  decodePageDirectory,
+  type PageSource,
+  tierOfPages,
+} from '../../format/payload-section.ts'
 import { asFloat32, asUint16 } from '../../format/views.ts'
 import { getBounded } from '../../storage/bounded-get.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
@@ -39,7 +44,7 @@ export async function rebuildSegment(
 ): Promise<boolean> {
   const sections = await readSections(targets.store, entry)
   try {
-    const builder = builderOf(entry, manifest, sections)
+    const builder = await builderOf(entry, manifest, sections)
     await builder.finish({ store: targets.into, pin: targets.pin, builder: targets.builder })
     return true
   } catch (error) {
@@ -74,20 +79,26 @@ async function sectionsOf(store: ObjectStore, ref: BlobRef): Promise<Sections> {
   }
 }
 
-function builderOf(entry: SegmentEntry, manifest: Manifest, sections: Sections): SegmentBuilder {
+async function builderOf(
+  entry: SegmentEntry,
+  manifest: Manifest,
+  sections: Sections,
+): Promise<SegmentBuilder> {
   const { schema, index } = manifest.state
   const withGraph = entry.blobs.some(({ role }) => role === 'graph') || sections.has('graph')
-  const builder = new SegmentBuilder({ schema, index, withGraph })
   const spec = vectorSpecOf(schema)
   const dimension = spec?.dimension ?? 0
   const vectors = spec === undefined ? undefined : vectorsOf(sections.get('vec') ?? NOTHING, spec)
   if (vectors !== undefined && vectors.length !== entry.rows * dimension) {
     throw new AkidbError('INTEGRITY', 'the vectors of a segment are lost')
   }
+  const pages = pagesOf(sections, entry.rows)
+  const tier = await tierOfPages(pages)
+  const builder = new SegmentBuilder({ schema, index, withGraph, tier })
   const ids = decodeIds(sections, entry.rows)
   const origin = decodeOrigin(sections, entry.rows)
   let row = 0
-  for (const text of payloadsOf(sections, entry.rows)) {
+  for await (const text of payloadsOf(pages)) {
     builder.add({
       id: ids.id(row),
       vector: vectors?.subarray(row * dimension, (row + 1) * dimension),
@@ -105,10 +116,14 @@ const NOTHING = new Uint8Array(0)
 const vectorsOf = (bytes: Uint8Array, { storage }: VectorSpec): Float32Array =>
   storage === 'f16' ? decodeFloat16(asUint16(bytes)) : asFloat32(bytes)
 
-function* payloadsOf(sections: Sections, rows: number): Generator<string> {
+function pagesOf(sections: Sections, rows: number): PageSource {
   const pages = sections.get('pages') ?? NOTHING
-  const directory = decodePageDirectory(sections.get('pagedir') ?? NOTHING, rows, pages.byteLength)
-  for (const page of directory) {
-    yield* decodePage(pages.subarray(page.offset, page.offset + page.storedBytes), page)
+  return {
+    directory: decodePageDirectory(sections.get('pagedir') ?? NOTHING, rows, pages.byteLength),
+    stored: async (page) => pages.subarray(page.offset, page.offset + page.storedBytes),
   }
+}
+
+async function* payloadsOf({ directory, stored }: PageSource): AsyncGenerator<string> {
+  for (const page of directory) yield* decodePage(await stored(page), page)
 }

@@ -50,7 +50,7 @@ export class IngestGroup {
     this.#plan = plan
     this.#signal = signal
     this.pin = createWriterPin(core.environment)
-    this.#builder = new SegmentBuilder(plan, this.#pool)
+    this.#builder = this.#newBuilder()
   }
 
   /** Says that rows of an input are coming: its digest goes into the audit log's intent. */
@@ -114,7 +114,7 @@ export class IngestGroup {
     await this.#begin()
     const builder = this.#builder
     const sources = this.#builderSources
-    this.#builder = new SegmentBuilder(this.#plan, this.#pool)
+    this.#builder = this.#newBuilder()
     this.#builderSources = []
     const { environment } = this.#core
     const targets = {
@@ -129,6 +129,10 @@ export class IngestGroup {
     })
     // A failure is thrown where the next seal or the commit waits for it.
     this.#sealing.catch(() => undefined)
+  }
+
+  #newBuilder(): SegmentBuilder {
+    return new SegmentBuilder({ ...this.#plan, tier: 'written' }, this.#pool)
   }
 
   /** A source that has been read to its end. */

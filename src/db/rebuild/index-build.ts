@@ -123,7 +123,9 @@ async function rebuildSegment(
   const { schema } = head.state
   const spec = vectorSpecOf(schema)
   const reader = core.reader(entry)
-  const builder = new SegmentBuilder({ schema, index: work.index, withGraph: true })
+  // Payloads stay as they are, too: a blob of their own keeps its digest.
+  const tier = await reader.payloadTier()
+  const builder = new SegmentBuilder({ schema, index: work.index, withGraph: true, tier })
   const vectors = spec === undefined ? undefined : await openRowCursor(reader, spec)
   const [ids, origin] = [await reader.ids(), await reader.origin()]
   for (let row = 0; row < entry.rows; row++) {

@@ -9,7 +9,7 @@ import { type SectionInput, section } from '../../format/blob.ts'
 import { encodeIds } from '../../format/ids-section.ts'
 import type { BlobRef, BlobRole, SegmentEntry } from '../../format/manifest.ts'
 import { encodeOrigin } from '../../format/origin-section.ts'
-import { createPayloadPageWriter } from '../../format/payload-section.ts'
+import { createPayloadPageWriter, type PayloadTier } from '../../format/payload-section.ts'
 import { bytesOf } from '../../format/views.ts'
 import { createFieldIndexBuilder } from '../../search/field-index-builder.ts'
 import { createTextIndexBuilder } from '../../search/text-index-builder.ts'
@@ -37,6 +37,8 @@ export interface SegmentPlan {
   readonly index: IndexParameters
   /** false: no graph now (`--no-index`). */
   readonly withGraph: boolean
+  /** How well payloads are compressed: by who writes the segment, and for how long. */
+  readonly tier: PayloadTier
 }
 
 /** A segment whose blobs are durable; its key and source ordinals come with the commit. */
@@ -67,8 +69,8 @@ export const segmentRowsOf = (dimension: number): number =>
   )
 
 /**
- * Collects rows into one segment. Bytes depend on the rows alone: no clock, no thread count, no
- * memory pressure.
+ * Collects rows into one segment. Bytes depend on the rows and the plan alone: no clock, no thread
+ * count, no memory pressure.
  */
 export class SegmentBuilder {
   readonly #plan: SegmentPlan
@@ -76,7 +78,7 @@ export class SegmentBuilder {
   readonly #rowsMax: number
   readonly #ids: string[] = []
   #pieces: Float32Array[] = []
-  readonly #pages = createPayloadPageWriter()
+  readonly #pages
   readonly #fields = createFieldIndexBuilder()
   readonly #text
   readonly #sparse
@@ -90,6 +92,7 @@ export class SegmentBuilder {
     this.#pool = pool
     this.#dimension = vectorSpecOf(plan.schema)?.dimension ?? 0
     this.#rowsMax = segmentRowsOf(this.#dimension)
+    this.#pages = createPayloadPageWriter(plan.tier)
     const { fields, positions } = plan.schema.text
     this.#sparse = createSparseFields(plan.schema)
     this.#text = fields.length === 0 ? undefined : createTextIndexBuilder(fields, { positions })

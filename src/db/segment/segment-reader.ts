@@ -10,8 +10,11 @@ import { decodeOrigin, type OriginTable } from '../../format/origin-section.ts'
 import {
   decodePageDirectory,
   openPage,
+  type PageSource,
   type PayloadPage,
+  type PayloadTier,
   pageOf,
+  tierOfPages,
 } from '../../format/payload-section.ts'
 import { type FieldIndex, openFieldIndex } from '../../search/field-index.ts'
 import { openSparseIndex, type SparseIndex } from '../../search/sparse-index.ts'
@@ -186,6 +189,11 @@ export class SegmentReader {
     return decoded.text(row - page.firstRow)
   }
 
+  /** How its payloads were compressed, found from its pages. */
+  async payloadTier(): Promise<PayloadTier> {
+    return await tierOfPages(await this.#pages.get(() => this.#openPages()))
+  }
+
   /** Lets go of memory; open readers of the same segment open again by themselves. */
   close(): void {
     this.#index.close()
@@ -225,11 +233,6 @@ export class SegmentReader {
       stored: (page) => read('pages', page.offset, page.storedBytes),
     }
   }
-}
-
-interface PageSource {
-  readonly directory: readonly PayloadPage[]
-  readonly stored: (page: PayloadPage) => Promise<Uint8Array>
 }
 
 const placeOf = ({ directory }: PageSource, row: number): { number: number; page: PayloadPage } => {

@@ -39,7 +39,7 @@ export async function commitLogRows(
   const pin = createWriterPin(environment)
   try {
     return await runAct(environment, act, async (running) => {
-      const builder = new SegmentBuilder({ schema, index, withGraph: true })
+      const builder = new SegmentBuilder({ schema, index, withGraph: true, tier: 'written' })
       for (const row of rows.rows()) {
         builder.add({ ...row, source: NO_SOURCE, position: 0 })
         if (builder.rows % ROWS_A_TURN === 0) await setImmediate()
