@@ -131,7 +131,7 @@ async function rewrite(
   options: MergeOptions,
 ): Promise<Merged> {
   const { schema, index } = head.state
-  const builder = new SegmentBuilder({ schema, index, withGraph: true, tier: 'written' })
+  const builder = new SegmentBuilder({ schema, index, withGraph: true, tier: 'merged' })
   const sources: number[] = []
   const maps: RowMap[] = []
   for (const entry of inputs) {
