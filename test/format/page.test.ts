@@ -23,6 +23,7 @@ import {
   createPayloadPageWriter,
   PAGE_BYTES,
   PAGE_ENTRY_BYTES,
+  PAYLOAD_LEVELS,
 } from '../../src/format/payload-section.ts'
 import { tombstoneBlob } from '../../src/format/tombstones.ts'
 import { createFieldIndexBuilder } from '../../src/search/field-index-builder.ts'
@@ -136,6 +137,8 @@ describe('docs/format.md: sections', () => {
   const built = buildIndexSync(shape, parameters, { graphRowsMin: 1 })
 
   it('has the entry of the page directory', () => {
+    const { written, merged } = PAYLOAD_LEVELS
+    expect(PAGE).toContain(`compress pages at zstd level ${written}, merges at level ${merged} `)
     const table = byteTable('Entry of `pagedir`')
     expect(lengthOf(table)).toBe(PAGE_ENTRY_BYTES)
     const writer = createPayloadPageWriter('written')
