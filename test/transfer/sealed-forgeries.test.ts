@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { verifyBucketLogs } from '../../src/transfer/sealed-audit.ts'
 import { sealedStatus } from '../../src/transfer/worm/status.ts'
 import { Attacker } from '../support/attacker.ts'
@@ -40,6 +40,23 @@ describeMinio('what root of the server plants in a sealed store', () => {
       details: { key: name(version + 1) },
     })
     expect(await problemsOf(store, target)).toEqual([])
+  })
+
+  it('objects that no seal speaks of: counted, and asked for side by side', async () => {
+    const { store, target, attacker } = await sealedScene(server)
+    for (let i = 0; i < 6; i++) {
+      await attacker.overwrite(`blobs/0/aa/${'0'.repeat(63)}${i}`, Buffer.from('junk'))
+    }
+    const [running, most] = [new Set<string>(), { asked: 0 }]
+    const head = target.headVersion.bind(target)
+    const spy = vi.spyOn(target, 'headVersion').mockImplementation(async (key, versionId) => {
+      most.asked = Math.max(most.asked, running.add(key).size)
+      return await head(key, versionId).finally(() => running.delete(key))
+    })
+    onTestFinished(() => spy.mockRestore())
+    const { orphans } = await sealedStatus(target, await store.environment.keys.trusted())
+    expect(orphans).toEqual({ objects: 6, bytes: 24, lockedUntil: null })
+    expect(most.asked).toBe(6)
   })
 
   it('seals of its own: named, and not believed', async () => {

@@ -1,3 +1,5 @@
+import { limits } from '../../core/limits.ts'
+import { eachAtOnce } from '../../core/slots.ts'
 import { type Ledger, readLedger, type SealedState, sealedStates } from '../../db/sealed/ledger.ts'
 import type { SealedCollection } from '../../db/sealed/seal-record.ts'
 import { manifestKey } from '../../db/states/manifest-store.ts'
@@ -64,17 +66,7 @@ export async function sealedStatus(
   const ledger = await readLedger(target, trusted)
   const held = heldManifests(ledger)
   const keysOf = stateKeys(ledger)
-  const orphans = { objects: 0, bytes: 0 }
-  let lockedMs = 0
-  for await (const { key, versions } of allKeys(target)) {
-    if (ledger.expected.has(key)) continue
-    for (const { bytes, versionId, isDeleteMarker } of versions) {
-      orphans.objects++
-      orphans.bytes += bytes
-      const info = isDeleteMarker ? undefined : await target.headVersion(key, versionId)
-      lockedMs = Math.max(lockedMs, info?.retention?.untilMs ?? 0)
-    }
-  }
+  const orphans = await orphansOf(target, ledger)
   return {
     url: target.url,
     target: ledger.file.id,
@@ -104,11 +96,26 @@ export async function sealedStatus(
         ...keysOf(state),
       }
     }),
-    orphans: {
-      ...orphans,
-      lockedUntil: lockedMs === 0 ? null : new Date(lockedMs).toISOString(),
-    },
+    orphans,
   }
+}
+
+async function orphansOf(
+  target: SealedStore,
+  { expected }: Ledger,
+): Promise<WormStatus['orphans']> {
+  const orphans = { objects: 0, bytes: 0 }
+  let lockedMs = 0
+  await eachAtOnce(allKeys(target), limits.s3RequestsMax, async ({ key, versions }) => {
+    if (expected.has(key)) return
+    for (const { bytes, versionId, isDeleteMarker } of versions) {
+      orphans.objects++
+      orphans.bytes += bytes
+      const info = isDeleteMarker ? undefined : await target.headVersion(key, versionId)
+      lockedMs = Math.max(lockedMs, info?.retention?.untilMs ?? 0)
+    }
+  })
+  return { ...orphans, lockedUntil: lockedMs === 0 ? null : new Date(lockedMs).toISOString() }
 }
 
 type StateKeys = Pick<SealedRow, 'kmsKeys' | 'envelopeKeys' | 'plainBlobs'>
