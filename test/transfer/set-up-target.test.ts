@@ -75,6 +75,24 @@ describeMinio('the rules of a bucket', () => {
     })
   })
 
+  it('of one prefix take no rule from another one, nor from all of the bucket', async () => {
+    const other = (prefix: string) => lifecycle(rule('of-two', { Filter: { Prefix: prefix } }))
+    for (const prefix of ['', 'site-x/']) {
+      await setUpTarget({ ...at('s3://rules'), rules: [other(prefix)] })
+      for (const dryRun of [true, false]) {
+        const set = setUpTarget({ ...at('s3://rules/site-y'), rules: [other('site-y/')], dryRun })
+        await expect(set).rejects.toMatchObject({
+          code: 'CONFLICT',
+          message: expect.stringMatching(/it has a rule "of-two" for (all|keys below "site-x\/")/),
+          hint: expect.stringContaining('another ID'),
+        })
+      }
+    }
+    expect(words(await setUpTarget({ ...at('s3://rules'), rules: [other('site-x/')] }))).toEqual([
+      'of-two none',
+    ])
+  })
+
   it('for replication name the other bucket by its address', async () => {
     const setter = await addUser(here, 'setter', ['push-policy', 'doctor-policy', 'set-up-policy'])
     const replica = await addUser(there, 'replica', ['replica-policy'], (text) =>

@@ -47,7 +47,8 @@ export interface BucketRules {
    * there already is not written again. Then looks whether they are there.
    *
    * @throws AUTH; BAD_INPUT as the server says; USAGE for a replica without credentials; CONFLICT
-   *   where somebody else changed them at the same time
+   *   where a rule of the same id is for keys outside the prefix, and where somebody else changed
+   *   them at the same time
    */
   set(rules: NewRules, options?: SetRulesOptions): Promise<RuleChange[]>
   close(): void
@@ -55,7 +56,7 @@ export interface BucketRules {
 
 /** @param url `s3://bucket/prefix` @throws USAGE, NOT_FOUND, AUTH for addresses and TLS files */
 export async function openBucketRules(url: string, access: S3Access): Promise<BucketRules> {
-  const { bucket } = parseS3Url(url)
+  const { bucket, prefix } = parseS3Url(url)
   const transport = await createTransport(access)
   const common = {
     transport,
@@ -66,6 +67,7 @@ export async function openBucketRules(url: string, access: S3Access): Promise<Bu
   }
   const retryForMs = access.retryForMs ?? limits.s3RetryForMs
   return new Rules(bucket, {
+    prefix,
     bucket: new Bucket({ ...common, bucket, retryForMs }),
     // What it says of another server that does not answer, or refuses us, looks like an outage.
     admin: new Bucket({ ...common, bucket: 'minio', retryForMs: 0 }),
@@ -75,6 +77,8 @@ export async function openBucketRules(url: string, access: S3Access): Promise<Bu
 }
 
 interface RulesPlace {
+  /** Whose keys the rules may be for. */
+  readonly prefix: string
   readonly bucket: Bucket
   readonly admin: Bucket
   readonly own: S3Access
@@ -96,6 +100,7 @@ class Rules implements BucketRules {
     for (const rule of asked.rules) rules.push(await this.#resolved(rule, options))
     const what = `cannot set the ${kind} rules of bucket ${this.#name}`
     const before = await readRules(this.#at.bucket, kind, what)
+    this.#checkFormer(rules, before.rules, what)
     const changes = rules.map((rule) => changeOf(kind, rule, before.rules))
     const isDone = changes.every(({ change }) => change === 'none')
     if (isDone || options.dryRun === true) return changes
@@ -109,6 +114,18 @@ class Rules implements BucketRules {
     if (missing === undefined) return changes
     throw new AkidbError('CONFLICT', `${what}: "${missing.id}" is not there as it was sent`, {
       hint: 'Somebody else may be changing them, or the server left something out. Try again.',
+    })
+  }
+
+  /** Who sets up one prefix of a bucket takes no rule from the others in it. */
+  #checkFormer(rules: readonly NewRule[], before: readonly XmlElement[], what: string): void {
+    const ids = new Set(rules.map(({ id }) => id))
+    const former = before.map(replicationRuleOf).filter(({ id }) => ids.has(id))
+    const other = former.find(({ prefix }) => !prefix.startsWith(this.#at.prefix))
+    if (other === undefined) return
+    const keys = other.prefix === '' ? 'all of the bucket' : `keys below "${other.prefix}"`
+    throw new AkidbError('CONFLICT', `${what}: it has a rule "${other.id}" for ${keys}`, {
+      hint: `Give the rule another ID, or name the bucket alone: --target s3://${this.#name}`,
     })
   }
 
