@@ -39,6 +39,16 @@ describe('plain XML', () => {
     expect(plain(text)).toEqual(parsed(text))
   })
 
+  it('keeps texts as they stand where they are written again', () => {
+    const text = '<r xmlns="x"><a> b </a><c>\n </c><d> </d><e>\r\n&#xD;</e>\r\n<f/></r>'
+    expect(JSON.parse(JSON.stringify(plainXml(text, LISTS, true)))).toEqual({
+      r: { a: ' b ', c: '', d: ' ', e: '\r\n&#xD;', f: '' },
+    })
+    for (const lost of ['<a k="v">1</a>', '<a k="v"/>', '<x:a>1</x:a>', '<!-- a -->']) {
+      expect(plainXml(`<r>${lost}</r>`, LISTS, true)).toBeUndefined()
+    }
+  })
+
   it('reads what is made at random as the parser does', () => {
     const seed = Date.now() >>> 0
     let state = seed

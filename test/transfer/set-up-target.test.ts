@@ -57,6 +57,15 @@ describeMinio('the rules of a bucket', () => {
     })
   })
 
+  it('keep white space that is part of a name', async () => {
+    const own = lifecycle(rule(' of us ', { Filter: { Prefix: ' x/ y ' } }))
+    await setUpTarget({ ...at('s3://rules'), rules: [own] })
+    await setUpTarget({ ...at('s3://rules'), rules: [lifecycle(rule('another'))] })
+    expect(words(await setUpTarget({ ...at('s3://rules'), rules: [own] }))).toEqual([
+      ' of us  none',
+    ])
+  })
+
   it('keep what this version knows nothing of', async () => {
     const more = {
       Filter: { And: { Prefix: 'site-a/', Tags: [{ Key: 'k', Value: '1' }] } },
@@ -212,6 +221,43 @@ describe('files of rules', () => {
       'PUT /bucket?lifecycle=',
       'GET /bucket?lifecycle=',
     ])
+  })
+
+  const document = (content: string) =>
+    `<LifecycleConfiguration>${content}</LifecycleConfiguration>`
+  const former = (content: string) => `<Rule>${content}<Status>Enabled</Status></Rule>`
+
+  it('leave all else as it stands there, white space and what is unknown too', async () => {
+    const kept =
+      former('<ID> of &#xA;"us" </ID><Prefix> x/ </Prefix><New><A/><B>1</B><B> </B></New>') +
+      former('<Prefix></Prefix><Filter>\n  </Filter>')
+    let stored = document(
+      `\r\n ${kept}<Since>2026</Since>${former('<ID>r</ID><Prefix>site-a/</Prefix>')}`,
+    )
+    const { set } = await asked(({ method }, body) => {
+      if (method === 'PUT') stored = body.toString()
+      return { body: stored }
+    })
+    expect(words(await set)).toEqual(['r changed'])
+    const [, content = ''] = /<LifecycleConfiguration xmlns="[^"]*">(.*)<\/Life/s.exec(stored) ?? []
+    const own =
+      '<Rule><ID>r</ID><Status>Enabled</Status><Filter><Prefix>site-a/</Prefix></Filter>' +
+      '<NoncurrentVersionExpiration><NoncurrentDays>9</NoncurrentDays>' +
+      '</NoncurrentVersionExpiration></Rule>'
+    const plain = kept.replace('<A/>', '<A></A>').replace('\n  ', '')
+    expect(content).toBe(`${plain}${own}<Since>2026</Since>`)
+  })
+
+  it.each([
+    ['an attribute', { body: document(former('<Filter kind="1"><Prefix>x</Prefix></Filter>')) }],
+    ['a comment', { body: document(`<!-- ours -->${former('<ID>1</ID>')}`) }],
+    ['text that is no entity', { body: document(former('<ID><![CDATA[a&b]]></ID>')) }],
+    ['a name of its own', { body: document(former('<x:ID>1</x:ID>')) }],
+    ['no answer', { status: 405, body: '<Error><Code>MethodNotAllowed</Code></Error>' }],
+  ])('are not set where what is there would be lost: %s', async (_, answer) => {
+    const { server, set } = await asked(() => answer)
+    await expect(set).rejects.toMatchObject({ code: 'BAD_INPUT' })
+    expect(server.requests.filter((line) => line.startsWith('PUT'))).toEqual([])
   })
 
   it.each([

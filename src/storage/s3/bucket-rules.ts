@@ -17,7 +17,7 @@ import {
   lifecycleRuleOf,
   putRules,
   type RulesKind,
-  readRules,
+  readAllOfRules,
   replicationRuleOf,
 } from './s3-rules.ts'
 import { createTransport } from './s3-transport.ts'
@@ -99,7 +99,7 @@ class Rules implements BucketRules {
     const rules: NewRule[] = []
     for (const rule of asked.rules) rules.push(await this.#resolved(rule, options))
     const what = `cannot set the ${kind} rules of bucket ${this.#name}`
-    const before = await readRules(this.#at.bucket, kind, what)
+    const before = await readAllOfRules(this.#at.bucket, kind, what)
     this.#checkFormer(rules, before.rules, what)
     const changes = rules.map((rule) => changeOf(kind, rule, before.rules))
     const isDone = changes.every(({ change }) => change === 'none')
@@ -107,9 +107,9 @@ class Rules implements BucketRules {
     const ids = new Set(rules.map(({ id }) => id))
     const others = before.rules.filter((rule) => !ids.has(replicationRuleOf(rule).id))
     const all = [...others, ...rules.map(({ element }) => element)]
-    const document = { rules: all, role: role === '' ? escapeXml(before.role) : role }
+    const document = { ...before, rules: all, role: role === '' ? before.role : role }
     await putRules(this.#at.bucket, kind, document, what)
-    const after = await readRules(this.#at.bucket, kind, what)
+    const after = await readAllOfRules(this.#at.bucket, kind, what)
     const missing = rules.find((rule) => !isThere(rule, after.rules))
     if (missing === undefined) return changes
     throw new AkidbError('CONFLICT', `${what}: "${missing.id}" is not there as it was sent`, {

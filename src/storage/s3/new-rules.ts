@@ -3,7 +3,7 @@ import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { elementOf } from './rule-xml.ts'
 import { destinationOf, type RulesKind, replicationRuleOf } from './s3-rules.ts'
-import { escapeXml, type XmlElement } from './s3-xml.ts'
+import type { XmlElement } from './s3-xml.ts'
 
 /** A rule that a bucket is to have. */
 export interface NewRule {
@@ -51,7 +51,7 @@ export function parseRules(text: string, name: string): NewRules {
   const kinds = new Set(rules.map(({ to }) => (to === undefined ? 'lifecycle' : 'replication')))
   const [kind = 'lifecycle'] = kinds
   if (kinds.size > 1) throw wrong('rules of two kinds; give each kind a file of its own')
-  return { kind, rules, role: escapeXml(role) }
+  return { kind, rules, role }
 }
 
 function jsonOf(text: string, name: string): JsonValue {

@@ -19,17 +19,24 @@ type Open = Record<string, XmlValue>
  * time and memory that it takes the parser, whose result for it is the same.
  *
  * @param lists names of elements that are lists even where there is one
+ * @param exact for what is written again: texts keep the white space around them, and attributes
+ *   within the document, or names of another namespace, make it another one
  * @returns undefined for any other document, well formed or not: that is the parser's
  */
-export function plainXml(text: string, lists: ReadonlySet<string>): XmlElement | undefined {
+export function plainXml(
+  text: string,
+  lists: ReadonlySet<string>,
+  exact = false,
+): XmlElement | undefined {
   // The parser makes one line end of two.
-  if (text.includes('\r')) return undefined
-  return new PlainReader(text, lists).read()
+  if (text.includes('\r') && !exact) return undefined
+  return new PlainReader(text, lists, exact).read()
 }
 
 class PlainReader {
   readonly #text: string
   readonly #lists: ReadonlySet<string>
+  readonly #exact: boolean
   /** Names that were looked at. */
   readonly #known = new Set<string>()
   readonly #names: string[] = []
@@ -37,9 +44,10 @@ class PlainReader {
   readonly #open: Open[] = [emptyElement()]
   #at = 0
 
-  constructor(text: string, lists: ReadonlySet<string>) {
+  constructor(text: string, lists: ReadonlySet<string>, exact: boolean) {
     this.#text = text
     this.#lists = lists
+    this.#exact = exact
     this.#at = DECLARATION.exec(text)?.[0].length ?? 0
   }
 
@@ -49,7 +57,7 @@ class PlainReader {
       if (start < 0) break
       const end = this.#text.indexOf('>', start)
       if (end < 0) return undefined
-      const before = this.#text.slice(this.#at, start).trim()
+      const before = this.#text.slice(this.#at, start)
       const tag = this.#text.slice(start + 1, end)
       this.#at = end + 1
       const isFine = tag.startsWith('/') ? this.#close(tag, before) : this.#begin(tag, before)
@@ -62,10 +70,12 @@ class PlainReader {
 
   /** Text before an element is text beside it, which nobody writes. */
   #begin(tag: string, before: string): boolean {
-    if (before !== '') return false
+    if (before.trim() !== '') return false
     if (this.#isName(tag)) return this.#enter(tag)
     const [, name, slash] = TAG.exec(tag) ?? []
     if (name === undefined || !this.#isName(name)) return false
+    const isBare = tag.replace(/\s*\/?$/, '') === name
+    if (this.#exact && !isBare && this.#names.length > 0) return false
     if (slash === '') return this.#enter(name)
     this.#add(name, '')
     return true
@@ -74,6 +84,7 @@ class PlainReader {
   #isName(name: string): boolean {
     if (this.#known.has(name)) return true
     if (!NAME.test(name) || name in Object.prototype) return false
+    if (this.#exact && name.includes(':')) return false
     this.#known.add(name)
     return true
   }
@@ -89,9 +100,16 @@ class PlainReader {
     if (name === undefined || element === undefined || tag !== `/${name}`) return false
     let isEmpty = true
     for (const _ in element) isEmpty = false
-    if (!isEmpty && before !== '') return false
-    this.#add(name, isEmpty ? before : element)
+    if (!isEmpty && before.trim() !== '') return false
+    this.#add(name, isEmpty ? this.#textOf(before) : element)
     return true
+  }
+
+  /** A line break that is meant is written as an entity: one as it is sets elements apart. */
+  #textOf(content: string): string {
+    const trimmed = content.trim()
+    const isLayout = trimmed === '' && content.includes('\n')
+    return this.#exact && !isLayout ? content : trimmed
   }
 
   #add(name: string, value: XmlValue): void {

@@ -1,30 +1,30 @@
 import { sha256Hex } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
+import { AkidbError } from '../../errors/errors.ts'
 import type { LifecycleRule, ReplicationRule } from '../object-store.ts'
 import { xmlOf } from './rule-xml.ts'
-import { contentMd5, headersOnly } from './s3-answers.ts'
+import { contentMd5, headersOnly, readText } from './s3-answers.ts'
 import type { Bucket } from './s3-bucket.ts'
 import { readDocument } from './s3-document.ts'
-import { childOf, childrenOf, textOf, type XmlElement } from './s3-xml.ts'
+import { childOf, childrenOf, escapeXml, parseExactXml, textOf, type XmlElement } from './s3-xml.ts'
 
 /** What rules of a bucket are about. */
 export type RulesKind = 'lifecycle' | 'replication'
 
-/** Words of servers, and of buckets, that have no such rules. */
-const none = [
-  'ReplicationConfigurationNotFoundError',
-  'NoSuchLifecycleConfiguration',
-  'NotImplemented',
-  'MethodNotAllowed',
-]
+/** Words of buckets that have no such rules. */
+const unset = ['ReplicationConfigurationNotFoundError', 'NoSuchLifecycleConfiguration']
+/** And of servers that know of none. */
+const none = [...unset, 'NotImplemented', 'MethodNotAllowed']
 const ROOTS = { lifecycle: 'LifecycleConfiguration', replication: 'ReplicationConfiguration' }
 const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/'
 
-/** The rules of a bucket, and in whose name copies are made, as they stand there. */
+/** The rules of a bucket, and in whose name copies are made. */
 export interface RulesDocument {
   readonly rules: readonly XmlElement[]
   /** '': nobody's. */
   readonly role: string
+  /** What else stands beside the rules. */
+  readonly more: XmlElement
 }
 
 /** Source: Amazon S3 API, GetBucketReplication, GetBucketLifecycleConfiguration. */
@@ -32,10 +32,39 @@ export async function readRules(
   bucket: Bucket,
   kind: RulesKind,
   what: string,
-): Promise<RulesDocument> {
+): Promise<readonly XmlElement[]> {
   const bytesMax = limits.s3RulesBytesMax
   const found = await readDocument(bucket, { query: kind, root: ROOTS[kind], none, bytesMax, what })
-  return { rules: childrenOf(found, 'Rule'), role: textOf(found, 'Role') }
+  return childrenOf(found, 'Rule')
+}
+
+/**
+ * The same, to be written again: all of it, as it stands there.
+ *
+ * @throws BAD_INPUT where it cannot all be written again, or the server does not tell
+ */
+export async function readAllOfRules(
+  bucket: Bucket,
+  kind: RulesKind,
+  what: string,
+): Promise<RulesDocument> {
+  const found = await bucket.call({
+    method: 'GET',
+    query: { [kind]: '' },
+    what,
+    expected: ({ code }) => (unset.includes(code) ? Promise.resolve({}) : undefined),
+    read: async (response) => {
+      const text = await readText(response, limits.s3RulesBytesMax)
+      return parseExactXml(text, ROOTS[kind])
+    },
+  })
+  if (found !== undefined) {
+    const { Rule: _, Role: __, ...more } = found
+    return { rules: childrenOf(found, 'Rule'), role: textOf(found, 'Role'), more }
+  }
+  throw new AkidbError('BAD_INPUT', `${what}: those that it has would lose something`, {
+    hint: 'They hold attributes, comments or names that akidb does not write. Use another tool.',
+  })
 }
 
 /**
@@ -47,18 +76,18 @@ export async function readRules(
 export async function putRules(
   bucket: Bucket,
   kind: RulesKind,
-  { rules, role }: RulesDocument,
+  { rules, role, more }: RulesDocument,
   what: string,
 ): Promise<void> {
   const root = ROOTS[kind]
-  const named = role === '' ? '' : xmlOf('Role', role)
-  const text = `<${root} xmlns="${NAMESPACE}">${named}${xmlOf('Rule', rules)}</${root}>`
-  const content = Buffer.from(text)
+  const content = { ...(role === '' ? {} : { Role: escapeXml(role) }), Rule: rules, ...more }
+  const text = xmlOf(root, content).replace('>', ` xmlns="${NAMESPACE}">`)
+  const bytes = Buffer.from(text)
   await bucket.call({
     method: 'PUT',
     query: { [kind]: '' },
-    headers: { 'content-md5': contentMd5(content), 'content-type': 'application/xml' },
-    body: { content, sha256: sha256Hex(content) },
+    headers: { 'content-md5': contentMd5(bytes), 'content-type': 'application/xml' },
+    body: { content: bytes, sha256: sha256Hex(bytes) },
     what,
     read: headersOnly,
   })

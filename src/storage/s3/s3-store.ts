@@ -286,13 +286,13 @@ class S3Store implements store.SealedStore {
 
   async replicationRules(): Promise<readonly store.ReplicationRule[]> {
     const what = `cannot look at the replication of bucket ${this.#bucket.name}`
-    const { rules } = await readRules(this.#bucket, 'replication', what)
+    const rules = await readRules(this.#bucket, 'replication', what)
     return this.#ours(rules.map(replicationRuleOf))
   }
 
   async lifecycleRules(): Promise<readonly store.LifecycleRule[]> {
     const what = `cannot look at the lifecycle rules of bucket ${this.#bucket.name}`
-    const { rules } = await readRules(this.#bucket, 'lifecycle', what)
+    const rules = await readRules(this.#bucket, 'lifecycle', what)
     return this.#ours(rules.map(lifecycleRuleOf))
   }
 

@@ -32,6 +32,18 @@ export function parseXml(text: string, root: string): XmlElement {
   return found as XmlElement
 }
 
+/**
+ * The same for what is written again: the texts as they stand there.
+ *
+ * @returns undefined where more would be lost than the order of elements
+ */
+export function parseExactXml(text: string, root: string): XmlElement | undefined {
+  parseXml(text, root)
+  const found = plainXml(text, LISTS, true)?.[root]
+  if (found === '') return {}
+  return typeof found === 'object' && !Array.isArray(found) ? (found as XmlElement) : undefined
+}
+
 function parsed(text: string, root: string): Record<string, unknown> {
   try {
     return parser.parse(text) as Record<string, unknown>
