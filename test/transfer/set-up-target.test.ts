@@ -17,6 +17,15 @@ const rule = (ID: string, more: object = {}) => ({
 })
 const words = (changes: readonly RuleChange[]) => changes.map(({ id, change }) => `${id} ${change}`)
 
+interface RoleScene {
+  readonly role: string
+  readonly others: readonly string[]
+  readonly to: string
+  readonly asked?: string
+  readonly left?: string
+  readonly code?: string
+}
+
 describeMinio('the rules of a bucket', () => {
   const { server: here } = minioScene({ locked: ['evidence', 'rules'], plain: ['plain'] })
   const { server: there } = minioScene({ locked: ['copy'] })
@@ -192,6 +201,16 @@ describe('files of rules', () => {
         '{"ID":"b","Status":"Enabled","Destination":{"Bucket":"arn:x"}}]}',
       /rules of two kinds/,
     ],
+    ['{"Role":"","Rules":[{"ID":"a","Status":"Enabled"}]}', /Role: only copies have one/],
+    ['{"Role":"\\n","Rules":[{"ID":"a","Status":"Enabled"}]}', /Role: expected text/],
+    [
+      '{"Rules":[{"ID":"a","Status":"Enabled","Prefix":"x/","Filter":{"Prefix":""}}]}',
+      /two prefixes/,
+    ],
+    [
+      '{"Rules":[{"ID":"a","Status":"Enabled","Filter":{"Prefix":"x/","And":{"Prefix":""}}}]}',
+      /two prefixes/,
+    ],
     ['{"Rules":[{"ID":"a","Status":"Enabled","Destination":{}}]}', /expected a Bucket/],
     [`{"Rules":[${'{"A":'.repeat(20)}1${'}'.repeat(20)}]}`, /nests too deep/],
   ])('are refused before anything is asked: %s', async (text, message) => {
@@ -258,6 +277,45 @@ describe('files of rules', () => {
     const { server, set } = await asked(() => answer)
     await expect(set).rejects.toMatchObject({ code: 'BAD_INPUT' })
     expect(server.requests.filter((line) => line.startsWith('PUT'))).toEqual([])
+  })
+
+  const A = 'arn:minio:replication::1:a'
+  const B = 'arn:minio:replication::2:b'
+  const AWS = 'arn:aws:s3:::b'
+  it.each([
+    ['of a MinIO gives way where rules say the same', { role: A, others: [A], to: B, left: '' }],
+    ['of a MinIO gives way to the only rule', { role: A, others: [], to: B, left: '' }],
+    ['of a MinIO stays for the same target', { role: A, others: [A], to: A, left: A }],
+    ['that is another stays', { role: 'arn:aws:iam::1:role/r', others: [AWS], to: AWS }],
+    ['is that of the file', { role: 'x', asked: 'y', others: [AWS], to: AWS, left: 'y' }],
+    ['of a MinIO is no way round', { role: A, others: [AWS], to: B, code: 'CONFLICT' }],
+    ['of a MinIO is no way round for another', { role: A, others: [B], to: B, code: 'CONFLICT' }],
+  ] as const)('for copies: the Role %s', async (_, scene) => {
+    const { role, others, to, asked, left = role, code }: RoleScene = scene
+    const text = (id: string, bucket: string) =>
+      `<Rule><ID>${id}</ID><Destination><Bucket>${bucket}</Bucket></Destination></Rule>`
+    const rules = others.map((bucket, i) => text(`o${i}`, bucket)).join('')
+    const own = `<Rule><ID>r</ID><Status>Enabled</Status><Filter><Prefix>site-a/</Prefix></Filter>`
+    const mine = `${own}<Destination><Bucket>${to}</Bucket></Destination></Rule>`
+    const root = 'ReplicationConfiguration'
+    let stored = `<${root}><Role>${role}</Role>${rules}${mine}</${root}>`
+    const { server } = await fakes.open(({ method, url = '' }, body) => {
+      if (/[?&]versions/.test(url)) return { body: NOTHING }
+      if (method === 'PUT') stored = body.toString()
+      return { body: stored }
+    })
+    const s3 = { endpoint: server.url, accessKey: 'a', secretKey: 's', retryForMs: 0 }
+    const asks = { ...(asked === undefined ? {} : { Role: asked }) }
+    const Rules = [
+      { ID: 'r', Status: 'Enabled', Filter: { Prefix: 'site-a/' }, Destination: { Bucket: to } },
+    ]
+    const set = setUpTarget({
+      ...{ target: 's3://bucket/site-a', s3 },
+      rules: [{ name: 'r.json', text: JSON.stringify({ ...asks, Rules }) }],
+    })
+    if (code !== undefined) return await expect(set).rejects.toMatchObject({ code })
+    expect(words(await set)).toEqual([`r ${left === role ? 'none' : 'changed'}`])
+    expect(/<Role>(.*)<\/Role>/.exec(stored)?.[1] ?? '').toBe(left)
   })
 
   it.each([

@@ -95,24 +95,28 @@ class Rules implements BucketRules {
   }
 
   async set(asked: NewRules, options: SetRulesOptions = {}): Promise<RuleChange[]> {
-    const { kind, role } = asked
+    const { kind } = asked
     const rules: NewRule[] = []
     for (const rule of asked.rules) rules.push(await this.#resolved(rule, options))
     const what = `cannot set the ${kind} rules of bucket ${this.#name}`
     const before = await readAllOfRules(this.#at.bucket, kind, what)
     this.#checkFormer(rules, before.rules, what)
-    const changes = rules.map((rule) => changeOf(kind, rule, before.rules))
-    const isDone = changes.every(({ change }) => change === 'none')
-    if (isDone || options.dryRun === true) return changes
     const ids = new Set(rules.map(({ id }) => id))
     const others = before.rules.filter((rule) => !ids.has(replicationRuleOf(rule).id))
+    const role = asked.role || roleBeside(before.role, others, rules, what)
+    const isSameRole = role === before.role
+    const changes = rules.map((rule) => changeOf(rule, { kind, before: before.rules, isSameRole }))
+    const isDone = changes.every(({ change }) => change === 'none')
+    if (isDone || options.dryRun === true) return changes
     const all = [...others, ...rules.map(({ element }) => element)]
-    const document = { ...before, rules: all, role: role === '' ? before.role : role }
+    const document = { ...before, rules: all, role }
     await putRules(this.#at.bucket, kind, document, what)
     const after = await readAllOfRules(this.#at.bucket, kind, what)
-    const missing = rules.find((rule) => !isThere(rule, after.rules))
-    if (missing === undefined) return changes
-    throw new AkidbError('CONFLICT', `${what}: "${missing.id}" is not there as it was sent`, {
+    const missing = rules.find((rule) => !isThere(rule, after.rules))?.id
+    const isRole = after.role === role || after.role === ''
+    if (missing === undefined && isRole) return changes
+    const lost = missing === undefined ? 'Role' : `"${missing}"`
+    throw new AkidbError('CONFLICT', `${what}: ${lost} is not there as it was sent`, {
       hint: 'Somebody else may be changing them, or the server left something out. Try again.',
     })
   }
@@ -154,6 +158,26 @@ class Rules implements BucketRules {
   }
 }
 
+/**
+ * The role of rules that are set beside others. A MinIO takes its name of a target there for that of
+ * all rules, whatever they say: so did its first versions, whose rules had no target of their own.
+ *
+ * @throws CONFLICT where copies would go there, and not where the new rules say
+ */
+function roleBeside(
+  role: string,
+  others: readonly XmlElement[],
+  rules: readonly NewRule[],
+  what: string,
+): string {
+  const isTarget = role.startsWith('arn:minio:replication:')
+  if (!isTarget || rules.every(({ to }) => to === role)) return role
+  if (others.every((rule) => destinationOf(rule) === role)) return ''
+  throw new AkidbError('CONFLICT', `${what}: all that it has copied goes to its Role, ${role}`, {
+    hint: 'See mc replicate ls; remove what is no longer meant, and the Role with it.',
+  })
+}
+
 /** @throws BAD_INPUT for what is no address of a bucket */
 function replicaTarget(address: string): ReplicaTarget {
   const url = URL.canParse(address) ? new URL(address) : undefined
@@ -174,10 +198,17 @@ const withDestination = (rule: NewRule, arn: string): NewRule => {
   return { ...rule, to: arn, element: { ...rule.element, Destination: destination } }
 }
 
-function changeOf(kind: RulesKind, rule: NewRule, before: readonly XmlElement[]): RuleChange {
+interface Before {
+  readonly kind: RulesKind
+  readonly before: readonly XmlElement[]
+  /** Where it is not, the rules mean something else. */
+  readonly isSameRole: boolean
+}
+
+function changeOf(rule: NewRule, { kind, before, isSameRole }: Before): RuleChange {
   const { id, enabled, prefix, to, element } = rule
   const former = before.find((each) => replicationRuleOf(each).id === id)
-  const isSame = former !== undefined && isSameElement(former, element)
+  const isSame = former !== undefined && isSameElement(former, element) && isSameRole
   const change = former === undefined ? 'added' : isSame ? 'none' : 'changed'
   return { kind, id, change, enabled, prefix, ...(to === undefined ? {} : { to }) }
 }

@@ -3,7 +3,7 @@ import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { elementOf } from './rule-xml.ts'
 import { destinationOf, type RulesKind, replicationRuleOf } from './s3-rules.ts'
-import type { XmlElement } from './s3-xml.ts'
+import { childOf, type XmlElement } from './s3-xml.ts'
 
 /** A rule that a bucket is to have. */
 export interface NewRule {
@@ -41,7 +41,7 @@ export function parseRules(text: string, name: string): NewRules {
   if (unknown !== undefined) throw wrong(`no member "${unknown.slice(0, 64)}"`)
   const list = json.get('Rules')
   const role = json.get('Role') ?? ''
-  if (typeof role !== 'string') throw wrong('Role: expected text')
+  if (typeof role !== 'string' || /\p{Cc}/u.test(role)) throw wrong('Role: expected text')
   if (!Array.isArray(list) || list.length === 0) throw wrong('expected rules')
   if (list.length > limits.s3RulesMax) {
     throw new AkidbError('LIMIT', `${name}: over ${limits.s3RulesMax} rules`)
@@ -51,6 +51,7 @@ export function parseRules(text: string, name: string): NewRules {
   const kinds = new Set(rules.map(({ to }) => (to === undefined ? 'lifecycle' : 'replication')))
   const [kind = 'lifecycle'] = kinds
   if (kinds.size > 1) throw wrong('rules of two kinds; give each kind a file of its own')
+  if (kind === 'lifecycle' && json.has('Role')) throw wrong('Role: only copies have one')
   return { kind, rules, role }
 }
 
@@ -71,7 +72,14 @@ function newRule(json: JsonValue, path: string): NewRule {
   if (element.Status !== 'Enabled' && element.Status !== 'Disabled') {
     throw wrong('Status: expected Enabled or Disabled')
   }
+  if (prefixesIn(element) > 1) throw wrong('it has two prefixes; servers differ in which counts')
   const to = destinationOf(element)
   if ('Destination' in element && to === '') throw wrong('Destination: expected a Bucket')
   return { id, enabled, prefix, element, ...(to === '' ? {} : { to }) }
+}
+
+/** Where a rule can have one: the first form of S3 had it in the rule itself. */
+function prefixesIn(rule: XmlElement): number {
+  const filter = childOf(rule, 'Filter')
+  return [rule, filter, childOf(filter, 'And')].filter((place) => 'Prefix' in place).length
 }

@@ -48,7 +48,7 @@ export async function readAllOfRules(
   kind: RulesKind,
   what: string,
 ): Promise<RulesDocument> {
-  const found = await bucket.call({
+  const found = await bucket.call<XmlElement | undefined>({
     method: 'GET',
     query: { [kind]: '' },
     what,
