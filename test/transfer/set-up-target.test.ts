@@ -75,6 +75,44 @@ describeMinio('the rules of a bucket', () => {
     ])
   })
 
+  it.each([
+    ['a time', { Expiration: { Date: '2040-01-01T00:00:00.000Z' } }],
+    ['delete markers', { Expiration: { ExpiredObjectDeleteMarker: true } }],
+    ['how many versions stay', { NoncurrentVersionExpiration: { NewerNoncurrentVersions: 3 } }],
+    ['a tag', { Filter: { Tag: { Key: 'k', Value: ' 1' } } }],
+    [
+      'tags',
+      {
+        Filter: {
+          And: {
+            Tags: [
+              { Key: 'k', Value: '' },
+              { Key: 'l', Value: '2' },
+            ],
+          },
+        },
+      },
+    ],
+    ['a size', { Filter: { And: { Prefix: 'a/', ObjectSizeGreaterThan: 9 } } }],
+    ['the first form of a prefix', { Filter: undefined, Prefix: 'a/' }],
+  ])('are found again by a second run: %s', async (what, more) => {
+    const request = { ...at('s3://rules'), rules: [lifecycle(rule(what, more))] }
+    expect(words(await setUpTarget(request))).toEqual([`${what} added`])
+    expect(words(await setUpTarget(request))).toEqual([`${what} none`])
+  })
+
+  it.each([
+    ['Filters', { Filter: undefined, Filters: { Prefix: 'site-a/' } }],
+    ['AbortIncompleteMultipartUpload', { AbortIncompleteMultipartUpload: { Days: 3 } }],
+    ['Expiration', { Expiration: { Days: 30, Hours: 1 } }],
+  ])('are told of where the server leaves out some: %s', async (what, more) => {
+    const set = setUpTarget({ ...at('s3://rules'), rules: [lifecycle(rule(`no ${what}`, more))] })
+    await expect(set).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining(`: ${what} of "no ${what}"`),
+    })
+  })
+
   it('keep what this version knows nothing of', async () => {
     const more = {
       Filter: { And: { Prefix: 'site-a/', Tags: [{ Key: 'k', Value: '1' }] } },
@@ -139,6 +177,14 @@ describeMinio('the rules of a bucket', () => {
       { kind: 'replication', id: 'to-site-b', change: 'added', enabled: true, to: arn },
     ])
     expect(await setUpTarget(request)).toMatchObject([{ change: 'none', to: arn }])
+    // What a MinIO takes for granted need not be said.
+    const {
+      SourceSelectionCriteria: _,
+      DeleteReplication: __,
+      ...short
+    } = JSON.parse(text).Rules[0]
+    const rules = [lifecycle(short)]
+    expect(await setUpTarget({ ...request, rules })).toMatchObject([{ change: 'none', to: arn }])
     // Other credentials for the same bucket.
     expect(await setUpTarget({ ...request, replica })).toMatchObject([{ change: 'none', to: arn }])
     const store = await openBucket(target, s3)
@@ -296,7 +342,9 @@ describe('files of rules', () => {
       `<Rule><ID>${id}</ID><Destination><Bucket>${bucket}</Bucket></Destination></Rule>`
     const rules = others.map((bucket, i) => text(`o${i}`, bucket)).join('')
     const own = `<Rule><ID>r</ID><Status>Enabled</Status><Filter><Prefix>site-a/</Prefix></Filter>`
-    const mine = `${own}<Destination><Bucket>${to}</Bucket></Destination></Rule>`
+    const changes = '<ReplicaModifications><Status>Enabled</Status></ReplicaModifications>'
+    const added = `<SourceSelectionCriteria>${changes}</SourceSelectionCriteria>`
+    const mine = `${own}${to === AWS ? '' : added}<Destination><Bucket>${to}</Bucket></Destination></Rule>`
     const root = 'ReplicationConfiguration'
     let stored = `<${root}><Role>${role}</Role>${rules}${mine}</${root}>`
     const { server } = await fakes.open(({ method, url = '' }, body) => {

@@ -57,15 +57,45 @@ export function xmlOf(name: string, value: XmlValue): string {
   return `<${name}>${typeof content === 'string' ? content : content.join('')}</${name}>`
 }
 
-/** Whether two elements say the same: order, empty children and ways to escape say nothing. */
-export const isSameElement = (a: XmlValue, b: XmlValue): boolean => plain(a) === plain(b)
+/**
+ * Whether two elements say the same: order, empty children, what is switched off in a rule, and ways
+ * to escape say nothing.
+ */
+export const isSameElement = (a: XmlElement, b: XmlElement): boolean => plain(a) === plain(b)
 
-function plain(value: XmlValue): string {
-  if (typeof value === 'string') return JSON.stringify(unescapeXml(value))
-  if (isList(value)) return value.map(plain).toSorted().join()
-  const members = Object.entries(value).map(([name, child]) => [name, plain(child ?? '')] as const)
-  const said = members.filter(([, text]) => text !== '""' && text !== '{}')
-  return `{${said.map(([name, text]) => `${name}:${text}`).toSorted()}}`
+/** The children whose text, or some of whose children, are not in another element as they are here. */
+export const lostFrom = (sent: XmlElement, found: XmlElement): string[] =>
+  Object.entries(sent).flatMap(([name, value = '']) =>
+    isSaid(plain(value, name)) && !holds(found[name] ?? '', value, name) ? [name] : [],
+  )
+
+/** Servers add to elements what they take for granted; not to lists. */
+function holds(found: XmlValue, sent: XmlValue, name: string): boolean {
+  const isText = typeof sent === 'string' || typeof found === 'string'
+  if (isText || isList(sent) || isList(found)) return plain(found, name) === plain(sent, name)
+  return lostFrom(sent, found).length === 0
+}
+
+function plain(value: XmlValue, name = ''): string {
+  if (typeof value === 'string') return JSON.stringify(textIn(value, name))
+  if (isList(value))
+    return value
+      .map((item) => plain(item, name))
+      .toSorted()
+      .join()
+  const members = Object.entries(value).map(([child, inner = '']) => [child, plain(inner, child)])
+  const said = members.filter(([, text = '']) => isSaid(text))
+  return `{${said.map(([child, text]) => `${child}:${text}`).toSorted()}}`
+}
+
+const isSaid = (text: string): boolean => !['', '""', '{}', '{Status:"Disabled"}'].includes(text)
+
+/** Servers write a time as they please: with or without the fraction of its second. */
+function textIn(value: string, name: string): string {
+  const text = unescapeXml(value)
+  const isTime =
+    name === 'Date' && /^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(Date.parse(text))
+  return isTime ? new Date(text).toISOString() : text
 }
 
 const isList = (value: XmlValue): value is readonly XmlValue[] => Array.isArray(value)
