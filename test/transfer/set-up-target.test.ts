@@ -1,3 +1,4 @@
+import dns from 'node:dns'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { doctorTarget, type RuleChange, setUpTarget } from '../../src/index.ts'
 import { describeMinio } from '../support/minio.ts'
@@ -16,6 +17,8 @@ const rule = (ID: string, more: object = {}) => ({
   ...more,
 })
 const words = (changes: readonly RuleChange[]) => changes.map(({ id, change }) => `${id} ${change}`)
+
+type Found = (error: null, found: unknown, family?: number) => void
 
 interface RoleScene {
   readonly role: string
@@ -223,7 +226,10 @@ describeMinio('the rules of a bucket', () => {
 
 describe('files of rules', () => {
   const fakes = new FakeStores()
-  afterEach(() => fakes.close())
+  afterEach(() => {
+    vi.restoreAllMocks()
+    return fakes.close()
+  })
 
   it.each([
     ['', /no JSON|JSON/],
@@ -397,6 +403,32 @@ describe('files of rules', () => {
       message: expect.not.stringContaining('password'),
     })
     expect(server.requests.filter((line) => !line.includes('versions'))).toEqual([])
+  })
+
+  it('for copies are told of to the server itself where buckets stand before its name', async () => {
+    vi.spyOn(dns, 'lookup').mockImplementation(((_: string, options: object, done: Found) =>
+      'all' in options
+        ? done(null, [{ address: '127.0.0.1', family: 4 }])
+        : done(null, '127.0.0.1', 4)) as never)
+    const hosts = new Set<string>()
+    const known = {
+      ...{ endpoint: 'site-b:443', secure: true, targetbucket: 'copy' },
+      arn: 'arn:minio:replication::1:copy',
+    }
+    const { server } = await fakes.open(({ url = '', headers }) => {
+      hosts.add(`${headers.host?.replace(/:.*/, '')} ${url.replace(/[?].*/, '')}`)
+      if (url.startsWith('/minio/')) return { body: JSON.stringify([known]) }
+      return url.includes('versions') ? { body: NOTHING } : NO_RULES
+    })
+    const copies = { Destination: { Bucket: 'https://site-b/copy' } }
+    const endpoint = server.url.replace('127.0.0.1', 'localhost')
+    const s3 = { endpoint, addressing: 'virtual', accessKey: 'a', secretKey: 's' } as const
+    const request = { target: 's3://bucket', s3, rules: [lifecycle(rule('r', copies))] }
+    expect(await setUpTarget({ ...request, dryRun: true })).toMatchObject([{ to: known.arn }])
+    expect([...hosts]).toEqual([
+      'bucket.localhost /',
+      'localhost /minio/admin/v3/list-remote-targets',
+    ])
   })
 
   it('say no more of the other bucket than fits one message', async () => {

@@ -58,8 +58,10 @@ export interface BucketRules {
 export async function openBucketRules(url: string, access: S3Access): Promise<BucketRules> {
   const { bucket, prefix } = parseS3Url(url)
   const transport = await createTransport(access)
+  // Where buckets stand before the host, "minio" would be another host.
+  const isVirtual = access.addressing === 'virtual'
+  const plain = isVirtual ? await createTransport({ ...access, addressing: 'path' }) : transport
   const common = {
-    transport,
     clock: systemClock,
     random: () => (systemRandom(1)[0] ?? 0) / 256,
     signal: access.signal,
@@ -68,11 +70,14 @@ export async function openBucketRules(url: string, access: S3Access): Promise<Bu
   const retryForMs = access.retryForMs ?? limits.s3RetryForMs
   return new Rules(bucket, {
     prefix,
-    bucket: new Bucket({ ...common, bucket, retryForMs }),
+    bucket: new Bucket({ ...common, transport, bucket, retryForMs }),
     // What it says of another server that does not answer, or refuses us, looks like an outage.
-    admin: new Bucket({ ...common, bucket: 'minio', retryForMs: 0 }),
+    admin: new Bucket({ ...common, transport: plain, bucket: 'minio', retryForMs: 0 }),
     own: access,
-    close: () => transport.close(),
+    close: () => {
+      transport.close()
+      plain.close()
+    },
   })
 }
 
@@ -140,7 +145,12 @@ class Rules implements BucketRules {
       return known === undefined ? rule : withDestination(rule, known)
     }
     const self = credentialsOf(own)
-    if (replica === undefined || self === undefined) {
+    if (self === undefined) {
+      throw new AkidbError('USAGE', `who has bucket ${target.bucket} made known here?`, {
+        hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.',
+      })
+    }
+    if (replica === undefined) {
       throw new AkidbError('USAGE', `who writes the copies in bucket ${target.bucket} there?`, {
         hint: 'Give --replica-credentials <file>: {"accessKey":"…","secretKey":"…"}.',
       })

@@ -68,11 +68,17 @@ export async function replicaArn(
   for (const known of Array.isArray(answer) ? answer : []) {
     const { endpoint, secure, targetbucket, arn } = Object(known) as Record<string, unknown>
     const isIt =
-      endpoint === target.endpoint && secure === target.tls && targetbucket === target.bucket
+      hostOf(endpoint, target) === target.endpoint &&
+      secure === target.tls &&
+      targetbucket === target.bucket
     if (isIt && typeof arn === 'string' && arn.startsWith('arn:')) return arn
   }
   return undefined
 }
+
+/** Others keep the port, where it is the scheme's own. */
+const hostOf = (endpoint: unknown, { tls }: ReplicaTarget): string =>
+  String(endpoint).replace(tls ? /:443$/ : /:80$/, '')
 
 export interface ReplicaAccess {
   /** Of who asks. */
