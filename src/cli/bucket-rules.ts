@@ -21,11 +21,17 @@ export async function readBucketRules(paths: readonly string[]): Promise<RulesTe
   return rules
 }
 
-/** The file of `--replica-credentials`. @throws AUTH where others can read it; BAD_INPUT */
+/** The file of `--replica-credentials`. @throws AUTH where others can read it; BAD_INPUT; LIMIT */
 export async function readReplicaCredentials(path: string): Promise<Pick<SetUpRequest, 'replica'>> {
   const bytes = await readSecretFile(path, 'credentials file', CREDENTIALS_BYTES_MAX)
+  if (bytes.length > CREDENTIALS_BYTES_MAX) {
+    const message = `--replica-credentials: ${path} is over ${CREDENTIALS_BYTES_MAX} bytes`
+    throw new AkidbError('LIMIT', message)
+  }
   try {
-    const { accessKey, secretKey } = CREDENTIALS(JSON.parse(bytes.toString('utf8')), path)
+    // Without the mark that some editors put before a text.
+    const text = new TextDecoder().decode(bytes)
+    const { accessKey, secretKey } = CREDENTIALS(JSON.parse(text), path)
     return { replica: { accessKey, secretKey } }
   } catch (error) {
     // What JSON.parse says may quote the secret.

@@ -2,10 +2,10 @@ import { open } from 'node:fs/promises'
 import { AkidbError } from '../errors/errors.ts'
 
 /**
- * The bytes of a file with a secret in it, and one more where it has more than `bytesMax`.
+ * The bytes of a file with a secret in it, or of a pipe; one more where it has more than `bytesMax`.
  *
  * @param what what it is called in messages
- * @throws AUTH where others can read it, or we cannot; NOT_FOUND
+ * @throws AUTH where others can read it, or we cannot; NOT_FOUND; USAGE for a folder
  */
 export async function readSecretFile(
   path: string,
@@ -15,6 +15,7 @@ export async function readSecretFile(
   const file = await openSecret(path, what)
   try {
     const status = await file.stat()
+    if (status.isDirectory()) throw new AkidbError('USAGE', `the ${what} "${path}" is a folder`)
     if ((status.mode & 0o077) !== 0 && status.isFile()) {
       throw new AkidbError('AUTH', `others can read the ${what} "${path}"`, {
         hint: `chmod 600 ${path}`,
@@ -22,8 +23,13 @@ export async function readSecretFile(
       })
     }
     const buffer = Buffer.alloc(bytesMax + 1)
-    const { bytesRead } = await file.read(buffer, 0, buffer.length)
-    return buffer.subarray(0, bytesRead)
+    let bytes = 0
+    // A pipe gives what has come, not all that comes; a terminal gives a line.
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, bytes, buffer.length - bytes)
+      bytes += bytesRead
+      if (bytesRead === 0 || status.isCharacterDevice()) return buffer.subarray(0, bytes)
+    }
   } finally {
     await file.close()
   }
