@@ -1,9 +1,10 @@
 import { sha256Hex } from '../core/digest.ts'
 import { targetFile } from '../db/sealed/target.ts'
 import { AkidbError } from '../errors/errors.ts'
+import { isKeySegment } from '../storage/keys.ts'
 import type { RuleChange } from '../storage/s3/bucket-rules.ts'
 import type { NewRules } from '../storage/s3/new-rules.ts'
-import { parseS3Url } from '../storage/s3/s3-access.ts'
+import { parseS3Url, s3UrlOf } from '../storage/s3/s3-access.ts'
 import { type ActRequest, auditedAct } from './audited-act.ts'
 import { type TargetRequest, withTarget } from './sealed/open-target.ts'
 
@@ -34,30 +35,47 @@ export interface SetUpRequest extends TargetRequest, ActRequest {
 export async function setUpTarget(request: SetUpRequest): Promise<RuleChange[]> {
   const { target, s3, signal, dryRun, replica } = request
   const { parseRules } = await import('../storage/s3/new-rules.ts')
-  const sets = request.rules.map(({ text, name }) => parseRules(text, name))
-  for (const rules of sets) checkKeys(rules, target)
+  const sets = request.rules.map(({ text, name }) => {
+    const rules = parseRules(text, name)
+    checkKeys(rules, target)
+    return { rules, sha256: sha256Hex(Buffer.from(text)) }
+  })
   // Rules that take what is old would take what a working store lives on.
-  await withTarget(request, targetFile)
+  for (const place of placesOf(request, sets)) {
+    await withTarget({ ...request, target: place }, targetFile)
+  }
   const { openBucketRules } = await import('../storage/s3/bucket-rules.ts')
   const bucket = await openBucketRules(target, signal === undefined ? s3 : { ...s3, signal })
-  const setAll = async (): Promise<RuleChange[]> => {
-    const changes: RuleChange[] = []
-    for (const rules of sets) changes.push(...(await bucket.set(rules, { replica, dryRun })))
-    return changes
-  }
+  const changes: RuleChange[] = []
   try {
-    if (dryRun === true) return await setAll()
-    return await auditedAct(request, { act: 'bucket.set-rules', details: toldOf(request) }, setAll)
+    for (const { rules, sha256 } of sets) {
+      const set = () => bucket.set(rules, { replica, dryRun })
+      // An act for each: one that is refused says nothing of those before it, which are in force.
+      const told = { act: 'bucket.set-rules', details: { target, rules: sha256 } }
+      changes.push(...(await (dryRun === true ? set() : auditedAct(request, told, set))))
+    }
   } finally {
     bucket.close()
   }
+  return changes
 }
 
-/** For the audit log: where, and by which texts. */
-const toldOf = ({ target, rules }: SetUpRequest) => ({
-  target,
-  rules: rules.map(({ text }) => sha256Hex(Buffer.from(text))),
-})
+/** Where a store may lie whose keys the rules are for: at their prefixes, and above those. */
+function placesOf({ target }: SetUpRequest, sets: readonly { readonly rules: NewRules }[]) {
+  const { bucket, prefix } = parseS3Url(target)
+  const prefixes = [prefix, ...sets.flatMap(({ rules }) => rules.rules.map((rule) => rule.prefix))]
+  const places = new Set<string>([s3UrlOf({ bucket, prefix: '' })])
+  for (const each of prefixes) {
+    let above = ''
+    for (const segment of each.split('/').slice(0, -1)) {
+      // No store lies below such a name.
+      if (!isKeySegment(segment)) break
+      above += `${segment}/`
+      places.add(s3UrlOf({ bucket, prefix: above }))
+    }
+  }
+  return places
+}
 
 /** Who sets up one prefix of a bucket does nothing to the others in it. */
 function checkKeys({ rules }: NewRules, target: string): void {

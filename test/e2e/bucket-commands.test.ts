@@ -66,9 +66,34 @@ describeMinio('commands on a store in a bucket', () => {
     const wrong = await akidb(at('a'), ...setUp, '--replica-credentials', at('replica.json'))
     expect(wrong.code).toBe(26)
     expect(wrong.stderr).not.toContain('geheim')
+    for (const [content, code] of [
+      [`{"accessKey":"a","secretKey":"geheim"}${' '.repeat(5_000)}`, 27],
+      ['\ufeff{"accessKey":"a","secretKey":"geheim"}\r\n', 0],
+    ] as const) {
+      writeFileSync(at('replica.json'), content)
+      const ran = await akidb(at('a'), ...setUp, '--replica-credentials', at('replica.json'), '-v')
+      expect(ran.code, ran.stderr).toBe(code)
+      expect(ran.stdout + ran.stderr).not.toContain('geheim')
+    }
+    const isFolder = await akidb(at('a'), ...setUp, '--replica-credentials', folder)
+    expect(isFolder).toMatchObject({ code: 2, stderr: expect.stringContaining('is a folder') })
     chmodSync(at('replica.json'), 0o640)
     const open = await akidb(at('a'), ...setUp, '--replica-credentials', at('replica.json'))
     expect(open.code).toBe(23)
+  })
+
+  it('sets the rules of one file after the other, and the audit log tells of each', async () => {
+    const rule = { ID: 'of-two', Status: 'Disabled', Filter: { Prefix: 'site-a/' } }
+    const files = [{ Expiration: { Days: 9 } }, {}].map((acts, i) => {
+      writeFileSync(at(`${i}.json`), JSON.stringify({ Rules: [{ ...rule, ...acts }] }))
+      return ['--set-up', at(`${i}.json`)]
+    })
+    const ran = await akidb(at('a'), 'doctor', '--target', URL, ...files.flat())
+    expect(ran).toMatchObject({ code: 26, stderr: expect.stringContaining('lifecycle rules') })
+    const listed = await akidb(at('a'), 'audit', 'log', '--json')
+    const told = listed.stdout.split('\n').filter((line) => line.includes('bucket.set-rules'))
+    const phases = told.slice(-4).map((line) => /"done"|"aborted"|"intent"/.exec(line)?.[0])
+    expect(phases).toEqual(['"intent"', '"done"', '"intent"', '"aborted"'])
   })
 
   it('leaves no folder behind where no key is trusted', async () => {
@@ -200,5 +225,13 @@ describeMinio('commands on a store in a bucket', () => {
     const ran = await akidb(work, 'doctor', '--target', work, '--set-up', at('work.json'))
     expect(ran).toMatchObject({ code: 22, stdout: '' })
     expect(ran.stderr).toContain('holds a working store')
+    // It lies at the prefix of a rule, or above the target.
+    for (const target of ['s3://evidence', `${work}/collections/docs`]) {
+      const below = rules.replaceAll('work/', 'work/collections/docs/')
+      writeFileSync(at('work.json'), below)
+      const found = await akidb(at('a'), 'doctor', '--target', target, '--set-up', at('work.json'))
+      expect(found, target).toMatchObject({ code: 22, stdout: '' })
+      expect(found.stderr).toContain('s3://evidence/work holds a working store')
+    }
   })
 })
