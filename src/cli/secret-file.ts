@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises'
 import { AkidbError } from '../errors/errors.ts'
 
 /**
- * The bytes of a file with a secret in it, or of a pipe; one more where it has more than `bytesMax`.
+ * The bytes of a file or pipe with a secret in it, and one more where it has more than `bytesMax`.
  *
  * @param what what it is called in messages
  * @throws AUTH where others can read it, or we cannot; NOT_FOUND; USAGE for a folder

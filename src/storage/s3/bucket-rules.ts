@@ -165,8 +165,8 @@ class Rules implements BucketRules {
 }
 
 /**
- * The role of rules that are set beside others. A MinIO takes its name of a target there for that of
- * all rules, whatever they say: so did its first versions, whose rules had no target of their own.
+ * The role of rules that are set beside others. A MinIO takes its name of a target there for that
+ * of all rules, whatever they say: in its first versions rules had no target of their own.
  *
  * @throws CONFLICT where copies would go there, and not where the new rules say
  */

@@ -58,12 +58,12 @@ export function xmlOf(name: string, value: XmlValue): string {
 }
 
 /**
- * Whether two elements say the same: order, empty children, what is switched off in a rule, and ways
- * to escape say nothing.
+ * Whether two elements say the same: order, empty children, what is switched off in a rule, and
+ * ways to escape say nothing.
  */
 export const isSameElement = (a: XmlElement, b: XmlElement): boolean => plain(a) === plain(b)
 
-/** The children whose text, or some of whose children, are not in another element as they are here. */
+/** The children that another element lacks, or of which it lacks something. */
 export const lostFrom = (sent: XmlElement, found: XmlElement): string[] =>
   Object.entries(sent).flatMap(([name, value = '']) =>
     isSaid(plain(value, name)) && !holds(found[name] ?? '', value, name) ? [name] : [],
