@@ -110,6 +110,19 @@ describe('files of rules', () => {
     expect(content).toBe(`${plain}${own}<Since>2026</Since>`)
   })
 
+  it('are there where the server writes a time in another way', async () => {
+    let stored = document('')
+    const { set } = await asked(
+      ({ method }, body) => {
+        if (method === 'PUT') stored = body.toString().replace('01-01<', '01-01T00:00:00.000Z<')
+        return { body: stored }
+      },
+      lifecycle(rule('r', { Expiration: { Date: '2040-01-01' } })),
+    )
+    expect(words(await set)).toEqual(['r added'])
+    expect(stored).toContain('<Date>2040-01-01T00:00:00.000Z</Date>')
+  })
+
   it.each([
     ['an attribute', { body: document(former('<Filter kind="1"><Prefix>x</Prefix></Filter>')) }],
     ['a comment', { body: document(`<!-- ours -->${former('<ID>1</ID>')}`) }],

@@ -90,11 +90,11 @@ function plain(value: XmlValue, name = ''): string {
 
 const isSaid = (text: string): boolean => !['', '""', '{}', '{Status:"Disabled"}'].includes(text)
 
-/** Servers write a time as they please: with or without the fraction of its second. */
+/** Servers write a time as they please: a day as its beginning, fractions of a second or none. */
 function textIn(value: string, name: string): string {
   const text = unescapeXml(value)
   const isTime =
-    name === 'Date' && /^\d{4}-\d\d-\d\dT/.test(text) && !Number.isNaN(Date.parse(text))
+    name === 'Date' && /^\d{4}-\d\d-\d\d(T|$)/.test(text) && !Number.isNaN(Date.parse(text))
   return isTime ? new Date(text).toISOString() : text
 }
 
