@@ -140,7 +140,7 @@ const stateHomeOf = ({ io }: Session): string => {
 }
 
 /** Credentials come from the environment alone: nobody writes them on a command line. */
-const s3AccessOf = ({ io, signal, notice }: Session, settings: Settings): S3Access => {
+const s3AccessOf = ({ io, signal, notice, path }: Session, settings: Settings): S3Access => {
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = io.env
   const addressing = settings.text('s3.addressing')
   const found = {
@@ -154,12 +154,21 @@ const s3AccessOf = ({ io, signal, notice }: Session, settings: Settings): S3Acce
     secretKey: AWS_SECRET_ACCESS_KEY,
     sessionToken: AWS_SESSION_TOKEN,
     offline: settings.flag('offline'),
-    retryForMs: settings.number('retryFor'),
+    retryForMs: retryForMs(path, settings),
     onOutage: (message: string) => notice('note', { code: 'RETRYING', message }),
     signal,
   }
   const given = Object.entries(found).filter(([, value]) => value !== undefined && value !== '')
   return Object.fromEntries(given) as S3Access
+}
+
+/** Who asks how things are is to know soon that a bucket is away. */
+const LOOKS: readonly (string | undefined)[] = ['status', 'doctor']
+const LOOK_RETRY_MAX_MS = 10_000
+
+function retryForMs([command]: readonly string[], { all, number }: Settings): number | undefined {
+  const isChosen = all.find(({ name }) => name === 'retryFor')?.origin !== 'default'
+  return LOOKS.includes(command) && !isChosen ? LOOK_RETRY_MAX_MS : number('retryFor')
 }
 
 async function withProgress<T>(

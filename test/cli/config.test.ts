@@ -1,6 +1,9 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Engine } from '../../src/cli/engine.ts'
+import { AkidbError } from '../../src/errors/errors.ts'
+import type { OpenOptions } from '../../src/index.ts'
 import { fakeEngine } from './support/fake-engine.ts'
 import { jsonLines, type RunOptions, run, temporaryFolder } from './support/run.ts'
 
@@ -229,5 +232,25 @@ describe('secrets', () => {
     const ran = await run(['export', 'docs', '-o', 'x.akipkg'], { ...places(), engine })
     expect(ran.code).toBe(23)
     expect(ran.stderr).toContain('--passphrase-file')
+  })
+})
+
+describe('how long a bucket is tried again', () => {
+  it.each([
+    ['gc', {}, 120_000],
+    ['status', {}, 10_000],
+    ['status', { AKIDB_RETRY_FOR: '3m' }, 180_000],
+    ['doctor', {}, 10_000],
+  ])('by %s with %j', async (command, env, retryForMs) => {
+    const asked: unknown[] = []
+    const look = async ({ s3 }: Pick<OpenOptions, 's3'>) => {
+      asked.push(s3?.retryForMs)
+      throw new AkidbError('NOT_FOUND', 'no store')
+    }
+    const doctor = look as Engine['doctor']
+    const { engine } = fakeEngine({ engine: { openStore: look as Engine['openStore'], doctor } })
+    const ran = await run([command, '--store', 's3://b/p'], { engine, env })
+    expect(ran.code).toBe(21)
+    expect(asked).toEqual([retryForMs])
   })
 })
