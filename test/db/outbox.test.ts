@@ -111,6 +111,7 @@ it('keeps apart what another machine came before, and says so', async () => {
   ])
   expect(next.process.warnings).toEqual([
     expect.objectContaining({ code: 'ROWS_UNSENT', message: expect.stringContaining('2 ack') }),
+    expect.objectContaining({ code: 'LOG_TAKEN' }),
   ])
   const [file = ''] = await unsentFiles(a)
   expect(await eventsOf(next.process)).toEqual([

@@ -134,6 +134,23 @@ describe('groups of single writes in a bucket', () => {
     expect(await seenBy(a.start())).toEqual(['a=1', 'b=2'])
   })
 
+  it('that another machine had are told of, those that this one had are not', async () => {
+    const [a, b] = await twoMachines()
+    const before = await startOwner(a)
+    await before.put(['w'], 1)
+    await before.owner.close()
+    const first = await startOwner(a)
+    await first.put(['x'], 1)
+    const second = await startOwner(b)
+    await second.put(['y'], 1)
+    await second.put(['z'], 1)
+    await expect(first.put(['late'], 1)).rejects.toMatchObject({ code: 'CONFLICT' })
+    expect([...before.process.warnings, ...first.process.warnings]).toEqual([])
+    expect(second.process.warnings).toEqual([
+      { code: 'LOG_TAKEN', message: expect.stringMatching(/took over .* of "docs", which .* had/) },
+    ])
+  })
+
   it('of a log that an import ended are refused once, and then go to a new one', async () => {
     const [a, b] = await twoMachines()
     const owner = await startOwner(a)

@@ -5,7 +5,7 @@ import { type CollectionCore, commitLockName } from '../collection/collection-co
 import type { LogRows } from '../segment/log-rows.ts'
 import { runAct } from '../states/acts.ts'
 import { commitManifest } from '../states/commit.ts'
-import { claimEpoch } from './claim.ts'
+import { claimEpoch, claimOf } from './claim.ts'
 import { commitLogRows } from './commit-rows.ts'
 import type { PlacedEntry } from './log-entry.ts'
 import { readLog, removeOldLogs } from './log-file.ts'
@@ -37,9 +37,28 @@ export async function takeLogOver(core: CollectionCore, collection: string): Pro
     if (taken === undefined) continue
     await removeOldLogs(core.environment, taken.commit)
     await removeSent(core, taken)
+    await tellOfFormer(core, head)
     return taken
   }
   throw new AkidbError('CONFLICT', `"${core.name}" is changing too fast to take over`)
+}
+
+/** Two servers that write to one store would take its logs from each other, time and again. */
+async function tellOfFormer(
+  { environment, name }: CollectionCore,
+  { commit: { epoch } }: Manifest,
+): Promise<void> {
+  if (environment.isShared !== true || epoch === 0) return
+  // The log is taken all the same.
+  const former = await claimOf({ environment, name }, epoch).catch(() => undefined)
+  const { logId } = await environment.audit()
+  if (former === undefined || former.ends === true || former.logId === logId) return
+  environment.warn({
+    code: 'LOG_TAKEN',
+    message:
+      `took over the single writes of "${name}", which ${former.host} had (${former.command}): ` +
+      'if that still runs, its next write is refused; let one server write to a store',
+  })
 }
 
 /** @returns undefined where the head moved meanwhile */
