@@ -1,6 +1,5 @@
 import { sha256Hex } from '../core/digest.ts'
 import { targetFile } from '../db/sealed/target.ts'
-import { AkidbError } from '../errors/errors.ts'
 import { isKeySegment } from '../storage/keys.ts'
 import type { RuleChange } from '../storage/s3/bucket-rules.ts'
 import type { NewRules } from '../storage/s3/new-rules.ts'
@@ -34,7 +33,7 @@ export interface SetUpRequest extends TargetRequest, ActRequest {
  */
 export async function setUpTarget(request: SetUpRequest): Promise<RuleChange[]> {
   const { target, s3, signal, dryRun, replica } = request
-  const { parseRules } = await import('../storage/s3/new-rules.ts')
+  const { checkKeys, parseRules } = await import('../storage/s3/new-rules.ts')
   const sets = request.rules.map(({ text, name }) => {
     const rules = parseRules(text, name)
     checkKeys(rules, target)
@@ -75,15 +74,4 @@ function placesOf({ target }: SetUpRequest, sets: readonly { readonly rules: New
     }
   }
   return places
-}
-
-/** Who sets up one prefix of a bucket does nothing to the others in it. */
-function checkKeys({ rules }: NewRules, target: string): void {
-  const { bucket, prefix } = parseS3Url(target)
-  const outside = rules.find((rule) => !rule.prefix.startsWith(prefix))
-  if (outside === undefined) return
-  const keys = outside.prefix === '' ? 'all of the bucket' : `keys below "${outside.prefix}"`
-  throw new AkidbError('BAD_INPUT', `the rule "${outside.id}" is for ${keys}`, {
-    hint: `Give it the prefix "${prefix}", or name the bucket alone: --target s3://${bucket}`,
-  })
 }

@@ -177,6 +177,23 @@ describe('files of rules', () => {
     expect(/<Role>(.*)<\/Role>/.exec(stored)?.[1] ?? '').toBe(left)
   })
 
+  it('are given up at once where the server does not get at the other one', async () => {
+    const said = { status: 503, body: '{"Code":"XMinioAdminReplicationRemoteConnectionError"}' }
+    const { server } = await fakes.open(({ url = '', method }) => {
+      if (url.startsWith('/minio/')) return method === 'PUT' ? said : { body: '[]' }
+      return { body: '<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>' }
+    })
+    const copies = { Destination: { Bucket: 'https://127.0.0.1:1/copy' } }
+    const s3 = { endpoint: server.url, accessKey: 'a', secretKey: 's', retryForMs: 60_000 }
+    const request = { target: 's3://evidence/site-a', s3, rules: [lifecycle(rule('r', copies))] }
+    const replica = { accessKey: 'a', secretKey: 's' }
+    await expect(setUpTarget({ ...request, replica })).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      hint: expect.stringContaining('are those its credentials'),
+    })
+    expect(server.requests.filter((line) => line.startsWith('PUT /minio/'))).toHaveLength(1)
+  })
+
   it.each([
     ['nothing', { body: '' }],
     ['no JSON', { body: '<html>' }],

@@ -47,10 +47,7 @@ export const closed = (name: string): AkidbError =>
 
 /** @param by whoever claimed that epoch, where that is known: for the message alone */
 export function replaced(name: string, epoch: number, by?: Claim): AkidbError {
-  const who =
-    by === undefined
-      ? 'another process'
-      : `"${by.command.slice(0, SHOWN_CHARACTERS)}" on ${by.host.slice(0, SHOWN_CHARACTERS)}`
+  const who = by === undefined ? 'another process' : claimantOf(by)
   if (by?.ends === true) {
     return new AkidbError('CONFLICT', `"${name}" was dropped and imported again by ${who}`, {
       hint: 'This write was not taken. The next goes to what was imported.',
@@ -64,3 +61,7 @@ export function replaced(name: string, epoch: number, by?: Claim): AkidbError {
 }
 
 const SHOWN_CHARACTERS = 200
+
+/** Who claimed an epoch, for messages. */
+export const claimantOf = ({ command, host }: Claim): string =>
+  `"${command.slice(0, SHOWN_CHARACTERS)}" on ${host.slice(0, SHOWN_CHARACTERS)}`

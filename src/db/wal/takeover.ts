@@ -9,6 +9,7 @@ import { claimEpoch, claimOf } from './claim.ts'
 import { commitLogRows } from './commit-rows.ts'
 import type { PlacedEntry } from './log-entry.ts'
 import { readLog, removeOldLogs } from './log-file.ts'
+import { claimantOf } from './log-groups.ts'
 import { outboxLogs, readOutbox, removeOutbox } from './outbox.ts'
 import { settleOutbox } from './outbox-settle.ts'
 import { replayLog } from './replay.ts'
@@ -56,7 +57,7 @@ async function tellOfFormer(
   environment.warn({
     code: 'LOG_TAKEN',
     message:
-      `took over the single writes of "${name}", which ${former.host} had (${former.command}): ` +
+      `took over the single writes of "${name}" from ${claimantOf(former)}: ` +
       'if that still runs, its next write is refused; let one server write to a store',
   })
 }

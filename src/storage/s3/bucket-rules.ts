@@ -8,17 +8,17 @@ import {
   replicaArn,
   setReplicaTarget,
 } from './minio-admin.ts'
-import type { NewRule, NewRules } from './new-rules.ts'
+import { keysOf, type NewRule, type NewRules } from './new-rules.ts'
 import { isSameElement, lostFrom } from './rule-xml.ts'
 import { credentialsOf, parseS3Url, type S3Access } from './s3-access.ts'
 import { Bucket } from './s3-bucket.ts'
 import {
+  commonOf,
   destinationOf,
   putRules,
   type RulesDocument,
   type RulesKind,
   readAllOfRules,
-  replicationRuleOf,
 } from './s3-rules.ts'
 import { createTransport } from './s3-transport.ts'
 import { escapeXml, type XmlElement } from './s3-xml.ts'
@@ -107,7 +107,7 @@ class Rules implements BucketRules {
     const before = await readAllOfRules(this.#at.bucket, kind, what)
     this.#checkFormer(rules, before.rules, what)
     const ids = new Set(rules.map(({ id }) => id))
-    const others = before.rules.filter((rule) => !ids.has(replicationRuleOf(rule).id))
+    const others = before.rules.filter((rule) => !ids.has(commonOf(rule).id))
     const role = asked.role || roleBeside(before.role, others, rules, what)
     const isSameRole = role === before.role
     const changes = rules.map((rule) => changeOf(rule, { kind, before: before.rules, isSameRole }))
@@ -124,11 +124,11 @@ class Rules implements BucketRules {
   /** Who sets up one prefix of a bucket takes no rule from the others in it. */
   #checkFormer(rules: readonly NewRule[], before: readonly XmlElement[], what: string): void {
     const ids = new Set(rules.map(({ id }) => id))
-    const former = before.map(replicationRuleOf).filter(({ id }) => ids.has(id))
+    const former = before.map(commonOf).filter(({ id }) => ids.has(id))
     const other = former.find(({ prefix }) => !prefix.startsWith(this.#at.prefix))
     if (other === undefined) return
-    const keys = other.prefix === '' ? 'all of the bucket' : `keys below "${other.prefix}"`
-    throw new AkidbError('CONFLICT', `${what}: it has a rule "${other.id}" for ${keys}`, {
+    const message = `${what}: it has a rule "${other.id}" for ${keysOf(other)}`
+    throw new AkidbError('CONFLICT', message, {
       hint: `Give the rule another ID, or name the bucket alone: --target s3://${this.#name}`,
     })
   }
@@ -217,7 +217,7 @@ interface Before {
 
 function changeOf(rule: NewRule, { kind, before, isSameRole }: Before): RuleChange {
   const { id, enabled, prefix, to, element } = rule
-  const former = before.find((each) => replicationRuleOf(each).id === id)
+  const former = before.find((each) => commonOf(each).id === id)
   const isSame = former !== undefined && isSameElement(former, element) && isSameRole
   const change = former === undefined ? 'added' : isSame ? 'none' : 'changed'
   return { kind, id, change, enabled, prefix, ...(to === undefined ? {} : { to }) }
@@ -230,9 +230,9 @@ function changeOf(rule: NewRule, { kind, before, isSameRole }: Before): RuleChan
  * @throws CONFLICT
  */
 function checkThere(sent: RulesDocument, after: RulesDocument, what: string): void {
-  const found = new Map(after.rules.map((rule) => [replicationRuleOf(rule).id, rule]))
+  const found = new Map(after.rules.map((rule) => [commonOf(rule).id, rule]))
   const lost = sent.rules.flatMap((rule) => {
-    const { id } = replicationRuleOf(rule)
+    const { id } = commonOf(rule)
     return lostFrom(rule, found.get(id) ?? {}).map((name) => `${name} of "${id}"`)
   })
   const isRole = after.role === sent.role || after.role === ''

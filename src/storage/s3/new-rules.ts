@@ -2,7 +2,8 @@ import { type JsonValue, parseJson } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { elementOf } from './rule-xml.ts'
-import { destinationOf, type RulesKind, replicationRuleOf } from './s3-rules.ts'
+import { parseS3Url } from './s3-access.ts'
+import { commonOf, destinationOf, type RulesKind } from './s3-rules.ts'
 import { childOf, type XmlElement } from './s3-xml.ts'
 
 /** A rule that a bucket is to have. */
@@ -66,7 +67,7 @@ function jsonOf(text: string, name: string): JsonValue {
 
 function newRule(json: JsonValue, path: string): NewRule {
   const element = elementOf(json, path)
-  const { id, enabled, prefix } = replicationRuleOf(element)
+  const { id, enabled, prefix } = commonOf(element)
   const wrong = (why: string): AkidbError => new AkidbError('BAD_INPUT', `${path}: ${why}`)
   if (id === '' || id.length > 255) throw wrong('a rule needs an ID, of at most 255 characters')
   if (element.Status !== 'Enabled' && element.Status !== 'Disabled') {
@@ -83,3 +84,17 @@ function prefixesIn(rule: XmlElement): number {
   const filter = childOf(rule, 'Filter')
   return [rule, filter, childOf(filter, 'And')].filter((place) => 'Prefix' in place).length
 }
+
+/** Who sets up one prefix of a bucket does nothing to the others in it. @throws BAD_INPUT */
+export function checkKeys({ rules }: NewRules, target: string): void {
+  const { bucket, prefix } = parseS3Url(target)
+  const outside = rules.find((rule) => !rule.prefix.startsWith(prefix))
+  if (outside === undefined) return
+  throw new AkidbError('BAD_INPUT', `the rule "${outside.id}" is for ${keysOf(outside)}`, {
+    hint: `Give it the prefix "${prefix}", or name the bucket alone: --target s3://${bucket}`,
+  })
+}
+
+/** The keys that a rule is for, in messages. */
+export const keysOf = ({ prefix }: Pick<NewRule, 'prefix'>): string =>
+  prefix === '' ? 'all of the bucket' : `keys below "${prefix}"`

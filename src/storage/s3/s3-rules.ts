@@ -113,7 +113,8 @@ export function lifecycleRuleOf(rule: XmlElement): LifecycleRule {
   }
 }
 
-const commonOf = (rule: XmlElement) => ({
+/** What rules of both kinds have. */
+export const commonOf = (rule: XmlElement): Omit<ReplicationRule, 'target'> => ({
   id: textOf(rule, 'ID'),
   enabled: textOf(rule, 'Status') === 'Enabled',
   prefix: prefixOf(rule),
