@@ -177,6 +177,36 @@ describe('files of rules', () => {
     expect(/<Role>(.*)<\/Role>/.exec(stored)?.[1] ?? '').toBe(left)
   })
 
+  it('are not written again where they are there', async () => {
+    const rules = lifecycle(rule('r'))
+    const there =
+      '<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status>' +
+      '<Filter><Prefix>site-a/</Prefix></Filter><NoncurrentVersionExpiration>' +
+      '<NoncurrentDays>9</NoncurrentDays></NoncurrentVersionExpiration></Rule>' +
+      '</LifecycleConfiguration>'
+    const { server, set } = await asked(() => ({ body: there }), rules)
+    expect(words(await set)).toEqual(['r none'])
+    expect(server.requests.filter((line) => line.includes('lifecycle'))).toEqual([
+      'GET /bucket?lifecycle=',
+    ])
+  })
+
+  it('give a bucket that is known there the credentials of today', async () => {
+    const arn = 'arn:minio:replication::x:copy'
+    const known = [{ endpoint: '127.0.0.1:1', secure: true, targetbucket: 'copy', arn }]
+    const copies = { Destination: { Bucket: 'https://127.0.0.1:1/copy' } }
+    const { server } = await fakes.open(({ url = '', method }) => {
+      if (!url.startsWith('/minio/')) return { body: NOTHING }
+      return { body: JSON.stringify(method === 'PUT' ? arn : known) }
+    })
+    const s3 = { endpoint: server.url, accessKey: 'a', secretKey: 's', retryForMs: 0 }
+    const request = { target: 's3://bucket/site-a', s3, rules: [lifecycle(rule('r', copies))] }
+    await setUpTarget({ ...request, replica: { accessKey: 'b', secretKey: 't' } }).catch(() => {})
+    expect(server.requests.filter((line) => line.startsWith('PUT /minio/'))).toEqual([
+      'PUT /minio/admin/v3/set-remote-target?bucket=bucket&creds=true&update=true',
+    ])
+  })
+
   it('are given up at once where the server does not get at the other one', async () => {
     const said = { status: 503, body: '{"Code":"XMinioAdminReplicationRemoteConnectionError"}' }
     const { server } = await fakes.open(({ url = '', method }) => {
