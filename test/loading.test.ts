@@ -15,7 +15,8 @@ console.log(JSON.stringify(seen))
 /** What only buckets and key servers need; each start would wait for it. */
 const HEAVY = new RegExp(
   '/(minio|fast-xml-parser|@nats-io)/|' +
-    '/storage/(s3/s3-(store|xml|events)|kes/kes-client|cache|events)',
+    '/storage/(s3/s3-(access|store|xml|events)|kes/kes-client|cache|events)|' +
+    '^node:(tls|https?|child_process)$',
 )
 
 it('nothing of buckets and key servers is loaded before one is named', async () => {

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process'
 import { AkidbError } from '../errors/errors.ts'
 import type { AskPassphrase } from '../index.ts'
 import type { Io } from './io.ts'
@@ -75,8 +74,10 @@ async function readStdin(io: Io): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
-const runCommand = (command: string): Promise<Buffer> =>
-  new Promise((resolve, reject) => {
+async function runCommand(command: string): Promise<Buffer> {
+  // Loading it takes a tenth of what a short command takes, and few have such a setting.
+  const { execFile } = await import('node:child_process')
+  return await new Promise((resolve, reject) => {
     const options = {
       encoding: 'buffer',
       timeout: COMMAND_TIMEOUT_MS,
@@ -88,6 +89,7 @@ const runCommand = (command: string): Promise<Buffer> =>
       reject(new AkidbError('AUTH', 'passphraseCommand failed', { details: { exit: error.code } }))
     })
   })
+}
 
 const firstLine = (bytes: Buffer, source: string): string => {
   if (bytes.length > PASSPHRASE_BYTES_MAX) {

@@ -2,7 +2,7 @@ import type { StoreRequest } from '../db/open/store-request.ts'
 import { runAct } from '../db/states/acts.ts'
 import { type OpenedStore, openStore } from '../db/store.ts'
 import { hasCode } from '../errors/errors.ts'
-import { isS3Url } from '../storage/s3/s3-access.ts'
+import { isS3Url } from '../storage/s3/s3-url.ts'
 
 /** What changes something outside a store: at a key server, or a bucket's rules. */
 export interface ActRequest {

@@ -3,7 +3,7 @@ import { targetFile } from '../db/sealed/target.ts'
 import { isKeySegment } from '../storage/keys.ts'
 import type { RuleChange } from '../storage/s3/bucket-rules.ts'
 import type { NewRules } from '../storage/s3/new-rules.ts'
-import { parseS3Url, s3UrlOf } from '../storage/s3/s3-access.ts'
+import { parseS3Url, s3UrlOf } from '../storage/s3/s3-url.ts'
 import { type ActRequest, auditedAct } from './audited-act.ts'
 import { type TargetRequest, withTarget } from './sealed/open-target.ts'
 

@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs'
 import { openFsStore } from '../../storage/fs-store.ts'
 import type { ObjectStore } from '../../storage/object-store.ts'
-import { isS3Url } from '../../storage/s3/s3-access.ts'
+import { isS3Url } from '../../storage/s3/s3-url.ts'
 import type { OpenOptions } from '../api/api.ts'
 import { readStoreFile } from '../states/store-file.ts'
 import { folderOf, inodeOf, type StorePlace, stateFolderOf } from './store-place.ts'

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { hasCode } from '../../errors/errors.ts'
-import { isS3Url } from '../../storage/s3/s3-access.ts'
+import { isS3Url } from '../../storage/s3/s3-url.ts'
 import { targetFile } from '../sealed/target.ts'
 import { readStoreFile } from '../states/store-file.ts'
 import { bucketStateFolder, stateFolderOf } from './store-place.ts'

@@ -1,5 +1,6 @@
 import { AkidbError } from '../../errors/errors.ts'
-import { isS3Url, parseS3Url, type S3Access } from '../s3/s3-access.ts'
+import type { S3Access } from '../s3/s3-access.ts'
+import { isS3Url, parseS3Url } from '../s3/s3-url.ts'
 import { systemClock } from '../system-clock.ts'
 import { systemRandom } from '../system-random.ts'
 import type { BucketEvents } from './bucket-events.ts'

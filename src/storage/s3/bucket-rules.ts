@@ -10,7 +10,7 @@ import {
 } from './minio-admin.ts'
 import { keysOf, type NewRule, type NewRules } from './new-rules.ts'
 import { isSameElement, lostFrom } from './rule-xml.ts'
-import { credentialsOf, parseS3Url, type S3Access } from './s3-access.ts'
+import { credentialsOf, type S3Access } from './s3-access.ts'
 import { Bucket } from './s3-bucket.ts'
 import {
   commonOf,
@@ -21,6 +21,7 @@ import {
   readAllOfRules,
 } from './s3-rules.ts'
 import { createTransport } from './s3-transport.ts'
+import { parseS3Url } from './s3-url.ts'
 import { escapeXml, type XmlElement } from './s3-xml.ts'
 
 /** What became of a rule, or would become. */

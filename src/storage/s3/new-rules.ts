@@ -2,8 +2,8 @@ import { type JsonValue, parseJson } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import { elementOf } from './rule-xml.ts'
-import { parseS3Url } from './s3-access.ts'
 import { commonOf, destinationOf, type RulesKind } from './s3-rules.ts'
+import { parseS3Url } from './s3-url.ts'
 import { childOf, type XmlElement } from './s3-xml.ts'
 
 /** A rule that a bucket is to have. */

@@ -10,11 +10,12 @@ import {
   followLink,
   type LinkNews,
 } from '../events/follow-link.ts'
-import { parseS3Url, type S3Access, s3UrlOf } from './s3-access.ts'
+import type { S3Access } from './s3-access.ts'
 import { failureOf } from './s3-answers.ts'
 import { meaningOf, S3Failure } from './s3-errors.ts'
 import type { S3Transport } from './s3-request.ts'
 import { createTransport } from './s3-transport.ts'
+import { parseS3Url, s3UrlOf } from './s3-url.ts'
 
 export interface S3EventsOptions extends S3Access, FollowParts {
   /** Only keys below this are told of; default: all of the store. */

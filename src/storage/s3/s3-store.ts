@@ -5,7 +5,7 @@ import { AkidbError } from '../../errors/errors.ts'
 import { checkKey } from '../keys.ts'
 import type * as store from '../object-store.ts'
 import { readFreeSpace } from './minio-admin.ts'
-import { parseS3Url, type S3Access, type S3Place, s3UrlOf } from './s3-access.ts'
+import type { S3Access } from './s3-access.ts'
 import { headersOnly } from './s3-answers.ts'
 import { checksumOf } from './s3-body.ts'
 import { Bucket } from './s3-bucket.ts'
@@ -24,6 +24,7 @@ import type { S3Transport } from './s3-request.ts'
 import { lifecycleRuleOf, readRules, replicationRuleOf } from './s3-rules.ts'
 import { streamTo } from './s3-stream.ts'
 import { upload } from './s3-upload.ts'
+import { parseS3Url, type S3Place, s3UrlOf } from './s3-url.ts'
 
 export interface S3StoreOptions extends S3Access {
   readonly clock: Clock
