@@ -4,11 +4,32 @@ import { stringifyJson } from '../core/json.ts'
  * A result as one line of JSON: Maps and bigints as core/json.ts writes them, vectors as arrays of
  * their exact values, absent (undefined) members left out, numbers that JSON cannot hold as null.
  */
-export const jsonLine = (value: unknown): string => `${stringifyJson(jsonReady(value))}\n`
+export const jsonLine = (value: unknown): string =>
+  `${isPlain(value) ? JSON.stringify(value) : stringifyJson(jsonReady(value))}\n`
 
 /** The document that `--json` prints: `type` and `version` first, then the result's own members. */
 export const jsonDocument = (type: string, result: object): string =>
   jsonLine({ type, version: 1, ...result })
+
+/** Whether the language's own writer, ten times as fast, writes the same of it. */
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed()
+  if (typeof value === 'number') return isPlainNumber(value)
+  if (typeof value !== 'object') return typeof value === 'boolean'
+  if (value === null) return true
+  if (Array.isArray(value)) return value.every(isPlain)
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false
+  for (const [key, member] of Object.entries(value)) {
+    if (member !== undefined && !isPlain(member)) return false
+    if (!key.isWellFormed()) return false
+  }
+  return true
+}
+
+const isPlainNumber = (value: number): boolean =>
+  Number.isInteger(value)
+    ? Number.isSafeInteger(value) && !Object.is(value, -0)
+    : Number.isFinite(value)
 
 function jsonReady(value: unknown): unknown {
   if (typeof value === 'string') return value.toWellFormed()

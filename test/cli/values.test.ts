@@ -169,6 +169,23 @@ describe('JSON', () => {
         '"nan":null,"lone":"\ufffd"}\n',
     )
   })
+
+  it('is the same by either of its writers', () => {
+    const plain: unknown[] = [
+      [],
+      {},
+      [null, true, false, '', 'ä"\\\u2028\u0000'],
+      { b: 1, a: { c: undefined, d: [[], {}] }, 7: 'seven', __proto__x: 1 },
+      [0, -1, 0.1, 1e21, 5e-324, 1.7976931348623157e308, 2 ** 53 - 1, -(2 ** 53) + 1],
+      { hits: [{ id: 'x', score: 0.8375707778133917, distance: 0.16242922218660827 }] },
+    ]
+    const odd: unknown[] = [-0, 2 ** 53, 1e300, NaN, -Infinity, 'a\ud800b', { 'k\udc00': 1 }, 9n]
+    for (const value of [...plain, ...odd]) {
+      // A Map is nothing that the language writes, so all beside it goes the other way.
+      expect(`[${jsonLine(value).trimEnd()},{}]\n`).toBe(jsonLine([value, new Map()]))
+    }
+    expect(jsonLine([-0, 2 ** 53, 'a\ud800'])).toBe('[-0,9.007199254740992e+15,"a\ufffd"]\n')
+  })
 })
 
 describe('suggestions', () => {
