@@ -1,10 +1,10 @@
 /** The parts of hyparquet that are used, with the types as this folder sees them. */
 
 import type { PageHeader, SchemaTree } from 'hyparquet'
-import { parquetMetadata, parquetSchema } from 'hyparquet'
 import { parquetHeader } from 'hyparquet/src/column.js'
 import { deltaBinaryUnpack, deltaByteArray, deltaLengthByteArray } from 'hyparquet/src/delta.js'
 import { byteStreamSplit } from 'hyparquet/src/encoding.js'
+import { parquetMetadata, parquetSchema } from 'hyparquet/src/metadata.js'
 import { readPlain } from 'hyparquet/src/plain.js'
 
 export type { ColumnMetaData, FileMetaData, PageHeader, SchemaElement, SchemaTree } from 'hyparquet'
