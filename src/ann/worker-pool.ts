@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts'
 import type { IndexParameters } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
+import { AbortWatch } from './abort-watch.ts'
 import { type BuilderOptions, createIndexBuilder } from './build-pool.ts'
 import { type RankedRows, searchRanked } from './ranked-search.ts'
 import { type Digested, type DigestTask, type SearchTask, TaskSlot } from './task-slot.ts'
@@ -20,6 +21,8 @@ export interface PoolOptions extends Omit<BuilderOptions, 'workerUrl'> {
   readonly buildModule?: URL
   /** Workers that search end when idle for longer; default: ten seconds. */
   readonly idleMs?: number
+  /** What the system gives this process; default: one more than `threads`. */
+  readonly processors?: number
 }
 
 /** What one search of one segment is asked of the pool. */
@@ -37,8 +40,10 @@ export interface PoolSearch {
  * Searches and hashes share up to `threads` workers, and searches go first: a worker that hashes
  * looks for them every few milliseconds. Builds have up to `threads` workers of their own, since a
  * build holds its workers to its end (`buildModule` may give these a lower priority); so a search
- * never waits for a build. Workers start when they are first
- * needed, keep the process alive only while they have work, and end after ten idle seconds.
+ * never waits for a build. Workers start when they are first needed: as many as there are
+ * processors beside the calling thread's (one at least), the others where these have had too much
+ * to do for a while. They keep the process alive only while they have work, and end after ten idle
+ * seconds.
  *
  * A worker that dies rejects what it had been asked with INTERNAL; another takes its place with the
  * next request. Results do not depend on the number of threads.
@@ -49,8 +54,14 @@ export interface WorkerPool extends IndexBuilder {
   readonly contexts: number
   /** Whether a search would find a worker that runs already. */
   readonly ready: boolean
-  /** Starts the workers that search, where they do not run. */
+  /** Starts the workers that search and are needed first, where they do not run. */
   warm(): void
+  /**
+   * Does one of the searches that wait for a worker, on the calling thread: for a caller that
+   * could only wait as well.
+   * @returns false where none waits, and where the next would take the thread for long
+   */
+  help(): boolean
   /**
    * searchRanked in a worker; on the calling thread where the index is bound to it.
    * @throws as searchRanked; LIMIT over searchesWaitingMax; the signal's reason; INTERNAL where the
@@ -80,6 +91,14 @@ const PASSED_OVER_MAX = 16
 const GROUP_MAX = 8
 /** …and no more once their planned costs come to this. */
 const GROUP_COST_NS = 2_000_000
+/** Planned cost of searches that a calling thread takes upon itself. */
+const HELP_NS_MAX = 1_000_000
+/** What starting one more worker takes: where searches wait that are planned to take as long… */
+const START_NS = 50_000_000
+/** …or those that ran while others waited have taken five times as long, it is started. */
+const BEHIND_NS = 250_000_000
+/** About what SHA-256 does on one processor. */
+const HASHED_BYTES_A_NS = 1
 
 class Pool implements WorkerPool {
   readonly threads: number
@@ -89,19 +108,26 @@ class Pool implements WorkerPool {
   readonly #slots = new Map<number, TaskSlot>()
   readonly #searches: SearchTask[] = []
   readonly #digests: DigestTask[] = []
+  readonly #aborts = new AbortWatch<SearchTask>((task, reason) => this.#abort(task, reason))
   readonly #numbers = new WeakMap<VectorIndex, number>()
   readonly #forgotten = new WeakSet<VectorIndex>()
   #next = 0
   #builds = 0
   /** Groups of searches that went before a digest that waits. */
   #passedOver = 0
+  /** Workers that start as soon as they are needed. */
+  readonly #startedFirst: number
+  /** Planned cost of what workers were given while more waited, since one was started. */
+  #behindNs = 0
   #idle: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor({ taskModule, buildModule, idleMs, ...options }: PoolOptions) {
+  constructor({ taskModule, buildModule, idleMs, processors, ...options }: PoolOptions) {
     const workerUrl = buildModule === undefined ? {} : { workerUrl: buildModule }
     this.#builder = createIndexBuilder({ ...options, ...workerUrl })
     this.threads = options.threads
+    const others = (processors ?? options.threads + 1) - 1
+    this.#startedFirst = Math.min(options.threads, Math.max(1, others))
     this.#idleMs = idleMs ?? IDLE_MS
     this.#module = taskModule ?? defaultModule()
   }
@@ -117,8 +143,22 @@ class Pool implements WorkerPool {
 
   warm(): void {
     if (this.#closed) return
-    for (let place = 1; place <= this.threads; place++) this.#slotAt(place)
+    for (let place = 1; place <= this.#startedFirst; place++) this.#slotAt(place)
     this.#rest()
+  }
+
+  help(): boolean {
+    const [task] = this.#searches
+    if (task === undefined || task.costNs > HELP_NS_MAX) return false
+    this.#searches.shift()
+    // Two threads are at it: another would take a processor from one of them.
+    this.#behindNs = 0
+    try {
+      task.resolve(searchRanked(task.index, task.request))
+    } catch (error) {
+      task.reject(error)
+    }
+    return true
   }
 
   async build(
@@ -145,18 +185,15 @@ class Pool implements WorkerPool {
     }
     const number = this.#numbers.get(index) ?? this.#next++
     this.#numbers.set(index, number)
-    let abort = (): void => undefined
-    const found = new Promise<RankedRows>((resolve, reject) => {
-      const task = { kind: 'search', index, number, request, costNs, resolve, reject } as const
-      abort = () => this.#abort(task, signal?.reason)
+    const { promise, resolve, reject } = Promise.withResolvers<RankedRows>()
+    const task = { kind: 'search', index, number, request, costNs, resolve, reject } as const
+    if (signal !== undefined) this.#aborts.add(signal, task)
+    try {
       this.#searches.push(task)
       this.#dispatch()
-    })
-    signal?.addEventListener('abort', abort, { once: true })
-    try {
-      return await found
+      return await promise
     } finally {
-      signal?.removeEventListener('abort', abort)
+      if (signal !== undefined) this.#aborts.remove(signal, task)
       // A worker has it again.
       if (this.#forgotten.has(index)) this.forget(index)
     }
@@ -202,7 +239,9 @@ class Pool implements WorkerPool {
     while (this.#searches.length > 0) {
       const slot = this.#freest((each) => each.takesSearches)
       if (slot === undefined) break
-      slot.search(this.#group())
+      const group = this.#group()
+      slot.search(group)
+      if (this.#searches.length > 0) this.#behindNs += costOf(group)
       if (this.#digests.length > 0) this.#passedOver++
     }
     while (this.#digests.length > 0 && this.#mayDigest) {
@@ -211,6 +250,7 @@ class Pool implements WorkerPool {
       const task = slot === undefined ? undefined : this.#digests.shift()
       if (slot === undefined || task === undefined) break
       slot.digest(task)
+      if (this.#digests.length > 0) this.#behindNs += task.bytes.length / HASHED_BYTES_A_NS
     }
     this.#rest()
   }
@@ -232,7 +272,7 @@ class Pool implements WorkerPool {
     return this.#searches.splice(0, count)
   }
 
-  /** The worker with the least to do; a new one where all have something and there may be more. */
+  /** The worker with the least to do; a new one where all have something and one is worth it. */
   #freest(takes: (slot: TaskSlot) => boolean): TaskSlot | undefined {
     let best: TaskSlot | undefined
     for (let place = 1; place <= this.threads; place++) {
@@ -240,11 +280,19 @@ class Pool implements WorkerPool {
       if (slot === undefined || !takes(slot)) continue
       if (best === undefined || weightOf(slot) < weightOf(best)) best = slot
     }
-    if (best?.idle === true) return best
+    if (best?.idle === true || !this.#mayStart) return best
     for (let place = 1; place <= this.threads; place++) {
       if (!this.#slots.has(place)) return this.#slotAt(place)
     }
     return best
+  }
+
+  get #mayStart(): boolean {
+    if (this.#slots.size < this.#startedFirst) return true
+    if (this.#slots.size >= this.threads) return false
+    if (this.#behindNs < BEHIND_NS && costOf(this.#searches) < START_NS) return false
+    this.#behindNs = 0
+    return true
   }
 
   #slotAt(place: number): TaskSlot {
@@ -274,6 +322,9 @@ class Pool implements WorkerPool {
     }, this.#idleMs).unref()
   }
 }
+
+const costOf = (tasks: readonly SearchTask[]): number =>
+  tasks.reduce((sum, { costNs }) => sum + costNs, 0)
 
 /** Those that run come before those that start. */
 const weightOf = (slot: TaskSlot): number =>

@@ -221,6 +221,47 @@ describe('a pool', () => {
     expect(await readFile(log, 'utf8')).toBe('search detach digest ')
   })
 
+  it('leaves a processor to the calling thread, until there is more to do at once', async () => {
+    const file = join(folder, 'started.mjs')
+    const log = join(folder, 'started')
+    await writeFile(
+      file,
+      `import { appendFileSync } from 'node:fs'
+       appendFileSync(${JSON.stringify(log)}, 'x')
+       await import(${JSON.stringify(moduleUrl('task-worker.ts'))})`,
+    )
+    const started = async (): Promise<number> => (await readFile(log)).length
+    const pool = poolOf({ taskModule: pathToFileURL(file), threads: 3, processors: 2 })
+    const index = opened('cosine', pool.contexts)
+    pool.warm()
+    await Promise.all(Array.from({ length: 6 }, (_, i) => search(pool, index, requestOf(i))))
+    expect(await started()).toBe(1)
+    const long = { index, request: requestOf(0), costNs: 60_000_000 }
+    await Promise.all(Array.from({ length: 8 }, () => pool.search(long)))
+    expect(await started()).toBe(3)
+  })
+
+  it('has the calling thread do what waits for a worker, where that is short', async () => {
+    const pool = poolOf({ taskModule: await deaf(), threads: 1 })
+    const index = opened('cosine', pool.contexts)
+    // The worker is given two at once.
+    const searches = Array.from({ length: 6 }, (_, i) => search(pool, index, requestOf(i)))
+    const lost = Promise.allSettled(searches.slice(0, 2))
+    for (let i = 2; i < 6; i++) expect(pool.help()).toBe(true)
+    expect(pool.help()).toBe(false)
+    const found = await Promise.all(searches.slice(2))
+    expect(found).toEqual([2, 3, 4, 5].map((row) => searchRanked(index, requestOf(row))))
+    const wrong = search(pool, index, requestOf(0, { query: new Float32Array(3) }))
+    expect(pool.help()).toBe(true)
+    await expect(wrong).rejects.toMatchObject({ code: 'DIMENSION_MISMATCH' })
+    const long = pool.search({ index, request: requestOf(0), costNs: 2_000_000 })
+    const given = expect(long).rejects.toThrow(/closed/)
+    expect(pool.help()).toBe(false)
+    await pool.close()
+    await given
+    expect((await lost).every(({ status }) => status === 'rejected')).toBe(true)
+  })
+
   it('ends idle workers, and starts others when they are needed', async () => {
     const pool = poolOf({ idleMs: 1 })
     const index = opened('dot', pool.contexts)

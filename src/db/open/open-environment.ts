@@ -68,6 +68,7 @@ export async function openEnvironment(options: OpenOptions): Promise<OpenEnviron
   const workers = (): WorkerPool => {
     pool ??= createWorkerPool({
       threads: options.threads ?? defaultThreads(),
+      processors: availableParallelism(),
       buildModule: buildModule(),
     })
     return pool

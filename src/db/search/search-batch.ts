@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import type { WorkerPool } from '../../ann/worker-pool.ts'
 import { limits } from '../../core/limits.ts'
 import type { BatchOptions, BatchSearch, SearchResult } from '../api/api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
@@ -16,8 +17,8 @@ const SEARCHES_A_TURN = 8
 
 /**
  * Searches one held state many times (see Collection.searchBatch). Workers rank while this thread
- * fetches payloads; what is fetched is one result at a time, so that memory does not grow with the
- * number of searches under way.
+ * fetches payloads, and this thread ranks too while it would wait for them; what is fetched is one
+ * result at a time, so that memory does not grow with the number of searches under way.
  */
 export async function* searchBatch(
   core: CollectionCore,
@@ -35,8 +36,10 @@ export async function* searchBatch(
   // Its failure is that of the first search.
   const opening = openedEarly(core, view, wanted, ends).catch(() => undefined)
   const underWay: UnderWay[] = []
-  const finish = async ({ request, ranked }: UnderWay): Promise<SearchResult> =>
-    await completeResult(core, view, request, await ranked)
+  const finish = async ({ request, ranked }: UnderWay): Promise<SearchResult> => {
+    if (workers !== undefined) await helpUntil(workers, ranked)
+    return await completeResult(core, view, request, await ranked)
+  }
   const rank = async (request: BatchSearch): Promise<RankedHits> => {
     const search = { ...checkSearch(request), signal: ends, parallel: many }
     return await rankRecords(core, view, request, search)
@@ -70,6 +73,17 @@ export async function* searchBatch(
     await opening
     await hold.release()
   }
+}
+
+/** Searches on this thread too while those before it are with workers, which have enough to do. */
+async function helpUntil(workers: WorkerPool, ranked: Promise<unknown>): Promise<void> {
+  let isDone = false
+  const done = (): void => {
+    isDone = true
+  }
+  ranked.then(done, done)
+  await undefined
+  while (!isDone && workers.help()) await setImmediate()
 }
 
 async function openedEarly(
