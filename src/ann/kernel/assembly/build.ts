@@ -1,10 +1,10 @@
 // Deterministic batch build of an HNSW graph (arXiv:1603.09320, Algorithms 1 and 4). Phase 1 plans
 // every row of a batch against a frozen graph; phase 2 applies the reverse links, each target row
 // owned by one worker, in source order. Any number of workers therefore produces the same bytes.
-import { distances, distances4 } from "./distance";
+import { distances, distances4, int8RowDistances4 } from "./distance";
 import { keyAt, keyDistance, makeKey, offer, setKey, sortHeap } from "./heap";
 import {
-  Context, Index, levelOf, LEVELS_MAX, linkDistances, links, queryOf, rowQueryOf,
+  Context, F32, Index, INT8, levelOf, LEVELS_MAX, linkDistances, links, queryOf, rowQueryOf,
 } from "./layout";
 import { rowAsQuery } from "./rows";
 import { descend, searchLevel } from "./search";
@@ -15,7 +15,53 @@ import { descend, searchLevel } from "./search";
  */
 function selectNeighbours(x: Index, c: Context, keys: u32, count: u32, limit: u32): u32 {
   if (count < limit) return count;
-  const selected = c.selected, q = rowQueryOf(c), form = x.walkForm;
+  return x.walkForm == INT8
+    ? selectCoded(x, keys, count, limit)
+    : selectFloat(x, c, keys, count, limit);
+}
+
+/**
+ * By int8 distances, which are the same from either of two rows: what is kept strikes out what is
+ * nearer to it than to the new row, so that four rows at a time are summed against one. Most are
+ * struck out by the first that are kept.
+ */
+function selectCoded(x: Index, keys: u32, count: u32, limit: u32): u32 {
+  let kept: u32 = 0, first: u32 = 0, last = count;
+  while (first < last) {
+    const key = keyAt(keys, first++), id = <u32>key;
+    setKey(keys, kept++, key);
+    if (kept == limit) break;
+    const end = last - 1;
+    last = first;
+    for (let i = first; i <= end; i += 4) {
+      const k0 = keyAt(keys, i), k1 = keyAt(keys, min<u32>(i + 1, end));
+      const k2 = keyAt(keys, min<u32>(i + 2, end)), k3 = keyAt(keys, min<u32>(i + 3, end));
+      const between = int8RowDistances4(x, id, <u32>k0, <u32>k1, <u32>k2, <u32>k3);
+      let limits = f32x4.splat(keyDistance(k0));
+      limits = f32x4.replace_lane(limits, 1, keyDistance(k1));
+      limits = f32x4.replace_lane(limits, 2, keyDistance(k2));
+      limits = f32x4.replace_lane(limits, 3, keyDistance(k3));
+      const stays = ~i32x4.bitmask(f32x4.lt(between, limits));
+      // A processor cannot foresee which are struck out: no branch but at the end.
+      setKey(keys, last, k0);
+      last += stays & 1;
+      if (i == end) break;
+      setKey(keys, last, k1);
+      last += (stays >> 1) & 1;
+      if (i + 1 == end) break;
+      setKey(keys, last, k2);
+      last += (stays >> 2) & 1;
+      if (i + 2 == end) break;
+      setKey(keys, last, k3);
+      last += (stays >> 3) & 1;
+    }
+  }
+  return kept;
+}
+
+/** By float32 distances, from the later row of two. */
+function selectFloat(x: Index, c: Context, keys: u32, count: u32, limit: u32): u32 {
+  const selected = c.selected, q = rowQueryOf(c);
   let kept: u32 = 0;
   for (let i: u32 = 0; i < count && kept < limit; i++) {
     const key = keyAt(keys, i), id = <u32>key, limitDistance = f32x4.splat(keyDistance(key));
@@ -27,7 +73,7 @@ function selectNeighbours(x: Index, c: Context, keys: u32, count: u32, limit: u3
       const i1 = left > 1 ? load<u32>(s, 4) : i0;
       const i2 = left > 2 ? load<u32>(s, 8) : i0;
       const i3 = left > 3 ? load<u32>(s, 12) : i0;
-      const between = distances4(x, q, form, i0, i1, i2, i3);
+      const between = distances4(x, q, F32, i0, i1, i2, i3);
       if (v128.any_true(f32x4.lt(between, limitDistance))) good = false;
     }
     if (good) {

@@ -3,7 +3,7 @@
 import { binaryDistances4, signDistances4 } from "./binary";
 import { BINARY, Context, COSINE, DOT, F32, Index, INT8, L2, PQ, Query } from "./layout";
 import { pqDistances4 } from "./pq";
-import { dot4F32, dot4Int8, dotF64, gather, squared4F32, squaredF64 } from "./simd";
+import { dot4F32, dot4Int8, dot4Int8Rows, dotF64, gather, squared4F32, squaredF64 } from "./simd";
 
 /** One distance in float64, for components whose squares do not fit float32. */
 function wideDistance(x: Index, q: Query, id: u32): f32 {
@@ -44,6 +44,19 @@ function int8Distances4(x: Index, q: Query, a: u32, b: u32, c: u32, d: u32): v12
   if (x.metric != L2) return scaled;
   const biases = f32x4.mul(f32x4.splat(q.biasFactor), gather(x.biases, a, b, c, d));
   return f32x4.add(f32x4.add(f32x4.splat(q.offset), biases), scaled);
+}
+
+/** The same from row `id` itself: the bits that rowAsQuery and int8Distances4 would give. */
+export function int8RowDistances4(x: Index, id: u32, a: u32, b: u32, c: u32, d: u32): v128 {
+  const stride = x.stride, base = x.codes, scale = load<f32>(x.scales + (id << 2));
+  const dots = dot4Int8Rows(base + id * stride,
+    base + a * stride, base + b * stride, base + c * stride, base + d * stride, stride);
+  const factor: f32 = x.metric == L2 ? -2 * scale : -scale;
+  const scaled = f32x4.mul(
+    f32x4.mul(f32x4.splat(factor), gather(x.scales, a, b, c, d)), f32x4.convert_i32x4_s(dots));
+  if (x.metric != L2) return scaled;
+  const biases = gather(x.biases, a, b, c, d);
+  return f32x4.add(f32x4.add(f32x4.splat(load<f32>(x.biases + (id << 2))), biases), scaled);
 }
 
 /** Distances of rows a, b, c and d from a query, in the stored form asked for. */

@@ -89,6 +89,21 @@ export function dot4Int8(q: u32, a: u32, b: u32, c: u32, d: u32, stride: u32): v
   return sumLanesI32(sa, sb, sc, sd);
 }
 
+/** The same of int8 vector `q`: to widen it again costs no more than to load it widened. */
+export function dot4Int8Rows(q: u32, a: u32, b: u32, c: u32, d: u32, stride: u32): v128 {
+  const end = q + stride;
+  let sa = i32x4.splat(0), sb = i32x4.splat(0), sc = i32x4.splat(0), sd = i32x4.splat(0);
+  while (q < end) {
+    const lo = v128.load_ext<i8>(q), hi = v128.load_ext<i8>(q, 8);
+    sa = dotAdd(sa, a, lo, hi);
+    sb = dotAdd(sb, b, lo, hi);
+    sc = dotAdd(sc, c, lo, hi);
+    sd = dotAdd(sd, d, lo, hi);
+    q += 16; a += 16; b += 16; c += 16; d += 16;
+  }
+  return sumLanesI32(sa, sb, sc, sd);
+}
+
 /** The four float32 values at base + 4·a, …, base + 4·d. */
 export function gather(base: u32, a: u32, b: u32, c: u32, d: u32): v128 {
   let v = v128.load_splat<f32>(base + (a << 2));
