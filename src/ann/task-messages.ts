@@ -12,9 +12,11 @@ export interface Attachment {
 }
 
 /** A RowSearch as it crosses threads. */
-export interface SentSearch extends Omit<RowSearch, 'allowed'> {
+export interface SentSearch extends Omit<RowSearch, 'query' | 'allowed'> {
   readonly task: number
   readonly index: number
+  /** Components of its query. */
+  readonly components: number
   /** Words of the bitset; shared memory where the sender has it there, else copied. */
   readonly allowed?: { readonly length: number; readonly words: Uint32Array }
 }
@@ -26,6 +28,11 @@ export type TaskMessage =
       /** Indexes of these searches that the worker has not seen yet. */
       readonly attach: readonly Attachment[]
       readonly searches: readonly SentSearch[]
+      /**
+       * Their queries, one after the other, in memory of their own that is moved: a view that is
+       * sent takes all of its buffer with it, and a caller's may be a whole file.
+       */
+      readonly queries: Float32Array<ArrayBuffer>
     }
   | {
       readonly kind: 'digest'
@@ -67,8 +74,18 @@ export function reviveError(what: string, { code, message, hint, details = {} }:
   return new AkidbError(code, message, hint === undefined ? { details } : { hint, details })
 }
 
-/** The search as the kernel wants it. */
-export function receivedSearch({ allowed, ...same }: SentSearch): RowSearch {
-  if (allowed === undefined) return same
-  return { ...same, allowed: new Bitset(allowed.length, allowed.words) }
+/** The searches of a message as the kernel wants them. */
+export function* receivedSearches({
+  searches,
+  queries,
+}: Extract<TaskMessage, { kind: 'search' }>): Generator<[SentSearch, RowSearch]> {
+  let from = 0
+  for (const sent of searches) {
+    const { allowed, components, ...same } = sent
+    const query = queries.subarray(from, from + components)
+    from += components
+    const words =
+      allowed === undefined ? {} : { allowed: new Bitset(allowed.length, allowed.words) }
+    yield [sent, { ...same, ...words, query }]
+  }
 }

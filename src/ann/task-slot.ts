@@ -108,18 +108,23 @@ export class TaskSlot {
   search(tasks: readonly SearchTask[]): void {
     const attach: Attachment[] = []
     const searches: SentSearch[] = []
+    const components = tasks.reduce((sum, { request }) => sum + request.query.length, 0)
+    const queries = new Float32Array(components)
+    let to = 0
     for (const task of tasks) {
       try {
         const attachment = this.#attach(task)
         if (attachment !== undefined) attach.push(attachment)
         searches.push(this.#sent(task))
+        queries.set(task.request.query, to)
+        to += task.request.query.length
       } catch (error) {
         task.reject(error)
       }
     }
     if (searches.length === 0) return
     this.#groups++
-    this.#post({ kind: 'search', attach, searches })
+    this.#post({ kind: 'search', attach, searches, queries }, [queries.buffer])
   }
 
   digest(task: DigestTask): void {
@@ -156,9 +161,10 @@ export class TaskSlot {
   }
 
   #sent(task: SearchTask): SentSearch {
-    const { allowed, ...same } = task.request
+    const { allowed, query, ...same } = task.request
     const words = allowed === undefined ? {} : { allowed: { ...allowed } }
-    return { ...same, ...words, task: this.#add(task), index: task.number }
+    const components = query.length
+    return { ...same, ...words, components, task: this.#add(task), index: task.number }
   }
 
   #add(task: SearchTask | DigestTask): number {

@@ -86,6 +86,24 @@ describe('searches on workers', () => {
     }
   })
 
+  it('send their queries alone, whatever these are a part of', async () => {
+    const log = join(folder, 'sent')
+    const note = `process.getBuiltinModule('node:fs').appendFileSync(${JSON.stringify(log)},
+      message.queries.buffer.byteLength + ' ')`
+    const pool = poolOf({ taskModule: await wrappedWorker('sizes', note), threads: 1 })
+    const index = opened('dot', pool.contexts)
+    const matrix = vectors.slice()
+    const shared = new Float32Array(new SharedArrayBuffer(matrix.byteLength))
+    shared.set(matrix)
+    for (const all of [matrix, shared]) {
+      const query = all.subarray(3 * dimension, 4 * dimension)
+      const found = await search(pool, index, { ...requestOf(3), query })
+      expect(found).toEqual(searchRanked(index, requestOf(3)))
+    }
+    expect(matrix).toEqual(vectors)
+    expect(await readFile(log, 'utf8')).toBe(`${4 * dimension} `.repeat(2))
+  })
+
   it('run on the calling thread where the index has no room for other threads', async () => {
     const never = await wrappedWorker('never-asked', 'process.exit(1)')
     const pool = poolOf({ taskModule: never })
