@@ -290,7 +290,7 @@ class Pool implements WorkerPool {
   get #mayStart(): boolean {
     if (this.#slots.size < this.#startedFirst) return true
     if (this.#slots.size >= this.threads) return false
-    if (this.#behindNs < BEHIND_NS && costOf(this.#searches) < START_NS) return false
+    if (this.#behindNs < BEHIND_NS && !costsMore(this.#searches, START_NS)) return false
     this.#behindNs = 0
     return true
   }
@@ -325,6 +325,16 @@ class Pool implements WorkerPool {
 
 const costOf = (tasks: readonly SearchTask[]): number =>
   tasks.reduce((sum, { costNs }) => sum + costNs, 0)
+
+/** Without a look at all of a long queue. */
+function costsMore(tasks: Iterable<SearchTask>, limitNs: number): boolean {
+  let sum = 0
+  for (const { costNs } of tasks) {
+    sum += costNs
+    if (sum >= limitNs) return true
+  }
+  return false
+}
 
 /** Those that run come before those that start. */
 const weightOf = (slot: TaskSlot): number =>

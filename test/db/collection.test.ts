@@ -27,6 +27,28 @@ describe('a collection', () => {
     expect((await docs.info()).count).toBe(1)
   })
 
+  it('takes the numbers of any array as the float32 that it stores', async () => {
+    const store = await tempStore()
+    const docs = await store.createCollection('docs', { dimension: 3, metric: 'l2' })
+    const numbers = [[0.1, 0.7, 0.2], Float64Array.of(0.3, 0.1, 1 / 3)]
+    await docs.upsert(numbers.map((vector, n) => ({ id: String(n), vector: vector as never })))
+    const query = [0.1, 0.3, 1e-9] as const
+    const search = async () => [
+      (await docs.search({ vector: query as never, exact: true })).hits,
+      (await docs.search({ vector: at(...query), exact: true })).hits,
+    ]
+    const [inLog, typedInLog] = await search()
+    expect(inLog).toEqual(typedInLog)
+    await docs.compact()
+    expect(await search()).toEqual([inLog, inLog])
+    const [first] = await docs.get(['0'], { withVector: true })
+    expect(first?.vector).toEqual(at(0.1, 0.7, 0.2))
+    const wrong = ['1', 2, 3] as never
+    await expect(docs.upsert([{ id: 'x', vector: wrong }])).rejects.toThrow(/array of numbers/)
+    await expect(docs.search({ vector: wrong })).rejects.toMatchObject({ code: 'BAD_INPUT' })
+    await expect(docs.search({ vector: null as never })).rejects.toMatchObject({ code: 'USAGE' })
+  })
+
   it('keeps acknowledged rows over a close, and one row an id', async () => {
     const store = await tempStore()
     const docs = await store.createCollection('docs', { dimension: 1, metric: 'l2' })

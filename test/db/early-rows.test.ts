@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { VectorSpec } from '../../src/core/schema.ts'
 import type { SegmentReader } from '../../src/db/segment/segment-reader.ts'
 import { vectorSpecOf } from '../../src/db/segment/view.ts'
@@ -64,6 +64,21 @@ it('who compares every row, and a batch, have them at once', async () => {
   const batch = docs.searchBatch([{ vector, exact: true }], { preload: true })
   for await (const { hits } of batch) expect(hits).toEqual(exact.hits)
   expect((await open()).placement).toBe('memory')
+  await store.close()
+})
+
+it('of many at once few read from disk what comes into memory anyway', async () => {
+  const { store } = await site()
+  const docs = await store.collection('docs')
+  const opened = vi.spyOn(store.core('docs').memory, 'index')
+  const next = clustered(SHAPE.dimension, SEED + 4)
+  const vectors = Array.from({ length: 40 }, next)
+  const found = await Promise.all(vectors.map((vector) => docs.search({ vector })))
+  const early = opened.mock.calls.filter(([, , whole]) => whole !== true)
+  expect(early.length).toBeLessThanOrEqual(4)
+  for (const [i, vector] of vectors.entries()) {
+    expect((await docs.search({ vector })).hits).toEqual(found[i]?.hits)
+  }
   await store.close()
 })
 

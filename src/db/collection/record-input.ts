@@ -1,4 +1,5 @@
 import { firstBeyondFloat16, roundToFloat16 } from '../../core/float16.ts'
+import { float32Of } from '../../core/float32-input.ts'
 import { fromPlain, type JsonObject, type JsonValue } from '../../core/json.ts'
 import { parseRecordId } from '../../core/record-id.ts'
 import { type Schema, sparseFieldsOf, type VectorSpec } from '../../core/schema.ts'
@@ -27,7 +28,7 @@ export function checkRecord(collection: string, schema: Schema, record: RecordIn
   if (vector.length !== spec.dimension) {
     throw new DimensionMismatchError(collection, spec.dimension, vector.length)
   }
-  return { id, vector: storedVector(id, vector, spec), payload }
+  return { id, vector: storedVector(id, float32Of(vector), spec), payload }
 }
 
 /** A copy, rounded to what is stored. */

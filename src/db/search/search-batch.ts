@@ -4,7 +4,13 @@ import { limits } from '../../core/limits.ts'
 import type { BatchOptions, BatchSearch, SearchResult } from '../api/api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import type { View } from '../segment/view.ts'
-import { checkSearch, completeResult, type RankedHits, rankRecords } from './search-run.ts'
+import {
+  checkSearch,
+  completeResult,
+  EARLY_SEARCHES_MAX,
+  type RankedHits,
+  rankRecords,
+} from './search-run.ts'
 
 /** A query whose records are being ranked. */
 interface UnderWay {
@@ -41,7 +47,8 @@ export async function* searchBatch(
     return await completeResult(core, view, request, await ranked)
   }
   const rank = async (request: BatchSearch): Promise<RankedHits> => {
-    const search = { ...checkSearch(request), signal: ends, parallel: many }
+    const whole = underWay.length >= EARLY_SEARCHES_MAX
+    const search = { ...checkSearch(request), signal: ends, parallel: many, whole }
     return await rankRecords(core, view, request, search)
   }
   try {

@@ -1,3 +1,4 @@
+import { float32Of } from '../../core/float32-input.ts'
 import { stringifyJson } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
 import { isFiniteVector } from '../../core/metric.ts'
@@ -22,6 +23,11 @@ import {
 export const DEFAULT_K = 10
 /** ef where the caller names none. */
 export const DEFAULT_EF = 128
+/**
+ * Searches under way that read their rows from disk while all rows are still coming: each reads
+ * chunks of its own, and many of them would keep those that all wait for from coming.
+ */
+export const EARLY_SEARCHES_MAX = 4
 /** Hits of each part of a hybrid search: so many times k, and so many at least. */
 const HYBRID_DEPTH = 5
 const HYBRID_DEPTH_MIN = 50
@@ -43,7 +49,8 @@ export async function runSearch(
     return await core.read(request.asOf, async (view) => {
       return await core.answer(view, 'search', request, async () => {
         const parallel = request.offThread === true || core.searches > 1
-        const ranked = await rankRecords(core, view, request, { ...search, parallel })
+        const whole = core.searches > EARLY_SEARCHES_MAX
+        const ranked = await rankRecords(core, view, request, { ...search, parallel, whole })
         return await completeResult(core, view, request, ranked)
       })
     })
@@ -124,17 +131,18 @@ export async function queryVector(
   view: View,
   request: SearchRequest,
 ): Promise<Float32Array | undefined> {
-  if (request.vector === undefined && request.id === undefined) return undefined
+  if ((request.vector ?? request.id ?? undefined) === undefined) return undefined
   const spec = vectorSpecOf(view.manifest.state.schema)
   if (spec === undefined) {
     throw new AkidbError('USAGE', `collection "${core.name}" holds no vectors`, {
       hint: 'Search it by text.',
     })
   }
-  const vector = request.vector ?? (await vectorOf(core, view, request.id as string))
-  if (vector.length !== spec.dimension) {
-    throw new DimensionMismatchError(core.name, spec.dimension, vector.length)
+  const given = request.vector ?? (await vectorOf(core, view, request.id as string))
+  if (given.length !== spec.dimension) {
+    throw new DimensionMismatchError(core.name, spec.dimension, given.length)
   }
+  const vector = float32Of(given)
   if (!isFiniteVector(vector)) {
     throw new AkidbError('BAD_INPUT', 'the query vector holds a value that is not finite')
   }

@@ -42,6 +42,8 @@ export interface CheckedSearch {
   readonly signal: AbortSignal | undefined
   /** Whether segments are searched by workers where there are some. */
   readonly parallel?: boolean
+  /** Whether it waits for rows that are coming into memory, instead of reading some from disk. */
+  readonly whole?: boolean
 }
 
 interface VectorQuery {
@@ -174,7 +176,8 @@ async function prepare(
   const { search, vector } = query
   const { reader } = segment
   const { allowed, matching, estimate } = await allowedRows(core, segment, query)
-  const opened = matching === 0 ? undefined : await core.memory.index(view, number)
+  const opened =
+    matching === 0 ? undefined : await core.memory.index(view, number, search.whole === true)
   const plan = planSegment({
     matching,
     rows: segment.entry.rows,
