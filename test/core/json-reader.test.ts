@@ -19,6 +19,22 @@ describe('a record', () => {
     }
   })
 
+  it('gives a long vector the same numbers as a short one', () => {
+    const components = Array.from({ length: 300 }, (_, i) => String(Math.sin(i) * 10 ** (i % 40)))
+    components.push('1e400', '-0', '18446744073709551617', '1.0')
+    const long = read(`{"v":[ ${components.join(' ,')} ],"x":1}`).vector
+    expect(long).toEqual(Float64Array.from(components, Number))
+    for (const vector of [
+      `[${' '.repeat(80)}]`,
+      `[${'1,'.repeat(80)}"2"]`,
+      `[${'1,'.repeat(80)}]`,
+    ]) {
+      const text = `{"v":${vector}}`
+      if (vector.endsWith(',]')) expect(() => read(text)).toThrow(/stands where/)
+      else expect(read(text).vector).toBeUndefined()
+    }
+  })
+
   it('tells how the number of its id was written', () => {
     expect(read('{"id":1}').idIsInteger).toBe(true)
     expect(read('{"id":1.0}').idIsInteger).toBe(false)

@@ -8,7 +8,7 @@ import {
   toPlain,
 } from '../../src/core/json.ts'
 import { limits } from '../../src/core/limits.ts'
-import { hasCode } from '../../src/errors/errors.ts'
+import { type AkidbError, hasCode } from '../../src/errors/errors.ts'
 
 const failure = (act: () => unknown): unknown => {
   try {
@@ -164,6 +164,67 @@ describe('parseJson', () => {
         expect(parseJson(text), `${text}, seed ${seed}`).toBe(JSON.parse(text))
       }
     }
+  })
+})
+
+describe('a long array of numbers', () => {
+  const LONG = '1234.5,'.repeat(20)
+  const numbers = [
+    ...['0', '-0', '1', '-1.5', '1.0', '1e5', '1E+5', '5e-324', '0.03456789255142212', '1e400'],
+    ...['9007199254740991', '9007199254740993', '18446744073709551616', '1e20', '-1e400'],
+    '123456789012345678901234567890',
+  ]
+
+  it.each(numbers)('is read as its numbers are alone: %s', (text) => {
+    for (const space of ['', ' ', '\n\t\r ']) {
+      const all = parseJson(`[${LONG}${space}${text}${space},-0.25]`) as unknown[]
+      expect(all.slice(-2)).toEqual([parseJson(text), -0.25])
+      expect(all).toHaveLength(22)
+    }
+  })
+
+  it.each(['01', '1.', '.5', '+1', '1e', '--1', '1 2', ',', '\u00a01', '\v1'])(
+    'is refused as a short one is: %s',
+    (text) => {
+      const told = (first: string): unknown =>
+        (failure(() => parseJson(`[${first},${LONG}${text}]`)) as AkidbError).details
+      expect(told('11')).toEqual(told('""'))
+      expect(told('11')).toHaveProperty('byte')
+    },
+  )
+
+  it('nests as deep as others do, and ends where it ends', () => {
+    const deep = `[[${LONG}1],[${LONG}2]]`
+    expect(parseJson(deep, { depthMax: 2 })).toHaveLength(2)
+    expect(
+      hasCode(
+        failure(() => parseJson(deep, { depthMax: 1 })),
+        'LIMIT',
+      ),
+    ).toBe(true)
+    expect(
+      hasCode(
+        failure(() => parseJson(`[${LONG}1]]`)),
+        'BAD_INPUT',
+      ),
+    ).toBe(true)
+    expect(
+      hasCode(
+        failure(() => parseJson(`[${LONG}1`)),
+        'BAD_INPUT',
+      ),
+    ).toBe(true)
+    expect(parseJson(`[${' '.repeat(100)}]`)).toEqual([])
+    expect(parseJson(`{"a":[${LONG}1],"b":"]"}`)).toHaveProperty('size', 2)
+  })
+
+  it('is written as its numbers are alone', () => {
+    const values = [...numbers.map((text) => parseJson(text)), 2 ** 53, 0.1, -1e300]
+    expect(stringifyJson(values)).toBe(`[${values.map((value) => stringifyJson(value))}]`)
+    const plain = values.filter((value) => Number.isFinite(value) && !Object.is(value, -0))
+    expect(stringifyJson(plain)).toBe(`[${plain.map((value) => stringifyJson(value))}]`)
+    expect(() => stringifyJson([1, Number.NaN])).toThrow(/no form for NaN/)
+    expect(() => stringifyJson(new Array(2))).toThrow(/no form for a value of type undefined/)
   })
 })
 
