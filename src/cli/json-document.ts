@@ -1,4 +1,4 @@
-import { stringifyJson } from '../core/json.ts'
+import { isWrittenPlainly, stringifyJson } from '../core/json.ts'
 
 /**
  * A result as one line of JSON: Maps and bigints as core/json.ts writes them, vectors as arrays of
@@ -14,7 +14,7 @@ export const jsonDocument = (type: string, result: object): string =>
 /** Whether the language's own writer, ten times as fast, writes the same of it. */
 function isPlain(value: unknown): boolean {
   if (typeof value === 'string') return value.isWellFormed()
-  if (typeof value === 'number') return isPlainNumber(value)
+  if (typeof value === 'number') return isWrittenPlainly(value)
   if (typeof value !== 'object') return typeof value === 'boolean'
   if (value === null) return true
   if (Array.isArray(value)) return value.every(isPlain)
@@ -25,11 +25,6 @@ function isPlain(value: unknown): boolean {
   }
   return true
 }
-
-const isPlainNumber = (value: number): boolean =>
-  Number.isInteger(value)
-    ? Number.isSafeInteger(value) && !Object.is(value, -0)
-    : Number.isFinite(value)
 
 function jsonReady(value: unknown): unknown {
   if (typeof value === 'string') return value.toWellFormed()

@@ -86,7 +86,7 @@ function writeContainer(value: object, depth: number): string {
     })
   }
   if (Array.isArray(value)) {
-    // A vector, by the language's own writer: five times as fast.
+    // A vector, by the language's own writer: three times as fast.
     if (areWrittenPlainly(value)) return JSON.stringify(value)
     return `[${Array.from(value, (item: unknown) => write(item, depth)).join(',')}]`
   }
@@ -109,12 +109,13 @@ function writeMembers(members: Iterable<[unknown, unknown]>, depth: number): str
   return `{${text}}`
 }
 
-/** Whether the language writes them as writeNumber does. Holes are no numbers. */
+/** Whether the language writes it as a number is written here. */
+export const isWrittenPlainly = (value: unknown): boolean =>
+  isPlainNumber(value) && !Object.is(value, -0)
+
+/** Holes are no numbers, which `every` would pass over. */
 function areWrittenPlainly(values: readonly unknown[]): boolean {
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]
-    if (!isPlainNumber(value) || Object.is(value, -0)) return false
-  }
+  for (let i = 0; i < values.length; i++) if (!isWrittenPlainly(values[i])) return false
   return true
 }
 
