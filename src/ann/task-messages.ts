@@ -74,18 +74,11 @@ export function reviveError(what: string, { code, message, hint, details = {} }:
   return new AkidbError(code, message, hint === undefined ? { details } : { hint, details })
 }
 
-/** The searches of a message as the kernel wants them. */
-export function* receivedSearches({
-  searches,
-  queries,
-}: Extract<TaskMessage, { kind: 'search' }>): Generator<[SentSearch, RowSearch]> {
-  let from = 0
-  for (const sent of searches) {
-    const { allowed, components, ...same } = sent
-    const query = queries.subarray(from, from + components)
-    from += components
-    const words =
-      allowed === undefined ? {} : { allowed: new Bitset(allowed.length, allowed.words) }
-    yield [sent, { ...same, ...words, query }]
-  }
+/** A search of a message as the kernel wants it, with its query. */
+export function receivedSearch(
+  { allowed, components: _components, ...same }: SentSearch,
+  query: Float32Array,
+): RowSearch {
+  if (allowed === undefined) return { ...same, query }
+  return { ...same, query, allowed: new Bitset(allowed.length, allowed.words) }
 }

@@ -4,7 +4,7 @@ import { attachIndex } from './open-index.ts'
 import { searchRanked } from './ranked-search.ts'
 import {
   describeError,
-  receivedSearches,
+  receivedSearch,
   type TaskAnswer,
   type TaskMessage,
 } from './task-messages.ts'
@@ -25,10 +25,13 @@ parentPort?.on('message', (message: TaskMessage) => {
 // Says that it runs.
 parentPort?.postMessage([])
 
-function search(message: Extract<TaskMessage, { kind: 'search' }>): void {
-  const waiting = new Map(message.attach.map((attachment) => [attachment.index, attachment]))
+function search({ attach, searches, queries }: Extract<TaskMessage, { kind: 'search' }>): void {
+  const waiting = new Map(attach.map((attachment) => [attachment.index, attachment]))
   const answers: TaskAnswer[] = []
-  for (const [sent, request] of receivedSearches(message)) {
+  let from = 0
+  for (const sent of searches) {
+    const query = queries.subarray(from, from + sent.components)
+    from += sent.components
     try {
       const fresh = waiting.get(sent.index)
       if (fresh !== undefined && !attached.has(sent.index)) {
@@ -36,7 +39,7 @@ function search(message: Extract<TaskMessage, { kind: 'search' }>): void {
       }
       const index = attached.get(sent.index)
       if (index === undefined) throw new Error(`no segment ${sent.index} is attached`)
-      answers.push({ task: sent.task, ranked: searchRanked(index, request) })
+      answers.push({ task: sent.task, ranked: searchRanked(index, receivedSearch(sent, query)) })
     } catch (error) {
       answers.push({ task: sent.task, error: describeError(error) })
     }

@@ -89,7 +89,10 @@ export function dot4Int8(q: u32, a: u32, b: u32, c: u32, d: u32, stride: u32): v
   return sumLanesI32(sa, sb, sc, sd);
 }
 
-/** The same of int8 vector `q`: to widen it again costs no more than to load it widened. */
+/**
+ * The same of int8 vector `q`: to widen it again costs no more than to load it widened. One body for
+ * both, put in place by the compiler, cost a build 8 %.
+ */
 export function dot4Int8Rows(q: u32, a: u32, b: u32, c: u32, d: u32, stride: u32): v128 {
   const end = q + stride;
   let sa = i32x4.splat(0), sb = i32x4.splat(0), sc = i32x4.splat(0), sd = i32x4.splat(0);
