@@ -129,6 +129,19 @@ describe('the package', () => {
     expect(missing).toEqual([])
   })
 
+  it('is loaded from few files', () => {
+    const loaded = new Set<string>()
+    const waiting = ['index.js']
+    for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+      if (loaded.has(name)) continue
+      loaded.add(name)
+      const found = read(`dist/lib/${name}`).matchAll(/^import .*"\.\/([^"]+)";$/gm)
+      for (const [, other = ''] of found) waiting.push(other)
+    }
+    expect(loaded.size).toBeGreaterThan(1)
+    expect(loaded.size).toBeLessThanOrEqual(10)
+  })
+
   it('can be imported by its name', () => {
     const code = "const { openStore } = await import('akidb'); console.log(typeof openStore)"
     const run = spawnSync(process.execPath, ['--input-type=module', '-e', code], {

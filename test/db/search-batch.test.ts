@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import type { BatchSearch, SearchResult } from '../../src/db/api/api.ts'
 import type { OpenCollection } from '../../src/db/collection.ts'
@@ -75,6 +75,20 @@ describe('a batch of searches', () => {
     await docs.core.environment.workers?.().digests(new Uint8Array(1), 1)
     return [alone, together, first, await collected(docs.searchBatch(requests))]
   }
+
+  it('has this thread search what waits while workers have enough to do', async () => {
+    const docs = await smallCollection(7)
+    const workers = docs.core.environment.workers?.() ?? expect.fail('no workers')
+    workers.warm()
+    await workers.digests(new Uint8Array(1), 1)
+    const helped = vi.spyOn(workers, 'help')
+    const next = vectors(8)
+    const requests = Array.from({ length: 300 }, () => ({ vector: next(), withPayload: false }))
+    expect(await collected(docs.searchBatch(requests))).toHaveLength(300)
+    const times = helped.mock.results.filter(({ value }) => value === true).length
+    expect(times).toBeGreaterThan(0)
+    expect(times).toBeLessThan(600)
+  })
 
   it('answers each as a search alone does, in order, with any number of threads', async () => {
     const seed = Date.now() % 1_000_000

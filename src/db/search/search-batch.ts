@@ -89,6 +89,7 @@ async function helpUntil(workers: WorkerPool, ranked: Promise<unknown>): Promise
     isDone = true
   }
   ranked.then(done, done)
+  // It may be done already.
   await undefined
   while (!isDone && workers.help()) await setImmediate()
 }
