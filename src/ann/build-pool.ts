@@ -163,8 +163,9 @@ class Crew {
     })
   }
 
-  /** Whether the process stays alive for the workers. */
+  /** Whether the process stays alive for the workers. It does while they are being ended. */
   hold(held: boolean): void {
+    if (this.ended) return
     for (const worker of this.#workers) held ? worker.ref() : worker.unref()
   }
 

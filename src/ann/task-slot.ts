@@ -184,7 +184,9 @@ export class TaskSlot {
     if (kind === 'search') this.#groups--
     if (kind === 'digest') this.#digests--
     for (const answer of answers) this.#settleOne(answer)
-    if (this.idle) this.#worker.unref()
+    // One that is being ended keeps the process until it is: else a program that waits for nothing
+    // but that would be over before.
+    if (this.idle && this.#reason === undefined) this.#worker.unref()
     this.#events.onFree()
   }
 

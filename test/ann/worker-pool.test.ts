@@ -320,6 +320,40 @@ describe('a pool', () => {
     expect(shared[1_000]).toBe(99)
   })
 
+  it.each([
+    ['a worker says that it runs', 'pool.warm()\n while (!existsSync(said)) {}'],
+    ['a build is given up', 'pool.build(segment, hnsw).catch(() => undefined)\n await turn()'],
+  ])('is closed before the program is over, though %s meanwhile', async (what, begin) => {
+    const said = join(folder, `said ${what}`)
+    const worker = join(folder, `${what}.mjs`)
+    await writeFile(
+      worker,
+      `import { writeFileSync } from 'node:fs'
+       import { parentPort } from 'node:worker_threads'
+       parentPort.postMessage([])
+       writeFileSync(${JSON.stringify(said)}, '')
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)`,
+    )
+    const file = join(folder, `closes while ${what}.ts`)
+    await writeFile(
+      file,
+      `import { existsSync } from 'node:fs'
+       import { setImmediate as turn } from 'node:timers/promises'
+       import { createWorkerPool } from ${JSON.stringify(moduleUrl('worker-pool.ts'))}
+       const said = ${JSON.stringify(said)}
+       const taskModule = new URL(${JSON.stringify(pathToFileURL(worker).href)})
+       const pieces = [Float32Array.from({ length: 1_000_000 }, (_, i) => Math.sin(i * i))]
+       const segment = { rows: 10_000, dimension: 100, metric: 'cosine', pieces }
+       const hnsw = { type: 'hnsw', m: 16, efConstruction: 200 }
+       const pool = createWorkerPool({ threads: 1, taskModule })
+       ${begin}
+       await pool.close()
+       console.log('closed')`,
+    )
+    const { stdout } = await run(process.execPath, [file])
+    expect(stdout).toBe('closed\n')
+  })
+
   it('does not keep the process alive when idle, but does while it searches', async () => {
     const file = join(folder, 'idle.ts')
     const from = (name: string) => JSON.stringify(moduleUrl(name))
