@@ -87,7 +87,7 @@ export function serveCollections(
       // The hits are texts already, so that their sum is known before it is one text.
       return { status: 200, json: `{"hits":[${recordTexts(hits).join(',')}],${rest.slice(1)}` }
     },
-    ...queryRoutes(store, journal),
+    ...queryRoutes(store, journal, isBusy),
   }
 }
 

@@ -17,15 +17,27 @@ export interface QueryRoutes {
 /** Of a route whose body alone does not tell what was asked. */
 const asked = (route: string, body: JsonValue): string => `{"${route}":${stringifyJson(body)}}`
 
-/** `journal` is told of every query: counts, facets and pages tell of the records too. */
-export function queryRoutes(store: Store, journal: SearchJournal | undefined): QueryRoutes {
+/**
+ * `journal` is told of every query: counts, facets and pages tell of the records too.
+ *
+ * @param isBusy whether other requests wait: vector searches then run on worker threads
+ */
+export function queryRoutes(
+  store: Store,
+  journal: SearchJournal | undefined,
+  isBusy: () => boolean,
+): QueryRoutes {
   return {
     query: async (name, body, signal) => {
       journal?.check()
       const startMs = performance.now()
       const request = parseQuery(body)
       const collection = await store.collection(name)
-      const { hits, groups, plan, stateRoot } = await collection.query({ ...request, signal })
+      const { hits, groups, plan, stateRoot } = await collection.query({
+        ...request,
+        offThread: isBusy(),
+        signal,
+      })
       await journal?.note({ collection: name, stateRoot, query: stringifyJson(body) })
       const idsOf = groups?.map(({ value, hits }) => ({ value, ids: hits.map(({ id }) => id) }))
       const rest = stringifyJson({

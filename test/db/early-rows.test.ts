@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, vi } from 'vitest'
 import type { VectorSpec } from '../../src/core/schema.ts'
+import type { Hit } from '../../src/db/api/api.ts'
 import type { SegmentReader } from '../../src/db/segment/segment-reader.ts'
 import { vectorSpecOf } from '../../src/db/segment/view.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
@@ -67,17 +68,51 @@ it('who compares every row, and a batch, have them at once', async () => {
   await store.close()
 })
 
-it('of many at once few read from disk what comes into memory anyway', async () => {
+type Docs = Awaited<ReturnType<OpenedStore['collection']>>
+type Ask = (docs: Docs, vector: Float32Array) => Promise<readonly Hit[]>
+
+const done = { cached: false } as const
+
+const WAYS: readonly (readonly [string, Ask])[] = [
+  ['searches', async (docs, vector) => (await docs.search({ vector, ...done })).hits],
+  ['queries', async (docs, vector) => (await docs.query({ query: { vector }, ...done })).hits],
+  [
+    'queries by examples',
+    async (docs, vector) =>
+      (await docs.query({ query: { recommend: { positive: [vector] } }, ...done })).hits,
+  ],
+]
+
+it.each(WAYS)('of many %s at once few read from disk what comes anyway', async (_what, ask) => {
   const { store } = await site()
   const docs = await store.collection('docs')
   const opened = vi.spyOn(store.core('docs').memory, 'index')
   const next = clustered(SHAPE.dimension, SEED + 4)
   const vectors = Array.from({ length: 40 }, next)
-  const found = await Promise.all(vectors.map((vector) => docs.search({ vector })))
+  const found = await Promise.all(vectors.map((vector) => ask(docs, vector)))
+  expect(opened).toHaveBeenCalledTimes(40)
   const early = opened.mock.calls.filter(([, , whole]) => whole !== true)
   expect(early.length).toBeLessThanOrEqual(4)
   for (const [i, vector] of vectors.entries()) {
-    expect((await docs.search({ vector })).hits).toEqual(found[i]?.hits)
+    expect(await ask(docs, vector)).toEqual(found[i])
+  }
+  await store.close()
+})
+
+it('of a batch that opened nothing ahead few read from disk, too', async () => {
+  const { store } = await site()
+  // A worker that answers this runs.
+  await store.core('docs').environment.workers?.().digests(new Uint8Array(1), 1)
+  const docs = await store.collection('docs')
+  const opened = vi.spyOn(store.core('docs').memory, 'index')
+  const next = clustered(SHAPE.dimension, SEED + 5)
+  const requests = Array.from({ length: 40 }, () => ({ vector: next() }))
+  const found: (readonly Hit[])[] = []
+  for await (const { hits } of docs.searchBatch(requests)) found.push(hits)
+  const early = opened.mock.calls.filter(([, , whole]) => whole !== true)
+  expect(early.length).toBeLessThanOrEqual(4)
+  for (const [i, request] of requests.entries()) {
+    expect((await docs.search({ ...request, ...done })).hits).toEqual(found[i])
   }
   await store.close()
 })

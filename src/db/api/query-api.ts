@@ -87,7 +87,8 @@ export interface QueryRequest extends QueryNode {
   readonly withPayload?: boolean
   readonly withVector?: boolean
   readonly withSource?: boolean
-  /** As of SearchRequest. */
+  /** These two as of SearchRequest. */
+  readonly offThread?: boolean
   readonly cached?: boolean
   readonly signal?: AbortSignal
 }

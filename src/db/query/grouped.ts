@@ -7,7 +7,7 @@ import { type CheckedNode, checkedCount, DEFAULT_K, over } from '../api/check-qu
 import type { QueryRequest } from '../api/query-api.ts'
 import { getRecord } from '../collection/records.ts'
 import type { RankedRecord } from '../search/search-vector.ts'
-import type { QueryContext, Ranked } from './query-context.ts'
+import type { QueryContext, Ranked, RankingContext } from './query-context.ts'
 import { runNode } from './run-node.ts'
 
 const DEFAULT_GROUP_SIZE = 3
@@ -56,7 +56,7 @@ export interface RankedGroup {
  * ranked among the hits of others (prefetch) is looked at whole at once.
  */
 export async function groupedHits(
-  context: QueryContext,
+  context: RankingContext,
   node: CheckedNode,
   grouping: Grouping,
 ): Promise<{ groups: RankedGroup[]; plan: Ranked['plan'] }> {
@@ -90,7 +90,7 @@ interface Widening {
 
 /** Looks for values that no group has, until there are enough or none is left. */
 async function addGroups(
-  context: QueryContext,
+  context: RankingContext,
   { node, grouping, found, width }: Widening & { readonly width: number },
 ): Promise<number> {
   let searches = 0
@@ -107,7 +107,7 @@ async function addGroups(
 }
 
 async function fillGroups(
-  context: QueryContext,
+  context: RankingContext,
   { node, grouping, found }: Widening,
 ): Promise<number> {
   let searches = 0

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { SearchPlan } from '../api/search-api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import type { RankedRecord } from '../search/search-vector.ts'
+import type { SearchCourse } from '../search/under-way.ts'
 import type { View } from '../segment/view.ts'
 
 /** The one pinned state that a query sees. */
@@ -9,6 +10,12 @@ export interface QueryContext {
   readonly core: CollectionCore
   readonly view: View
   readonly signal: AbortSignal | undefined
+}
+
+/** The same for one that ranks. */
+export interface RankingContext extends QueryContext {
+  /** How its vector searches are done at this moment. */
+  readonly course: () => SearchCourse
 }
 
 /** Hits in their order, best first, and how they were found. */

@@ -12,7 +12,7 @@ import { FirstRows } from './first-rows.ts'
 import { matchingRows } from './matching-rows.ts'
 import { both, onlyIds, withoutIds } from './narrowed.ts'
 import { unscored } from './ordered.ts'
-import { type QueryContext, type Ranked, turns } from './query-context.ts'
+import { type QueryContext, type Ranked, type RankingContext, turns } from './query-context.ts'
 
 /** Components that are compared before the index is asked for candidates instead. */
 const SCAN_COMPONENTS_MAX = 2 ** 27
@@ -28,10 +28,10 @@ interface RecommendQuery {
 
 /** Records like some and unlike others (see Recommendation). */
 export async function recommendedHits(
-  context: QueryContext,
+  context: RankingContext,
   { node, filter, recommend, count }: RecommendQuery,
 ): Promise<Ranked> {
-  const { core, view, signal } = context
+  const { core, view, signal, course } = context
   const { positive = [], negative = [], strategy = 'average_vector' } = recommend
   const examples = {
     positive: await vectorsOf(context, positive),
@@ -42,7 +42,8 @@ export async function recommendedHits(
   const plan = { kind: 'recommend', strategy, ...sizes(examples) }
   if (strategy === 'average_vector') {
     const vector = averageVector(metric, examples)
-    const search = { k: count, ef: node.ef, exact: node.exact, filter, signal }
+    const { ef, exact } = node
+    const search = { k: count, ef, exact, filter, signal, ...course() }
     const found = await searchByVector(core, view, { vector, search, excluded: named })
     return { hits: found.hits, plan: { ...plan, vector: found.plan } }
   }
@@ -94,10 +95,10 @@ interface CandidateQuery {
  * common. Undefined where all that match are to be compared: few, or nothing to be near to.
  */
 async function candidatesOf(
-  context: QueryContext,
+  context: RankingContext,
   { node, filter, examples, count }: CandidateQuery,
 ): Promise<Set<string> | undefined> {
-  const { core, view, signal } = context
+  const { core, view, signal, course } = context
   const { metric, dimension } = specOf(context)
   const { positive, negative } = examples
   if (node.exact || positive.length === 0) return undefined
@@ -107,7 +108,8 @@ async function candidatesOf(
   const depth = Math.min(limits.searchCountMax, Math.max(node.ef, CANDIDATES_SHARE * count))
   const found = new Set<string>()
   for (const vector of [averageVector(metric, examples), ...positive]) {
-    const search = { k: depth, ef: Math.max(node.ef, depth), exact: false, filter, signal }
+    const ef = Math.max(node.ef, depth)
+    const search = { k: depth, ef, exact: false, filter, signal, ...course() }
     const { hits } = await searchByVector(core, view, { vector, search, excluded: undefined })
     for (const { id } of hits) found.add(id)
   }

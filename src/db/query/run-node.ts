@@ -9,7 +9,7 @@ import { type RankedRecord, searchByVector } from '../search/search-vector.ts'
 import { diverseHits } from './diverse.ts'
 import { both, onlyIds } from './narrowed.ts'
 import { orderedHits } from './ordered.ts'
-import type { QueryContext, Ranked } from './query-context.ts'
+import type { Ranked, RankingContext } from './query-context.ts'
 import { recommendedHits } from './recommended.ts'
 import { sampledHits } from './sampled.ts'
 import { sparseHits } from './sparse-hits.ts'
@@ -21,7 +21,7 @@ import { sparseHits } from './sparse-hits.ts'
  * @param outer what the nodes above ask for
  */
 export async function runNode(
-  context: QueryContext,
+  context: RankingContext,
   node: CheckedNode,
   outer?: Filter,
 ): Promise<Ranked> {
@@ -57,7 +57,7 @@ interface NodeQuery {
   readonly count: number
 }
 
-async function ranked(context: QueryContext, query: NodeQuery): Promise<Ranked> {
+async function ranked(context: RankingContext, query: NodeQuery): Promise<Ranked> {
   const { node, lists, count } = query
   const ask = node.query
   if ('fusion' in ask) return fused(ask, lists)
@@ -74,8 +74,8 @@ async function ranked(context: QueryContext, query: NodeQuery): Promise<Ranked> 
     return await sampledHits(context, { seed: ask.sample.seed ?? 0, filter, count })
   }
   if ('sparse' in ask) return await sparseHits(context, { ...ask, filter, count })
-  const search = { k: count, ef: node.ef, exact, filter, signal: context.signal }
-  const { core, view } = context
+  const { core, view, signal, course } = context
+  const search = { k: count, ef: node.ef, exact, filter, signal, ...course() }
   if ('text' in ask) return await searchByText(core, view, { text: ask.text, search })
   const vector = (await queryVector(core, view, vectorOf(ask))) as Float32Array
   const excluded = 'id' in ask ? [ask.id] : undefined

@@ -4,8 +4,9 @@ import type { Hit, SearchRequest } from '../api/search-api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import { completeHits } from '../search/search-run.ts'
 import type { RankedRecord } from '../search/search-vector.ts'
+import { underWay } from '../search/under-way.ts'
 import { checkGrouping, type Grouping, groupedHits } from './grouped.ts'
-import type { QueryContext } from './query-context.ts'
+import type { QueryContext, RankingContext } from './query-context.ts'
 import { runNode } from './run-node.ts'
 
 /**
@@ -18,20 +19,22 @@ export async function runQuery(core: CollectionCore, request: QueryRequest): Pro
   const node = checkQuery(request)
   const grouping = checkGrouping(request)
   const { signal } = request
-  return await core.read(request.asOf, async (view) => {
-    const context = { core, view, signal }
-    return await core.answer(view, 'query', request, async () => {
-      const result =
-        grouping === undefined
-          ? await plainResult(context, node, request)
-          : await groupedResult(context, { node, grouping, request })
-      return { ...result, stateRoot: view.manifest.commit.stateRoot }
-    })
-  })
+  return await underWay(core, request, (course) =>
+    core.read(request.asOf, async (view) => {
+      const context = { core, view, signal, course }
+      return await core.answer(view, 'query', request, async () => {
+        const result =
+          grouping === undefined
+            ? await plainResult(context, node, request)
+            : await groupedResult(context, { node, grouping, request })
+        return { ...result, stateRoot: view.manifest.commit.stateRoot }
+      })
+    }),
+  )
 }
 
 async function plainResult(
-  context: QueryContext,
+  context: RankingContext,
   node: CheckedNode,
   request: QueryRequest,
 ): Promise<Omit<QueryResult, 'stateRoot'>> {
@@ -46,7 +49,7 @@ interface GroupedQuery {
 }
 
 async function groupedResult(
-  context: QueryContext,
+  context: RankingContext,
   { node, grouping, request }: GroupedQuery,
 ): Promise<Omit<QueryResult, 'stateRoot'>> {
   const found = await groupedHits(context, node, grouping)

@@ -4,13 +4,8 @@ import { limits } from '../../core/limits.ts'
 import type { BatchOptions, BatchSearch, SearchResult } from '../api/api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import type { View } from '../segment/view.ts'
-import {
-  checkSearch,
-  completeResult,
-  EARLY_SEARCHES_MAX,
-  type RankedHits,
-  rankRecords,
-} from './search-run.ts'
+import { checkSearch, completeResult, type RankedHits, rankRecords } from './search-run.ts'
+import { EARLY_SEARCHES_MAX } from './under-way.ts'
 
 /** A query whose records are being ranked. */
 interface UnderWay {

@@ -19,15 +19,11 @@ import {
   searchByVector,
   startVectorSearch,
 } from './search-vector.ts'
+import { underWay } from './under-way.ts'
 
 export const DEFAULT_K = 10
 /** ef where the caller names none. */
 export const DEFAULT_EF = 128
-/**
- * Searches under way that read their rows from disk while all rows are still coming: each reads
- * chunks of its own, and many of them would keep those that all wait for from coming.
- */
-export const EARLY_SEARCHES_MAX = 4
 /** Hits of each part of a hybrid search: so many times k, and so many at least. */
 const HYBRID_DEPTH = 5
 const HYBRID_DEPTH_MIN = 50
@@ -43,20 +39,14 @@ export async function runSearch(
   request: SearchRequest,
 ): Promise<SearchResult> {
   const search = checkSearch(request)
-  core.searches++
-  core.searchCount++
-  try {
-    return await core.read(request.asOf, async (view) => {
-      return await core.answer(view, 'search', request, async () => {
-        const parallel = request.offThread === true || core.searches > 1
-        const whole = core.searches > EARLY_SEARCHES_MAX
-        const ranked = await rankRecords(core, view, request, { ...search, parallel, whole })
+  return await underWay(core, request, (course) =>
+    core.read(request.asOf, (view) =>
+      core.answer(view, 'search', request, async () => {
+        const ranked = await rankRecords(core, view, request, { ...search, ...course() })
         return await completeResult(core, view, request, ranked)
-      })
-    })
-  } finally {
-    core.searches--
-  }
+      }),
+    ),
+  )
 }
 
 /** Hits in their order, without what is fetched for each. */
