@@ -126,6 +126,14 @@ describe('a collection', () => {
     await expect(docs.delete(request)).rejects.toMatchObject({ code: 'USAGE' })
   })
 
+  it('does not take the letters of one text for ids', async () => {
+    const docs = await (await tempStore()).createCollection('docs', { dimension: 1 })
+    await docs.upsert([...'abc'].map((id) => ({ id, vector: Float32Array.of(1) })))
+    const ids = 'abc' as never
+    await expect(docs.delete({ ids })).rejects.toMatchObject({ code: 'USAGE' })
+    expect((await docs.info()).count).toBe(3)
+  })
+
   it('deletes by filter and by source, and commits nothing where nothing matches', async () => {
     const store = await tempStore()
     const folder = dirname(store.url)
@@ -199,5 +207,17 @@ describe('a collection that may not exist yet', () => {
   it('needs a name that a collection can have', async () => {
     const store: Store = await tempStore()
     expect(() => store.prospect('../docs')).toThrow(expect.objectContaining({ code: 'USAGE' }))
+  })
+
+  it.each([
+    { metric: 'near' },
+    { index: { type: 'tree' } },
+    { index: { quantization: 'int3' } },
+    { textFields: 'title' },
+  ])('is not made with %j, which no type allows', async (wrong) => {
+    const store = await tempStore()
+    const made = store.createCollection('docs', { dimension: 4, ...(wrong as object) })
+    await expect(made).rejects.toMatchObject({ code: 'USAGE' })
+    expect(await store.list()).toEqual([])
   })
 })

@@ -37,6 +37,10 @@ export async function deleteRecords(
   if (given.length !== 1) {
     throw new AkidbError('USAGE', 'delete takes ids, a filter or a source, exactly one of them')
   }
+  // One text would be an id a letter.
+  if (request.ids !== undefined && !Array.isArray(request.ids)) {
+    throw new AkidbError('USAGE', 'ids are a list')
+  }
   const head = await core.head()
   const id = collection ?? head.commit.collection
   checkSame(core.name, id, head)

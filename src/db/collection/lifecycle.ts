@@ -1,8 +1,10 @@
 import { checkQuantization } from '../../ann/quantization.ts'
 import { limits } from '../../core/limits.ts'
+import { isMetric, METRICS } from '../../core/metric.ts'
 import {
   DEFAULT_INDEX,
   denseSpec,
+  INDEX_TYPES,
   type IndexParameters,
   QUANTIZATIONS,
   type Schema,
@@ -120,7 +122,7 @@ const taken = (name: string, other: string): AkidbError =>
   })
 
 function schemaOf(options: CreateOptions): Schema {
-  const { dimension, storage } = options
+  const { dimension, storage, metric } = options
   if (dimension !== undefined && (!Number.isSafeInteger(dimension) || dimension < 1)) {
     throw new AkidbError('USAGE', `a dimension of ${dimension} is no whole number above 0`)
   }
@@ -134,6 +136,9 @@ function schemaOf(options: CreateOptions): Schema {
     throw new AkidbError('USAGE', `no vectors are stored as ${storage}`, {
       hint: `With a dimension there is ${VECTOR_STORAGES.join(', ')}; f32 where nothing is said.`,
     })
+  }
+  if (metric !== undefined && !isMetric(metric)) {
+    throw new AkidbError('USAGE', `no metric ${metric}; there are ${METRICS.join(', ')}`)
   }
   return {
     vectors: {
@@ -150,6 +155,8 @@ export function textSpecOf(fields: readonly string[], positions: boolean | undef
   if (positions === true && fields.length === 0) {
     throw new AkidbError('USAGE', 'positions of words are stored of text fields, and there is none')
   }
+  // Spread, a text would be a field a letter.
+  if (!Array.isArray(fields)) throw new AkidbError('USAGE', 'text fields are a list of names')
   return {
     fields: [...fields],
     tokenizer: 'plain/1',
@@ -163,7 +170,10 @@ export function indexOf(
   base: IndexParameters = DEFAULT_INDEX,
 ): IndexParameters {
   const index = { ...base, ...chosen }
-  const { m, efConstruction } = index
+  const { type, m, efConstruction } = index
+  if (!INDEX_TYPES.includes(type)) {
+    throw new AkidbError('USAGE', `no index ${type}; there are ${INDEX_TYPES.join(', ')}`)
+  }
   if (!Number.isSafeInteger(m) || m < 2 || m > 64) {
     throw new AkidbError('USAGE', `m is ${m}; it goes from 2 to 64`)
   }
