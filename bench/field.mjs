@@ -2,7 +2,7 @@
 
 import { existsSync, globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { data, root, run } from './measure.mjs'
+import { data, median, root, run } from './measure.mjs'
 
 const HERE = join(root, 'bench')
 const PYTHON = join(data, 'venv', 'bin', 'python')
@@ -104,6 +104,32 @@ export async function compete(contestant, set, { threads = 1, limits = 1, job: m
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/**
+ * `compete` several times for each entry, in turns: what slows the machine down for a while slows
+ * all of them. Resolves to one result an entry, each figure the median of its rounds.
+ *
+ * @param entries [{contestant, rounds, options}]
+ */
+export async function competeInTurns(entries, set) {
+  const results = entries.map(() => [])
+  for (let round = 0; round < Math.max(...entries.map(({ rounds }) => rounds)); round++) {
+    for (const [at, { contestant, rounds, options }] of entries.entries()) {
+      if (round < rounds) results[at].push(await compete(contestant, set, options))
+    }
+  }
+  return results.map((rounds) => rounds.find(({ failed }) => failed) ?? medians(rounds))
+}
+
+/** One value of the same shape as all of these, with the median of each number. */
+function medians(values) {
+  const [first] = values
+  if (typeof first === 'number') return median(values)
+  if (Array.isArray(first)) return first.map((_, at) => medians(values.map((each) => each[at])))
+  if (typeof first !== 'object' || first === null) return first
+  const names = Object.keys(first)
+  return Object.fromEntries(names.map((name) => [name, medians(values.map((each) => each[name]))]))
 }
 
 /** Runs a Python program of ours; the last line that it prints is JSON. */
