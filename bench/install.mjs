@@ -9,8 +9,8 @@ import { data, root } from './measure.mjs'
 const bench = join(root, 'bench')
 const venv = join(data, 'venv')
 
-// Not `npm ci`: it refuses the lock file where a registry lacks optional packages for other systems.
-// The versions and hashes of the lock file hold all the same.
+// Not `npm ci`: it refuses the lock file where a registry lacks optional packages for other
+// systems. The versions and hashes of the lock file hold all the same.
 run('npm', ['install', '--no-save'], bench)
 // The same package twice: as npm builds it, and for this machine's processor.
 run('npm', ['rebuild', 'hnswlib-node-native'], bench, { CXXFLAGS: '-O3 -march=native' })

@@ -53,8 +53,9 @@ export async function path() {
       `the batch by the command line less a search of one (${ms(one)}): ` +
         rate(perSecond(Math.max(1, took - one))),
       `the batch by the command line against the least that it could take, ${ms(least)} ` +
-        `(${rate(perSecond(least))}): ${(took / least).toFixed(2)}; that is a process that reads and ` +
-        `hashes the index on two threads, ${ms(median(floor))}, and the kernel's own time on two`,
+        `(${rate(perSecond(least))}): ${(took / least).toFixed(2)}; that is a process that reads ` +
+        `and hashes the index on two threads, ${ms(median(floor))}, and the kernel's own time ` +
+        'on two',
     ],
   }
 }

@@ -66,6 +66,17 @@ describe('bin/akidb', () => {
     })
   })
 
+  it('does not end as if it were done where it waits for what never comes', () => {
+    const mute = 'data:text/javascript,process.stdout.write = () => true'
+    const main = join(root, 'src/cli/main.ts')
+    const ran = spawnSync(process.execPath, ['--import', mute, main, 'help'], { encoding: 'utf8' })
+    expect(ran).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: 'akidb: error: the command ended before it was done (INTERNAL, exit 1)\n',
+    })
+  })
+
   it('follows symlinks, also to paths with spaces', () => {
     const path = fakePackage('with space', {
       'node_modules/.bin/node': node('pinned'),
