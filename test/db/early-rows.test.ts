@@ -69,50 +69,47 @@ it('who compares every row, and a batch, have them at once', async () => {
 })
 
 type Docs = Awaited<ReturnType<OpenedStore['collection']>>
-type Ask = (docs: Docs, vector: Float32Array) => Promise<readonly Hit[]>
+type Ask = (docs: Docs, vectors: readonly Float32Array[]) => Promise<(readonly Hit[])[]>
 
-const done = { cached: false } as const
+const each =
+  (ask: (docs: Docs, vector: Float32Array) => Promise<{ readonly hits: readonly Hit[] }>): Ask =>
+  (docs, vectors) =>
+    Promise.all(vectors.map(async (vector) => (await ask(docs, vector)).hits))
 
-const WAYS: readonly (readonly [string, Ask])[] = [
-  ['searches', async (docs, vector) => (await docs.search({ vector, ...done })).hits],
-  ['queries', async (docs, vector) => (await docs.query({ query: { vector }, ...done })).hits],
-  [
-    'queries by examples',
-    async (docs, vector) =>
-      (await docs.query({ query: { recommend: { positive: [vector] } }, ...done })).hits,
-  ],
-]
+const anew = { cached: false } as const
+const WAYS: Readonly<Record<string, Ask>> = {
+  searches: each((docs, vector) => docs.search({ vector, ...anew })),
+  queries: each((docs, vector) => docs.query({ query: { vector }, ...anew })),
+  examples: each((docs, vector) =>
+    docs.query({ query: { recommend: { positive: [vector] } }, ...anew }),
+  ),
+  batch: async (docs, vectors) => {
+    const found: (readonly Hit[])[] = []
+    for await (const { hits } of docs.searchBatch(vectors.map((vector) => ({ vector })))) {
+      found.push(hits)
+    }
+    return found
+  },
+}
 
-it.each(WAYS)('of many %s at once few read from disk what comes anyway', async (_what, ask) => {
-  const { store } = await site()
+it('of many at once few read from disk what comes into memory anyway', async () => {
+  const { store, reader } = await site()
   const docs = await store.collection('docs')
   const opened = vi.spyOn(store.core('docs').memory, 'index')
   const next = clustered(SHAPE.dimension, SEED + 4)
   const vectors = Array.from({ length: 40 }, next)
-  const found = await Promise.all(vectors.map((vector) => ask(docs, vector)))
-  expect(opened).toHaveBeenCalledTimes(40)
-  const early = opened.mock.calls.filter(([, , whole]) => whole !== true)
-  expect(early.length).toBeLessThanOrEqual(4)
-  for (const [i, vector] of vectors.entries()) {
-    expect(await ask(docs, vector)).toEqual(found[i])
-  }
-  await store.close()
-})
-
-it('of a batch that opened nothing ahead few read from disk, too', async () => {
-  const { store } = await site()
-  // A worker that answers this runs.
+  // A worker that answers this runs: a batch takes one query at a time before.
   await store.core('docs').environment.workers?.().digests(new Uint8Array(1), 1)
-  const docs = await store.collection('docs')
-  const opened = vi.spyOn(store.core('docs').memory, 'index')
-  const next = clustered(SHAPE.dimension, SEED + 5)
-  const requests = Array.from({ length: 40 }, () => ({ vector: next() }))
-  const found: (readonly Hit[])[] = []
-  for await (const { hits } of docs.searchBatch(requests)) found.push(hits)
-  const early = opened.mock.calls.filter(([, , whole]) => whole !== true)
-  expect(early.length).toBeLessThanOrEqual(4)
-  for (const [i, request] of requests.entries()) {
-    expect((await docs.search({ ...request, ...done })).hits).toEqual(found[i])
+  for (const [what, ask] of Object.entries(WAYS)) {
+    reader.forgetIndex()
+    opened.mockClear()
+    const found = await ask(docs, vectors)
+    const early = opened.mock.calls.filter(([, , whole]) => whole !== true)
+    expect(opened, what).toHaveBeenCalledTimes(40)
+    expect(early.length, what).toBeLessThanOrEqual(4)
+    for (const [i, vector] of vectors.entries()) {
+      expect((await ask(docs, [vector]))[0], what).toEqual(found[i])
+    }
   }
   await store.close()
 })
