@@ -1,6 +1,6 @@
 import type { Bitset } from '../core/bitset.ts'
 import { limits } from '../core/limits.ts'
-import type { Metric } from '../core/metric.ts'
+import { distanceOfSums, type Metric, queryNorm } from '../core/metric.ts'
 import type { Quantization } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { FORM_F32, SCRATCH_ROWS } from './kernel/layout.ts'
@@ -87,6 +87,14 @@ export class KernelIndex implements VectorIndex {
       throw new RangeError(`rows beyond the ${this.rows} of the segment`)
     }
     return rescoreRows(segment, query, { rows, vectors, k: Math.min(k, rows.length) })
+  }
+
+  distances(query: Float32Array, rows: Uint32Array): Float64Array {
+    const segment = this.#open()
+    if (segment.onDisk) throw new Error('the rows of this segment are on disk')
+    checkQuery(query, this.dimension)
+    if (rows.some((row) => row >= this.rows)) throw new RangeError(`rows beyond ${this.rows}`)
+    return exactDistances(segment, query, rows)
   }
 
   vector(row: number): Float32Array {
@@ -218,6 +226,29 @@ function rescoreRows(
     exports.rescoreAdd(header, context.address, part.length, k)
   }
   return collect(segment, exports.rescoreEnd(header, context.address, k))
+}
+
+/** Bytes that the kernel leaves of two rows: two sums, and of each the sum of its squares. */
+const PAIR_WORDS = 4
+
+/** In pieces of as many rows as there is scratch space for. */
+function exactDistances(segment: Segment, query: Float32Array, rows: Uint32Array): Float64Array {
+  const { exports, context, metric, plan } = segment
+  const { raw, scratch, ids } = context.arrays as { raw: number; scratch: number; ids: number }
+  const distances = new Float64Array(rows.length)
+  const norm = metric === 'cosine' ? queryNorm(query) : 0
+  segment.f32.set(query, raw / 4)
+  for (let from = 0; from < rows.length; from += SCRATCH_ROWS) {
+    const part = rows.subarray(from, from + SCRATCH_ROWS)
+    segment.u32.set(part, ids / 4)
+    exports.exact(plan.index, context.address, part.length)
+    for (let i = 0; i < part.length; i++) {
+      const at = scratch / 8 + (i >> 1) * PAIR_WORDS + (i & 1)
+      const [sum, squares] = [segment.f64[at] as number, segment.f64[at + 2] as number]
+      distances[from + i] = distanceOfSums(metric, norm, sum, squares)
+    }
+  }
+  return distances
 }
 
 /**

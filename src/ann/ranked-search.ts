@@ -24,8 +24,9 @@ export function searchRanked(index: VectorIndex, request: RowSearch): RankedRows
     return { rows, distances: new Float64Array(0), evaluated }
   }
   const { rows, evaluated } = index.search(request)
-  const distances = distancesFrom(index.metric, request.query, rows.length, (number) =>
-    index.vector(rows[number] as number),
-  )
+  const { query } = request
+  const distances =
+    index.distances?.(query, rows) ??
+    distancesFrom(index.metric, query, rows.length, (at) => index.vector(rows[at] as number))
   return { rows, distances, evaluated }
 }

@@ -47,6 +47,7 @@ export class Segment {
   readonly u8: Uint8Array
   readonly u32: Uint32Array
   readonly f32: Float32Array
+  readonly f64: Float64Array
   readonly #view: DataView
   readonly #context: ContextPlan
 
@@ -77,6 +78,7 @@ export class Segment {
     this.u8 = new Uint8Array(buffer)
     this.u32 = new Uint32Array(buffer)
     this.f32 = new Float32Array(buffer)
+    this.f64 = new Float64Array(buffer, 0, Math.floor(buffer.byteLength / 8))
     this.#view = new DataView(buffer)
     const plan = shared.plan.contexts[context]
     if (plan === undefined) throw new Error(`segment has no context ${context}`)

@@ -114,6 +114,12 @@ export interface VectorIndex {
    * @throws INTEGRITY where a vector has a component that is not finite; as `search` for the query
    */
   rescore(query: Float32Array, rows: Uint32Array, vectors: Float32Array, k?: number): RowHits
+  /**
+   * Float64 distances of rows, shape (rows.length,): the bits of exactDistance. Absent where only
+   * `vector` gives them.
+   * @throws RangeError for a row that is none; Error: rows on disk
+   */
+  distances?(query: Float32Array, rows: Uint32Array): Float64Array
   /** A view of one stored vector, as it came (valid until close). @throws Error: rows on disk */
   vector(row: number): Float32Array
   /**

@@ -157,6 +157,23 @@ function cosineDistance(query: Float32Array, norm: number, vector: Float32Array)
   return cosineOf(dot, norm, squares)
 }
 
+/**
+ * The distance that sums of `distancesFrom` come to.
+ *
+ * @param norm of the query, for cosine
+ * @param sum  dot product of query and vector; l2: squared distance
+ * @param squares sum of the vector's squares, for cosine
+ */
+export const distanceOfSums = (
+  metric: Metric,
+  norm: number,
+  sum: number,
+  squares: number,
+): number => (metric === 'cosine' ? cosineOf(sum, norm, squares) : metric === 'dot' ? -sum : sum)
+
+/** Euclidean norm of a query, as `distancesFrom` takes it. */
+export const queryNorm = (query: Float32Array): number => Math.sqrt(dotProduct(query, query))
+
 const cosineOf = (dot: number, norm: number, squares: number): number =>
   norm === 0 || squares === 0 ? 1 : 1 - clamp(dot / norm / Math.sqrt(squares))
 

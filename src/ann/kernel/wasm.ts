@@ -46,6 +46,7 @@ export interface KernelExports {
   rescoreStart(index: number, context: number): void
   rescoreAdd(index: number, context: number, count: number, limit: number): void
   rescoreEnd(index: number, context: number, k: number): number
+  exact(index: number, context: number, count: number): void
 }
 
 interface MemoryDescriptor {

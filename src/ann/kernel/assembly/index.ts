@@ -1,6 +1,7 @@
 // The kernel's exports.
 import { binariseRows, meanRows } from "./binary";
 import { buildGraph } from "./build";
+import { exactSums } from "./exact";
 import { Context, F32, Index, Query } from "./layout";
 import { LinkReader, readLinks } from "./links";
 import { halveCentroids, splitRows, trainCentroids } from "./pq";
@@ -62,3 +63,5 @@ export function rescoreAdd(x: Index, c: Context, count: u32, limit: u32): void {
 }
 
 export function rescoreEnd(x: Index, c: Context, k: u32): u32 { return emit(x, c, k, 0); }
+
+export function exact(x: Index, c: Context, count: u32): void { exactSums(x, c, count); }
