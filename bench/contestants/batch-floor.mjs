@@ -11,7 +11,7 @@ import { isMainThread, Worker, workerData } from 'node:worker_threads'
 const PIECE = 4 * 2 ** 20
 const CHUNK = 64 * 1024
 
-/** Codes, links and vectors are the longest blobs; payload and texts are not read. */
+/** Vectors and codes are the two longest blobs; the links, a hundredth of them, are left out. */
 function piecesOf(store) {
   const files = globSync('blobs/*/*/*', { cwd: store }).map((name) => join(store, name))
   const sizes = files.map((file) => ({ file, bytes: statSync(file).size }))

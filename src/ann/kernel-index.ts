@@ -228,8 +228,8 @@ function rescoreRows(
   return collect(segment, exports.rescoreEnd(header, context.address, k))
 }
 
-/** Bytes that the kernel leaves of two rows: two sums, and of each the sum of its squares. */
-const PAIR_WORDS = 4
+/** Float64 numbers that the kernel leaves of two rows: two sums, then the squares of each. */
+const PAIR_NUMBERS = 4
 
 /** In pieces of as many rows as there is scratch space for. */
 function exactDistances(segment: Segment, query: Float32Array, rows: Uint32Array): Float64Array {
@@ -243,7 +243,7 @@ function exactDistances(segment: Segment, query: Float32Array, rows: Uint32Array
     segment.u32.set(part, ids / 4)
     exports.exact(plan.index, context.address, part.length)
     for (let i = 0; i < part.length; i++) {
-      const at = scratch / 8 + (i >> 1) * PAIR_WORDS + (i & 1)
+      const at = scratch / 8 + (i >> 1) * PAIR_NUMBERS + (i & 1)
       const [sum, squares] = [segment.f64[at] as number, segment.f64[at + 2] as number]
       distances[from + i] = distanceOfSums(metric, norm, sum, squares)
     }

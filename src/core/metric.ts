@@ -22,7 +22,7 @@ export function distanceFrom(
 ): (vector: Float32Array) => number {
   if (metric === 'l2') return (vector) => squaredDistance(query, vector)
   if (metric === 'dot') return (vector) => -dotProduct(query, vector)
-  const norm = Math.sqrt(dotProduct(query, query))
+  const norm = queryNorm(query)
   return (vector) => cosineDistance(query, norm, vector)
 }
 
@@ -41,7 +41,7 @@ export function distancesFrom(
 ): Float64Array {
   // Room for whole fours: the last takes as long as any, however many it is of.
   const distances = new Float64Array(Math.ceil(count / 4) * 4)
-  const norm = metric === 'cosine' ? Math.sqrt(dotProduct(query, query)) : 0
+  const norm = metric === 'cosine' ? queryNorm(query) : 0
   const four = FOUR[metric]
   const last = count - 1
   for (let at = 0; at < count; at += 4) {

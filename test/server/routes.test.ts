@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseJson } from '../../src/core/json.ts'
+import type { Store } from '../../src/db/api/api.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
+import { serveCollections } from '../../src/server/collections.ts'
 import { appOn, makeStoreFolder, openForWriting, removeFolder, send } from './support.ts'
 
 let made = 0
@@ -374,4 +377,21 @@ describe('POST /collections/:c/{query,count,facet,scroll}', () => {
     const reply = await post(`/collections/${await filled()}/query`, nested)
     expect([400, 413]).toContain(reply.status)
   })
+})
+
+it('has vectors searched by worker threads while other requests wait', async () => {
+  const asked: unknown[] = []
+  const answered = async ({ offThread }: { readonly offThread?: boolean }) => {
+    asked.push(offThread)
+    return { hits: [], plan: {}, stateRoot: '' }
+  }
+  const collection = { search: answered, query: answered }
+  const answering = { collection: async () => collection } as unknown as Store
+  const { signal } = new AbortController()
+  for (const isBusy of [true, false]) {
+    const { search, query } = serveCollections(answering, undefined, () => isBusy)
+    await search('docs', parseJson('{"vector":[1,0]}'), signal)
+    await query('docs', parseJson('{"query":{"vector":[1,0]}}'), signal)
+  }
+  expect(asked).toEqual([true, true, false, false])
 })
