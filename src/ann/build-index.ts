@@ -27,7 +27,8 @@ export function buildIndexSync(
   parameters: IndexParameters,
   options: BuildOptions = {},
 ): BuiltIndex {
-  const segment = loadForBuild(vectors, parameters, { ...options, threads: 1 })
+  const segment = createForBuild(vectors, parameters, { ...options, threads: 1 })
+  segment.loadRows(vectors.pieces, 'BAD_INPUT')
   const codes = prepareBuild(segment)
   const measured = measureBuilt(segment)
   const built = measured === undefined ? { codes } : { codes, measured }
@@ -36,24 +37,21 @@ export function buildIndexSync(
   return { ...built, graph: encodeGraph(segment) }
 }
 
-/** A segment in shared memory with its rows copied in and room for a graph where one is wanted. */
-export function loadForBuild(
-  vectors: SegmentVectors,
+/** A segment in shared memory with room for its rows, and for a graph where one is wanted. */
+export function createForBuild(
+  { rows, dimension, metric }: Omit<SegmentVectors, 'pieces'>,
   parameters: IndexParameters,
   options: BuildOptions & { readonly threads: number; readonly memory?: KernelMemory | undefined },
 ): Segment {
-  const { rows, dimension, metric } = vectors
   const form = parameters.quantization ?? 'int8'
   checkQuantization(form, dimension)
   const wanted =
     parameters.type === 'hnsw' && rows >= Math.max(1, options.graphRowsMin ?? limits.graphRowsMin)
   const contexts = wanted ? options.threads : 1
   const shape = { rows, dimension, metric, form, codes: 'computed', contexts } as const
-  const segment = wanted
+  return wanted
     ? createWithGraph(shape, parameters, options.memory)
     : Segment.create(shape, options.memory)
-  segment.loadRows(vectors.pieces, 'BAD_INPUT')
-  return segment
 }
 
 /** Measures and codes the rows; returns the codes' bytes. */

@@ -2,11 +2,12 @@ import { Worker } from 'node:worker_threads'
 import { limits } from '../core/limits.ts'
 import type { IndexParameters } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
-import { type BuildOptions, loadForBuild } from './build-index.ts'
+import { type BuildOptions, createForBuild } from './build-index.ts'
 import type { BuildStep, StepResult } from './build-worker.ts'
 import type { KernelMemory } from './kernel/wasm.ts'
+import type { Segment } from './segment.ts'
 import { reviveError } from './task-messages.ts'
-import type { BuiltIndex, IndexBuilder, SegmentVectors } from './vector-index.ts'
+import type { BuiltIndex, IndexBuilder, StreamedVectors } from './vector-index.ts'
 
 /** How a pool builds. */
 export interface BuilderOptions extends BuildOptions {
@@ -50,7 +51,7 @@ class BuildPool implements IndexBuilder {
   }
 
   build(
-    vectors: SegmentVectors,
+    vectors: StreamedVectors,
     parameters: IndexParameters,
     signal?: AbortSignal,
   ): Promise<BuiltIndex> {
@@ -70,7 +71,7 @@ class BuildPool implements IndexBuilder {
   }
 
   async #buildNow(
-    vectors: SegmentVectors,
+    vectors: StreamedVectors,
     parameters: IndexParameters,
     signal: AbortSignal | undefined,
   ): Promise<BuiltIndex> {
@@ -79,7 +80,8 @@ class BuildPool implements IndexBuilder {
     clearTimeout(this.#idle)
     const memory = this.#memory
     this.#memory = undefined
-    const segment = loadForBuild(vectors, parameters, { ...this.#options, memory })
+    const segment = createForBuild(vectors, parameters, { ...this.#options, memory })
+    await this.#load(segment, vectors, signal)
     const workers = segment.plan.contexts.length
     const crew = this.#crew === undefined || this.#crew.ended ? new Crew(this.#options) : this.#crew
     this.#crew = crew
@@ -108,6 +110,23 @@ class BuildPool implements IndexBuilder {
       crew.hold(false)
       if (crew.ended && this.#crew === crew) this.#crew = undefined
     }
+  }
+
+  /** Copies rows into shared memory as they come. */
+  async #load(
+    segment: Segment,
+    { pieces }: StreamedVectors,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    let row = 0
+    for await (const piece of pieces) {
+      signal?.throwIfAborted()
+      if (this.#closed) throw closedError()
+      row += segment.loadPiece(piece, row, 'BAD_INPUT')
+    }
+    segment.checkLoaded(row, 'BAD_INPUT')
+    signal?.throwIfAborted()
+    if (this.#closed) throw closedError()
   }
 
   /** A reference that the garbage collector may break is broken while workers still hold theirs. */

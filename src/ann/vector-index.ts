@@ -15,6 +15,11 @@ export interface SegmentVectors {
   readonly pieces: Iterable<Float32Array>
 }
 
+/** The same where pieces may come one by one, from disk say, each valid until the next. */
+export interface StreamedVectors extends Omit<SegmentVectors, 'pieces'> {
+  readonly pieces: Iterable<Float32Array> | AsyncIterable<Float32Array>
+}
+
 /**
  * What a build leaves to be stored. Decoded bytes are the same on every machine, for any number of
  * workers.
@@ -183,7 +188,7 @@ export interface EarlyIndex {
 /** Builds off the calling thread. One pool per store. */
 export interface IndexBuilder {
   build(
-    vectors: SegmentVectors,
+    vectors: StreamedVectors,
     parameters: IndexParameters,
     signal?: AbortSignal,
   ): Promise<BuiltIndex>

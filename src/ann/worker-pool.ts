@@ -9,7 +9,7 @@ import type {
   BuiltIndex,
   IndexBuilder,
   RowSearch,
-  SegmentVectors,
+  StreamedVectors,
   VectorIndex,
 } from './vector-index.ts'
 
@@ -162,7 +162,7 @@ class Pool implements WorkerPool {
   }
 
   async build(
-    vectors: SegmentVectors,
+    vectors: StreamedVectors,
     parameters: IndexParameters,
     signal?: AbortSignal,
   ): Promise<BuiltIndex> {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -54,6 +55,39 @@ describe('index builder', () => {
       buildIndexSync(segment, GRAPH, options),
     )
     await builder.close()
+  })
+
+  it('takes pieces as they come, each valid until the next', async () => {
+    const builder = createIndexBuilder({ ...options, threads: 2 })
+    expect(await builder.build({ ...segment, pieces: streamed() }, GRAPH)).toEqual(
+      buildIndexSync(segment, GRAPH, options),
+    )
+    await builder.close()
+  })
+
+  it('goes on after pieces that end early or fail', async () => {
+    const builder = createIndexBuilder({ ...options, threads: 1 })
+    const short = { ...segment, pieces: streamed(segment.rows - 1) }
+    await expect(builder.build(short, GRAPH)).rejects.toMatchObject({ code: 'BAD_INPUT' })
+    const failing = { ...segment, pieces: streamed(segment.rows, new Error('disk broke')) }
+    await expect(builder.build(failing, GRAPH)).rejects.toThrow('disk broke')
+    expect((await builder.build(segment, GRAPH)).graph).toBeDefined()
+    await builder.close()
+  })
+
+  it('stops while pieces still come', async () => {
+    const builder = createIndexBuilder({ ...options, threads: 1 })
+    const [abort, started] = [new AbortController(), Promise.withResolvers<void>()]
+    const aborted = builder.build({ ...segment, pieces: slow(started) }, GRAPH, abort.signal)
+    await started.promise
+    abort.abort(new Error('enough'))
+    await expect(aborted).rejects.toThrow('enough')
+    const again = Promise.withResolvers<void>()
+    const closed = builder.build({ ...segment, pieces: slow(again) }, GRAPH)
+    closed.catch(() => undefined)
+    await again.promise
+    await builder.close()
+    await expect(closed).rejects.toThrow(/closed/)
   })
 
   it('makes no graph for type flat', async () => {
@@ -145,3 +179,22 @@ describe('index builder', () => {
     expect(stdout).toBe('graph true')
   })
 })
+
+/** Rows of the segment, one after the other in the same memory; may fail behind the last. */
+async function* streamed(rows = segment.rows, failure?: Error): AsyncGenerator<Float32Array> {
+  const piece = new Float32Array(dimension)
+  for (let row = 0; row < rows; row++) {
+    piece.set(vectors.subarray(row * dimension, (row + 1) * dimension))
+    yield piece
+  }
+  if (failure !== undefined) throw failure
+}
+
+/** The same with others' turns between them; says when the first was taken. */
+async function* slow(started: PromiseWithResolvers<void>): AsyncGenerator<Float32Array> {
+  for await (const piece of streamed()) {
+    yield piece
+    started.resolve()
+    await setImmediate()
+  }
+}

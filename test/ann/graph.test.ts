@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { buildIndexSync, loadForBuild, prepareBuild } from '../../src/ann/build-index.ts'
+import { buildIndexSync, createForBuild, prepareBuild } from '../../src/ann/build-index.ts'
 import { decodeGraph, encodeGraph } from '../../src/ann/graph.ts'
 import { graphLevels } from '../../src/ann/levels.ts'
 import { openVectorIndex } from '../../src/ann/open-index.ts'
@@ -115,7 +115,8 @@ describe('graph bytes', () => {
   const input: OpenIndexInput = { ...segment, ...built, parameters }
 
   it('survive decoding and encoding', () => {
-    const fresh = loadForBuild(segment, parameters, { graphRowsMin: 1, threads: 1 })
+    const fresh = createForBuild(segment, parameters, { graphRowsMin: 1, threads: 1 })
+    fresh.loadRows(segment.pieces, 'BAD_INPUT')
     prepareBuild(fresh)
     decodeGraph(fresh, graph)
     expect(encodeGraph(fresh)).toEqual(graph)
@@ -173,10 +174,9 @@ it('never reads outside its arrays when link memory holds random bytes', () => {
   const random = randomSource(seed)
   const vectors = randomVectors(500 * 70, 60)
   for (let round = 0; round < 20; round++) {
-    const segment = loadForBuild(segmentOf('cosine', 70, vectors), GRAPH, {
-      graphRowsMin: 1,
-      threads: 1,
-    })
+    const shape = segmentOf('cosine', 70, vectors)
+    const segment = createForBuild(shape, GRAPH, { graphRowsMin: 1, threads: 1 })
+    segment.loadRows(shape.pieces, 'BAD_INPUT')
     prepareBuild(segment)
     const { exports, plan, context } = segment
     exports.build(plan.index, context.address, 0, 1)

@@ -1,6 +1,7 @@
 import { roundToFloat16 } from '../../src/core/float16.ts'
+import type { JsonValue } from '../../src/core/json.ts'
 import type { Metric } from '../../src/core/metric.ts'
-import type { VectorStorage } from '../../src/core/schema.ts'
+import type { IndexParameters, VectorStorage } from '../../src/core/schema.ts'
 import { IngestGroup } from '../../src/db/ingest/ingest-group.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { randomNumbers } from './temp-store.ts'
@@ -11,10 +12,13 @@ export interface LargeShape {
   readonly dimension: number
   readonly metric: Metric
   readonly storage?: VectorStorage
+  readonly textFields?: readonly string[]
+  readonly index?: IndexParameters
   readonly seed: number
 }
 
 const CENTRES = 20
+const INDEX: IndexParameters = { type: 'hnsw', m: 6, efConstruction: 24 }
 
 /** A vector near one of a few centres. */
 export function clustered(dimension: number, seed: number): () => Float32Array {
@@ -32,10 +36,15 @@ export function clustered(dimension: number, seed: number): () => Float32Array {
 export async function largeCollection(
   store: OpenedStore,
   name: string,
-  { segments, dimension, metric, storage, seed }: LargeShape,
+  { segments, dimension, metric, storage, textFields, index = INDEX, seed }: LargeShape,
 ): Promise<void> {
-  const index = { type: 'hnsw', m: 6, efConstruction: 24 } as const
-  await store.createCollection(name, { dimension, metric, index, ...(storage && { storage }) })
+  await store.createCollection(name, {
+    dimension,
+    metric,
+    index,
+    ...(storage && { storage }),
+    ...(textFields && { textFields }),
+  })
   const core = store.core(name)
   const { commit, state } = await core.head()
   const next = clustered(dimension, seed)
@@ -47,7 +56,8 @@ export async function largeCollection(
     })
     group.announce(null)
     for (let row = 0; row < rows; row++) {
-      const payload = new Map([['n', row]])
+      const payload = new Map<string, JsonValue>([['n', row]])
+      for (const field of textFields ?? []) payload.set(field, `row ${row % 97}`)
       const vector = next()
       if (storage === 'f16') roundToFloat16(vector)
       group.add({ id: `${number}-${row}`, vector, payload, position: row }, 0)

@@ -229,7 +229,10 @@ function environmentOf(machine: TestMachine, parts: Parts): Environment {
     },
     // In the calling thread: the bytes are those that a pool of workers would make.
     builder: () => ({
-      build: async (vectors, parameters) => buildIndexSync(vectors, parameters),
+      build: async (vectors, parameters) => {
+        const pieces = await Array.fromAsync(vectors.pieces, (piece) => piece.slice())
+        return buildIndexSync({ ...vectors, pieces }, parameters)
+      },
       close: async () => undefined,
     }),
   }

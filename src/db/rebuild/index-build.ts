@@ -3,19 +3,17 @@ import { limits } from '../../core/limits.ts'
 import type { IndexParameters, Quantization } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../../format/manifest.ts'
-import { NO_SOURCE } from '../../format/origin-section.ts'
 import type { Collection } from '../api/api.ts'
 import { checkFollowing, headMoved } from '../collection/append.ts'
 import { type CollectionCore, commitLockName } from '../collection/collection-core.ts'
 import { indexOf } from '../collection/lifecycle.ts'
 import { runSearch } from '../search/search-run.ts'
 import { reserveBuild } from '../segment/build-memory.ts'
-import { openRowCursor } from '../segment/row-cursor.ts'
-import { type NewSegment, SegmentBuilder } from '../segment/segment-builder.ts'
-import { payloadObject, type View, vectorSpecOf } from '../segment/view.ts'
+import { type View, vectorSpecOf } from '../segment/view.ts'
 import { runAct } from '../states/acts.ts'
 import { commitManifest } from '../states/commit.ts'
 import { createWriterPin, holdState, type WriterPin } from '../states/pins.ts'
+import { isIndexApart, reindexSegment } from './reindex-segment.ts'
 
 export type IndexStatus = Awaited<ReturnType<Collection['indexStatus']>>[number]
 type BuildOptions = NonNullable<Parameters<Collection['buildIndex']>[0]>
@@ -46,7 +44,9 @@ export async function buildIndexes(
     const has = await core.reader(entry).hasGraph()
     if (options.again !== true && wanted === has && !recoded && !(wanted && other)) continue
     pending.add(entry.key)
-    reserveBuild(environment, { schema: head.state.schema, index, rows: entry.rows })
+    const { schema } = head.state
+    const collected = !isIndexApart(entry, schema)
+    reserveBuild(environment, { schema, index, rows: entry.rows, collected })
   }
   if (pending.size === 0 && !other) return { segments: 0, elapsedMs: 0 }
   const details = { index, segments: pending.size }
@@ -96,50 +96,25 @@ async function rebuilt(
   head: Manifest,
   work: Rebuild,
 ): Promise<SegmentEntry[]> {
+  const { store, builder } = core.environment
+  const { index, pin, options } = work
+  const targets = { store, pin, builder, signal: options.signal }
+  const plan = { schema: head.state.schema, index, targets }
   const segments: SegmentEntry[] = []
   let done = 0
   for (const entry of head.state.segments) {
-    work.options.signal?.throwIfAborted()
+    options.signal?.throwIfAborted()
     if (!work.pending.has(entry.key)) {
       segments.push(entry)
       continue
     }
-    const { blobs, rows, measured } = await rebuildSegment(core, head, entry, work)
+    const { blobs, measured } = await reindexSegment(core.reader(entry), plan)
     const { measured: _, ...former } = entry
-    segments.push({ ...former, blobs, rows, ...(measured === undefined ? {} : { measured }) })
+    segments.push({ ...former, blobs, ...(measured === undefined ? {} : { measured }) })
     done += entry.rows
-    work.options.onProgress?.({ stage: 'index', done, unit: 'rows' })
+    options.onProgress?.({ stage: 'index', done, unit: 'rows' })
   }
   return segments
-}
-
-/** The same rows in the same order, dead ones included, so that tombstones keep their meaning. */
-async function rebuildSegment(
-  core: CollectionCore,
-  head: Manifest,
-  entry: SegmentEntry,
-  work: Rebuild,
-): Promise<NewSegment> {
-  const { schema } = head.state
-  const spec = vectorSpecOf(schema)
-  const reader = core.reader(entry)
-  // Payloads stay as they are, too: a blob of their own keeps its digest.
-  const tier = await reader.payloadTier()
-  const builder = new SegmentBuilder({ schema, index: work.index, withGraph: true, tier })
-  const vectors = spec === undefined ? undefined : await openRowCursor(reader, spec)
-  const [ids, origin] = [await reader.ids(), await reader.origin()]
-  for (let row = 0; row < entry.rows; row++) {
-    builder.add({
-      id: ids.id(row),
-      vector: await vectors?.at(row),
-      payload: payloadObject(await reader.payload(row)),
-      source: origin.sources[row] ?? NO_SOURCE,
-      position: origin.rows[row] ?? 0,
-    })
-  }
-  const { store, builder: pool } = core.environment
-  const { signal } = work.options
-  return await builder.finish({ store, pin: work.pin, builder: pool, signal })
 }
 
 export async function indexStatus(core: CollectionCore): Promise<IndexStatus[]> {

@@ -9,12 +9,17 @@ export interface PlannedBuild {
   readonly schema: Schema
   readonly index: IndexParameters
   readonly rows: number
+  /** Whether all rows are collected in memory first; absent: they are. */
+  readonly collected?: boolean
 }
 
 /** Bytes that it takes. */
-function needOf({ workers }: Environment, { schema, index, rows }: PlannedBuild): number {
+function needOf({ workers }: Environment, build: PlannedBuild): number {
+  const { schema, index, rows, collected = true } = build
   const spec = vectorSpecOf(schema)
-  return spec === undefined ? 0 : buildNeed(rows, spec, index, workers?.().threads ?? 1)
+  if (spec === undefined) return 0
+  const beside = collected ? rows * spec.dimension * 4 : 0
+  return beside + buildNeed(rows, spec, index, workers?.().threads ?? 1)
 }
 
 /** Whether the store's budget of memory allows it. */

@@ -1,22 +1,29 @@
 import { setImmediate } from 'node:timers/promises'
-import type { BuiltIndex, IndexBuilder } from '../../ann/vector-index.ts'
+import type { BuiltIndex } from '../../ann/vector-index.ts'
 import { encodeFloat16 } from '../../core/float16.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { stringifyJson } from '../../core/json.ts'
 import { limits } from '../../core/limits.ts'
-import { componentBytes, type IndexParameters, type Schema } from '../../core/schema.ts'
+import type { IndexParameters, Schema } from '../../core/schema.ts'
 import { type SectionInput, section } from '../../format/blob.ts'
 import { encodeIds } from '../../format/ids-section.ts'
-import type { BlobRef, BlobRole, SegmentEntry } from '../../format/manifest.ts'
+import type { BlobRef, SegmentEntry } from '../../format/manifest.ts'
 import { encodeOrigin } from '../../format/origin-section.ts'
 import { createPayloadPageWriter, type PayloadTier } from '../../format/payload-section.ts'
 import { bytesOf } from '../../format/views.ts'
 import { createFieldIndexBuilder } from '../../search/field-index-builder.ts'
 import { createTextIndexBuilder } from '../../search/text-index-builder.ts'
-import type { ObjectStore } from '../../storage/object-store.ts'
-import { writeBlob } from '../states/blob-store.ts'
-import type { WriterPin } from '../states/pins.ts'
 import { PiecePool } from './piece-pool.ts'
+import {
+  buildParameters,
+  byRole,
+  indexParts,
+  isLarge,
+  type RoleSections,
+  type SegmentTargets,
+  vectorBytesOf,
+  writePart,
+} from './segment-blobs.ts'
 import { createSparseFields } from './sparse-fields.ts'
 import { vectorSpecOf } from './view.ts'
 
@@ -43,13 +50,6 @@ export interface SegmentPlan {
 
 /** A segment whose blobs are durable; its key and source ordinals come with the commit. */
 export interface NewSegment extends Omit<SegmentEntry, 'key' | 'sources' | 'tombstones'> {}
-
-export interface SegmentTargets {
-  readonly store: Pick<ObjectStore, 'stage'>
-  readonly pin: WriterPin
-  readonly builder: () => IndexBuilder
-  readonly signal?: AbortSignal | undefined
-}
 
 /** Encoding a part of so many rows takes long enough for others to want their turn. */
 const TURN_ROWS = 1_024
@@ -130,16 +130,16 @@ export class SegmentBuilder {
 
   /** Builds the index and writes the blobs. At least one row. */
   async finish(targets: SegmentTargets): Promise<NewSegment> {
-    const isLarge = this.#vectorSection().bytes >= limits.packBytesMax
+    const large = isLarge(this.rows, vectorSpecOf(this.#plan.schema))
     const [index, early] = await Promise.allSettled([
       this.#buildIndex(targets),
-      isLarge ? this.#writeEach(targets, this.#rowParts()) : [],
+      large ? this.#writeEach(targets, this.#rowParts()) : [],
     ])
     if (index.status === 'rejected') throw index.reason
     if (early.status === 'rejected') throw early.reason
-    if (isLarge) this.#release()
+    if (large) this.#release()
     const built = index.value
-    const blobs = isLarge
+    const blobs = large
       ? [...early.value, ...(await this.#writeEach(targets, this.#otherParts(built)))]
       : await this.#writeAll(targets, await this.#allParts(built))
     this.#release()
@@ -169,13 +169,13 @@ export class SegmentBuilder {
     const total = parts.reduce((sum, part) => sum + bytesIn(part.sections), 0)
     if (total >= limits.packBytesMax) return await this.#writeEach(targets, parts)
     const sections = parts.sort(byRole).flatMap((part) => part.sections)
-    return [await this.#write(targets, 'pack', sections)]
+    return [await this.#write(targets, { role: 'pack', sections })]
   }
 
   /** One after the other, as each is encoded. */
   async #writeEach(targets: SegmentTargets, parts: Iterable<RoleSections>): Promise<BlobRef[]> {
     const blobs: BlobRef[] = []
-    for (const { role, sections } of parts) blobs.push(await this.#write(targets, role, sections))
+    for (const part of parts) blobs.push(await this.#write(targets, part))
     return blobs
   }
 
@@ -185,18 +185,14 @@ export class SegmentBuilder {
   }
 
   #vectorSection(): SectionInput {
-    const components = this.rows * this.#dimension
-    const bytes = components * componentBytes(vectorSpecOf(this.#plan.schema)?.storage)
+    const bytes = vectorBytesOf(this.rows, vectorSpecOf(this.#plan.schema))
     return { name: 'vec', bytes, pieces: this.#vectorBytes() }
   }
 
   async #buildIndex(targets: SegmentTargets): Promise<BuiltIndex | undefined> {
     const spec = vectorSpecOf(this.#plan.schema)
     if (spec === undefined) return undefined
-    const graph = this.#plan.withGraph && this.#plan.index.type === 'hnsw'
-    const parameters: IndexParameters = graph
-      ? this.#plan.index
-      : { ...this.#plan.index, type: 'flat' }
+    const parameters = buildParameters(this.#plan.index, this.#plan.withGraph)
     const vectors = {
       rows: this.rows,
       dimension: spec.dimension,
@@ -234,12 +230,7 @@ export class SegmentBuilder {
   }
 
   *#otherParts(built: BuiltIndex | undefined): Iterable<RoleSections> {
-    if (built !== undefined) {
-      yield { role: 'codes', sections: [section('codes', built.codes)] }
-      if (built.graph !== undefined) {
-        yield { role: 'graph', sections: [section('graph', built.graph)] }
-      }
-    }
+    if (built !== undefined) yield* indexParts(built)
     if (this.#text !== undefined) {
       yield { role: 'text', sections: [section('text', this.#text.encode())] }
     }
@@ -247,36 +238,10 @@ export class SegmentBuilder {
     if (sparse.length > 0) yield { role: 'sparse', sections: sparse }
   }
 
-  #write(
-    targets: SegmentTargets,
-    role: BlobRole,
-    sections: readonly SectionInput[],
-  ): Promise<BlobRef> {
-    const input = { role, records: this.rows, dimension: this.#dimension, sections }
-    return writeBlob(targets.store, targets.pin, input)
+  #write(targets: SegmentTargets, part: RoleSections): Promise<BlobRef> {
+    return writePart(targets, { rows: this.rows, dimension: this.#dimension }, part)
   }
 }
-
-interface RoleSections {
-  readonly role: BlobRole
-  readonly sections: readonly SectionInput[]
-}
-
-/** The order of a segment's blobs, and of the sections of a pack. */
-const ROLES: readonly BlobRole[] = [
-  'ids',
-  'vectors',
-  'codes',
-  'graph',
-  'payload',
-  'origin',
-  'fields',
-  'text',
-  'sparse',
-]
-
-const byRole = (a: { readonly role: BlobRole }, b: { readonly role: BlobRole }): number =>
-  ROLES.indexOf(a.role) - ROLES.indexOf(b.role)
 
 const bytesIn = (sections: readonly SectionInput[]): number =>
   sections.reduce((sum, item) => sum + item.bytes, 0)

@@ -55,7 +55,7 @@ export function segmentNeed(
   }
 }
 
-/** What a build of so many rows takes beside the segments that are open. Bytes. */
+/** What a build of so many rows takes in the kernel's memory. Bytes. */
 export function buildNeed(
   rows: number,
   spec: VectorSpec,
@@ -67,8 +67,7 @@ export function buildNeed(
     parameters.type === 'hnsw' ? { ...graphOf(rows, parameters), build: true } : undefined
   const form = parameters.quantization ?? 'int8'
   const shape = { rows, dimension, metric, form, contexts: threads }
-  // The rows as they were collected, and once more in the kernel's memory.
-  return rows * dimension * 4 + planSegment(graph === undefined ? shape : { ...shape, graph }).bytes
+  return planSegment(graph === undefined ? shape : { ...shape, graph }).bytes
 }
 
 /** About 1/m of the rows of each level reach the next (see graphLevels). */
