@@ -1,6 +1,7 @@
 import { AkidbError } from '../errors/errors.ts'
 import { isPlainNumber, plainNumbers, scanNumber } from './json-number.ts'
 import type { JsonValue } from './json-value.ts'
+import { KeyMemory } from './key-memory.ts'
 
 /** What of a record's top level the caller wants in another form. */
 export interface RecordKeys {
@@ -48,6 +49,7 @@ export class JsonReader {
   #depth = 0
   /** Room for the components of a vector; made where there is one. */
   #numbers = NO_NUMBERS
+  readonly #keys = new KeyMemory()
 
   constructor(depthMax: number) {
     this.#depthMax = depthMax
@@ -94,6 +96,7 @@ export class JsonReader {
     this.#end = bytes.length
     this.#at = 0
     this.#depth = 0
+    this.#keys.start()
     this.#space()
   }
 
@@ -135,7 +138,7 @@ export class JsonReader {
     for (;;) {
       if (this.#peek() !== QUOTE) throw this.#unexpected('where a key in double quotes belongs')
       const keyAt = this.#at
-      const key = this.#string()
+      const key = this.#key()
       const seen = members.has(key)
       if (seen) throw this.#duplicate(key, keyAt)
       this.#space()
@@ -244,6 +247,17 @@ export class JsonReader {
   #integerAhead(): boolean | undefined {
     if (!isNumberStart(this.#peek())) return undefined
     return scanNumber(this.#bytes, this.#at, this.#end)?.integer
+  }
+
+  #key(): string {
+    const known = this.#keys.next(this.#bytes, this.#at, this.#end)
+    if (known !== undefined) {
+      this.#at += known.length + 2
+      return known
+    }
+    const key = this.#string()
+    this.#keys.keep(key)
+    return key
   }
 
   #string(): string {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { JsonReader } from '../../src/core/json-reader.ts'
+import { randomNumbers } from '../support/temp-store.ts'
 
 const read = (text: string) =>
   new JsonReader(128).parseRecord(Buffer.from(text), { id: 'id', vector: 'v' })
@@ -55,5 +56,40 @@ describe('a record', () => {
 
   it('keeps a component beyond f64 visible as an infinity', () => {
     expect([...(read('{"v":[1e400]}').vector ?? [])]).toEqual([Number.POSITIVE_INFINITY])
+  })
+})
+
+describe('a reader that is used again', () => {
+  const outcome = (reader: JsonReader, text: Buffer): unknown => {
+    try {
+      return reader.parse(text)
+    } catch (error) {
+      return String(error)
+    }
+  }
+  const seed = Math.floor(Math.random() * 2 ** 32)
+  const random = randomNumbers(seed)
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T
+  const KEYS = ['', 'a', 'ab', 'a\\"', 'a"', 'é', 'x'.repeat(64), 'x'.repeat(65), '__proto__', '\\']
+  const object = (depth: number): string => {
+    const members = Array.from({ length: Math.floor(random() * 4) }, () => {
+      const key = random() < 0.2 ? `"\\u0061${pick(['', 'b'])}"` : JSON.stringify(pick(KEYS))
+      return `${key}:${depth > 0 && random() < 0.5 ? object(depth - 1) : '1'}`
+    })
+    return `{${members.join()}}`
+  }
+
+  it(`reads every text as a new one does, whole, cut or changed (seed ${seed})`, () => {
+    const reader = new JsonReader(128)
+    let whole = 0
+    for (let round = 0; round < 20_000; round++) {
+      const text = Buffer.from(object(3))
+      if (random() < 0.3) text[Math.floor(random() * text.length)] = pick([0x22, 0x5c, 0x61, 0x7d])
+      const part = random() < 0.3 ? text.subarray(0, Math.floor(random() * text.length)) : text
+      const expected = outcome(new JsonReader(128), part)
+      if (expected instanceof Map) whole++
+      expect(outcome(reader, part)).toStrictEqual(expected)
+    }
+    expect(whole).toBeGreaterThan(3_000)
   })
 })

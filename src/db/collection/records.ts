@@ -1,6 +1,8 @@
+import type { JsonObject } from '../../core/json.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { NO_SOURCE } from '../../format/origin-section.ts'
 import type { RecordSourceInfo, StoredRecord } from '../api/api.ts'
+import type { SegmentReader } from '../segment/segment-reader.ts'
 import { findPlace, type Place, payloadOf, type View, vectorSpecOf } from '../segment/view.ts'
 import { allSources } from '../states/sources.ts'
 import type { CollectionCore } from './collection-core.ts'
@@ -36,13 +38,8 @@ export async function recordAt(
   place: Place,
   parts: Parts,
 ): Promise<StoredRecord> {
-  const segment = view.segments[place.segment]
-  if (segment === undefined) throw new Error('a place outside its view')
-  const { reader } = segment
-  const id = (await reader.ids()).id(place.row)
-  const payload = parts.payload
-    ? payloadOf(reader.payloadNow(place.row) ?? (await reader.payloadBytes(place.row)))
-    : new Map()
+  const id = (await readerAt(view, place).ids()).id(place.row)
+  const payload = parts.payload ? await payloadAt(view, place) : new Map()
   const vector = parts.vector ? await vectorAt(view, place) : undefined
   const source = parts.source ? await sourceAt(core, view, place) : undefined
   return {
@@ -51,6 +48,19 @@ export async function recordAt(
     ...(vector === undefined ? {} : { vector }),
     ...(source === undefined ? {} : { source }),
   }
+}
+
+/** What is stored beside a vector: at once where it is in memory. */
+export function payloadAt(view: View, place: Place): JsonObject | Promise<JsonObject> {
+  const reader = readerAt(view, place)
+  const bytes = reader.payloadNow(place.row)
+  return bytes === undefined ? reader.payloadBytes(place.row).then(payloadOf) : payloadOf(bytes)
+}
+
+function readerAt(view: View, place: Place): SegmentReader {
+  const segment = view.segments[place.segment]
+  if (segment === undefined) throw new Error('a place outside its view')
+  return segment.reader
 }
 
 /** A copy of a stored vector; undefined in a collection without. */

@@ -9,7 +9,7 @@ import type { TextSearch } from '../../search/text-query.ts'
 import type { Hit, SearchPlan, SearchRequest, SearchResult } from '../api/api.ts'
 import { checkText } from '../api/check-query.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
-import { getRecord, recordAt } from '../collection/records.ts'
+import { getRecord, payloadAt, sourceAt, vectorAt } from '../collection/records.ts'
 import { type View, vectorSpecOf } from '../segment/view.ts'
 import { searchByText } from './search-text.ts'
 import {
@@ -198,24 +198,28 @@ export async function completeHits(
     vector: request.withVector === true,
     source: request.withSource === true,
   }
-  const wanted = parts.payload || parts.vector || parts.source
   const complete: Hit[] = []
   for (const { id, score, distance, place } of hits) {
-    const hit = distance === undefined ? { id, score } : { id, score, distance }
-    if (!wanted) {
-      complete.push(hit)
+    const hit: OwnHit = distance === undefined ? { id, score } : { id, score, distance }
+    complete.push(hit)
+    if (place === undefined) {
+      const record = await getRecord(core, view, id, parts)
+      if (parts.payload && record !== undefined) hit.payload = record.payload
+      if (record?.vector !== undefined) hit.vector = record.vector
       continue
     }
-    const record =
-      place === undefined
-        ? await getRecord(core, view, id, parts)
-        : await recordAt(core, view, place, parts)
-    complete.push({
-      ...hit,
-      ...(parts.payload && record !== undefined ? { payload: record.payload } : {}),
-      ...(record?.vector === undefined ? {} : { vector: record.vector }),
-      ...(record?.source === undefined ? {} : { source: record.source }),
-    })
+    if (parts.payload) {
+      // Most are in memory: a promise for each would take longer than they do.
+      const payload = payloadAt(view, place)
+      hit.payload = payload instanceof Promise ? await payload : payload
+    }
+    const vector = parts.vector ? await vectorAt(view, place) : undefined
+    if (vector !== undefined) hit.vector = vector
+    const source = parts.source ? await sourceAt(core, view, place) : undefined
+    if (source !== undefined) hit.source = source
   }
   return complete
 }
+
+/** A hit that is being made. */
+type OwnHit = { -readonly [Part in keyof Hit]: Hit[Part] }

@@ -4,16 +4,20 @@ interface Kept {
   readonly page: Promise<DecodedPage>
   /** The same once it is there. */
   now: DecodedPage | undefined
+  /** Whether it was asked for since it was made, or passed over when room was made. */
+  used: boolean
 }
 
-/** Decoded payload pages used last, of all segments that share it, in bounded memory. */
+/**
+ * Decoded payload pages of all segments that share it, in bounded memory. What was not used for a
+ * turn gives way (Corbató's second chance, 1968): to keep pages in the order of their use would
+ * cost each search more than to find them.
+ */
 export class PageCache {
   readonly #bytesMax: number
   readonly #kept = new Map<object, Map<number, Kept>>()
-  /** In the order of use, the latest last. */
+  /** In the order in which they were made or passed over, the latest last. */
   readonly #order = new Map<Kept, { readonly owner: object; readonly number: number }>()
-  /** The latest: whoever reads row after row asks for it again and again. */
-  #latest: Kept | undefined
   #bytes = 0
 
   constructor(bytesMax: number) {
@@ -23,22 +27,22 @@ export class PageCache {
   /** A page that is there already. */
   now(owner: object, number: number): DecodedPage | undefined {
     const kept = this.#kept.get(owner)?.get(number)
-    if (kept?.now !== undefined) this.#touch(kept)
-    return kept?.now
+    if (kept === undefined) return undefined
+    kept.used = true
+    return kept.now
   }
 
   /** A page of an owner, made where it is not there. A failure is not kept. */
   get(owner: object, number: number, make: () => Promise<DecodedPage>): Promise<DecodedPage> {
     const known = this.#kept.get(owner)?.get(number)
     if (known !== undefined) {
-      this.#touch(known)
+      known.used = true
       return known.page
     }
-    const kept: Kept = { page: make(), now: undefined }
+    const kept: Kept = { page: make(), now: undefined, used: false }
     const pages = this.#kept.get(owner) ?? new Map<number, Kept>()
     this.#kept.set(owner, pages.set(number, kept))
     this.#order.set(kept, { owner, number })
-    this.#latest = kept
     kept.page.then(
       (page) => this.#made(kept, page),
       () => this.#drop(kept),
@@ -56,26 +60,24 @@ export class PageCache {
     if (!this.#order.has(kept)) return
     kept.now = page
     this.#bytes += page.bytes
-    for (const oldest of this.#order.keys()) {
-      if (this.#bytes <= this.#bytesMax || oldest === kept) break
-      if (oldest.now !== undefined) this.#drop(oldest)
+    // Whoever is passed over comes again at the end, once, so this ends.
+    for (const [oldest, place] of this.#order) {
+      if (this.#bytes <= this.#bytesMax) break
+      if (oldest === kept || oldest.now === undefined) continue
+      if (!oldest.used) {
+        this.#drop(oldest)
+        continue
+      }
+      oldest.used = false
+      this.#order.delete(oldest)
+      this.#order.set(oldest, place)
     }
-  }
-
-  #touch(kept: Kept): void {
-    if (kept === this.#latest) return
-    const place = this.#order.get(kept)
-    if (place === undefined) return
-    this.#order.delete(kept)
-    this.#order.set(kept, place)
-    this.#latest = kept
   }
 
   #drop(kept: Kept): void {
     const place = this.#order.get(kept)
     if (place === undefined) return
     this.#order.delete(kept)
-    if (this.#latest === kept) this.#latest = undefined
     this.#bytes -= kept.now?.bytes ?? 0
     const pages = this.#kept.get(place.owner)
     pages?.delete(place.number)
