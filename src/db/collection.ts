@@ -28,6 +28,7 @@ import type {
   StoredRecord,
   WriteResult,
 } from './api/api.ts'
+import { checkList, checkRequest } from './api/check-call.ts'
 import { checkFollowing } from './collection/append.ts'
 import type { CollectionCore } from './collection/collection-core.ts'
 import { deleteRecords } from './collection/delete.ts'
@@ -92,6 +93,7 @@ export class OpenCollection implements Collection {
 
   async upsert(records: readonly RecordInput[]): Promise<void> {
     this.#checkWritable()
+    checkList('upsert', records)
     const head = (await this.#host.knownHead(this.core)) ?? (await this.core.sharedHead())
     checkFollowing(this.name, head, 'upsert')
     const rows = records.map((record) => checkRecord(this.name, head.state.schema, record))
@@ -106,6 +108,7 @@ export class OpenCollection implements Collection {
     source?: string
   }): Promise<{ deleted: number }> {
     this.#checkWritable()
+    checkRequest('delete', what)
     // A filter chooses among what is committed: rows that it never saw would stay.
     await this.#host.flushLog(this.core, what.ids === undefined ? 'must' : 'wait')
     return { deleted: await deleteRecords(this.core, what, this.#known) }
@@ -115,6 +118,7 @@ export class OpenCollection implements Collection {
     ids: readonly string[],
     options: { asOf?: string; withVector?: boolean } = {},
   ): Promise<(StoredRecord | undefined)[]> {
+    checkList('get', ids)
     const parts = { payload: true, vector: options.withVector === true, source: true }
     return await this.core.read(options.asOf, async (view) => {
       const found: (StoredRecord | undefined)[] = []
@@ -178,6 +182,8 @@ export class OpenCollection implements Collection {
 
   async ingest(request: IngestRequest): Promise<IngestResult> {
     this.#checkWritable()
+    checkRequest('ingest', request)
+    checkList('ingest.inputs', request.inputs)
     return await runIngest(this.core, request)
   }
 

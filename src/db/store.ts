@@ -9,6 +9,7 @@ import type {
   StatusOptions,
   Store,
 } from './api/api.ts'
+import { checkOpenOptions } from './api/check-call.ts'
 import { checkStore } from './check/check.ts'
 import { repairStore } from './check/repair.ts'
 import { CollectionCore } from './collection/collection-core.ts'
@@ -39,9 +40,10 @@ const openStores = new Map<string, { store: Promise<OpenedStore>; users: number 
  * Opens a store. In one process a second call for the same folder and mode shares the first store.
  *
  * @throws NOT_FOUND where there is none (initStore makes one), CONFLICT where it was moved or
- *   copied, AUDIT_BROKEN
+ *   copied, AUDIT_BROKEN; USAGE and LIMIT for options that are none
  */
 export async function openStore(options: OpenOptions): Promise<OpenedStore> {
+  checkOpenOptions(options)
   const { mode, url, state = '', stateHome = '', durability = '', s3 } = options
   const key = [mode, placeOf(url), s3?.endpoint ?? '', state, stateHome, durability].join(' ')
   const known = openStores.get(key)

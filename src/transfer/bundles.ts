@@ -3,6 +3,7 @@ import { type BundleInspection, inspectBundle } from '../bundle/inspect.ts'
 import type { BundleSigner } from '../bundle/open-head.ts'
 import { type BundleReport, verifyBundle } from '../bundle/verify.ts'
 import type { OnProgress } from '../db/api/api.ts'
+import { checkList, checkRequest } from '../db/api/check-call.ts'
 import { unlock } from '../db/open/key-ops.ts'
 import { type KeysOf, stateFolderFor } from '../db/open/state-folder.ts'
 import type { AskPassphrase, StoreRequest } from '../db/open/store-request.ts'
@@ -121,8 +122,14 @@ export interface BundleCheckRequest extends BundleRequest {
   readonly signal?: AbortSignal
 }
 
-const keysFor = ({ keyFiles, store }: BundleCheckRequest): Promise<PublicKey[]> =>
-  trustedKeys(keyFiles, () => (store === undefined ? undefined : stateFolderFor(store)))
+async function keysFor(request: BundleCheckRequest): Promise<PublicKey[]> {
+  checkRequest('verifyBundle', request)
+  const { keyFiles, store } = request
+  checkList('keyFiles', keyFiles)
+  return await trustedKeys(keyFiles, () =>
+    store === undefined ? undefined : stateFolderFor(store),
+  )
+}
 
 /** Who signed, and whether we trust that key; `name` is null where the key has none here. */
 export interface NamedSigner {

@@ -28,7 +28,7 @@ const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
 
 /** @throws USAGE for a name of another form */
 export function checkName(name: string): void {
-  if (NAME.test(name)) return
+  if (typeof name === 'string' && NAME.test(name)) return
   throw new AkidbError('USAGE', `"${name}" is no collection name`, {
     hint: 'A letter, digit or _, then at most 127 letters, digits, ".", "_" or "-".',
   })

@@ -16,6 +16,9 @@ import { vectorSpecOf } from '../segment/view.ts'
  * @throws BAD_INPUT for an id, payload or vector that cannot be stored; DIMENSION_MISMATCH
  */
 export function checkRecord(collection: string, schema: Schema, record: RecordInput): LogRow {
+  if (typeof record !== 'object' || record === null) {
+    throw new AkidbError('BAD_INPUT', 'a record is an object with an id')
+  }
   const id = parseRecordId(record.id)
   const payload = payloadOf(record, schema)
   const spec = vectorSpecOf(schema)

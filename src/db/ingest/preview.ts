@@ -3,6 +3,7 @@ import { openFile, stdinBytes } from '../../ingest/input-bytes.ts'
 import { openSource } from '../../ingest/open-source.ts'
 import type { InputBytes, SourcePlan } from '../../ingest/records.ts'
 import type { IngestPreview, IngestRequest } from '../api/api.ts'
+import { checkList, checkRequest } from '../api/check-call.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import { checkVectors, readOptionsOf } from './ingest-options.ts'
 
@@ -14,6 +15,8 @@ export async function previewIngest(
   core: CollectionCore,
   request: IngestRequest,
 ): Promise<IngestPreview[]> {
+  checkRequest('preview', request)
+  checkList('preview.inputs', request.inputs)
   const newest = await core.manifests.newest()
   const head = newest?.state.dropped === true ? undefined : newest
   const known = head === undefined ? undefined : { name: core.name, schema: head.state.schema }

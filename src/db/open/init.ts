@@ -10,6 +10,7 @@ import { systemClock } from '../../storage/system-clock.ts'
 import { systemRandom } from '../../storage/system-random.ts'
 import { DEFAULT_KEY, type KeyStore, LOG_KEY } from '../../trust/key-store.ts'
 import { certifyLogKey } from '../../trust/log-key.ts'
+import { checkRequest } from '../api/check-call.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
 import { type Environment, isoTime } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
@@ -57,6 +58,7 @@ export interface InitResult {
  *   fsync, or a bucket what probeWorkingBucket tries
  */
 export async function initStore(options: InitRequest): Promise<InitResult> {
+  checkRequest('initStore', options)
   const made = isS3Url(options.url) ? await makeInBucket(options) : await makeInFolder(options)
   const { file, stateFolder } = made
   const keys = openKeys(stateFolder)

@@ -30,6 +30,9 @@ export interface StorePlace {
 
 /** @throws USAGE for an address that is no folder */
 export const folderOf = (url: string): string => {
+  if (typeof url !== 'string' || url === '') {
+    throw new AkidbError('USAGE', `a store's url is the path of a folder or s3://bucket/prefix`)
+  }
   if (/^s3:/i.test(url) && !isS3Url(url)) {
     throw new AkidbError('USAGE', `"${url.slice(0, 200)}" is no address of a bucket`, {
       hint: 'Write s3://bucket/prefix; a folder of such a name as ./s3:…',

@@ -3,6 +3,7 @@ import { AkidbError } from '../../errors/errors.ts'
 import type { Scalar } from '../../search/field-scalars.ts'
 import { parseFilter } from '../../search/filter.ts'
 import { compareScalars, scalarKey } from '../../search/scalar-order.ts'
+import { checkRequest } from '../api/check-call.ts'
 import { checkedCount, over } from '../api/check-query.ts'
 import type { FacetRequest, FacetResult } from '../api/query-api.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
@@ -21,6 +22,7 @@ export async function facetValues(
   core: CollectionCore,
   request: FacetRequest,
 ): Promise<FacetResult> {
+  checkRequest('facet', request)
   const { key, asOf, signal } = request
   if (typeof key !== 'string' || key === '') throw new AkidbError('USAGE', 'a facet names a field')
   const limit = checkedCount(request.limit ?? DEFAULT_VALUES, 'limit', 1)

@@ -1,3 +1,4 @@
+import { checkRequest } from '../api/check-call.ts'
 import { type CheckedNode, checkQuery } from '../api/check-query.ts'
 import type { HitGroup, QueryRequest, QueryResult } from '../api/query-api.ts'
 import type { Hit, SearchRequest } from '../api/search-api.ts'
@@ -16,6 +17,7 @@ import { runNode } from './run-node.ts'
  * @throws USAGE, BAD_INPUT, DIMENSION_MISMATCH, LIMIT, NOT_FOUND
  */
 export async function runQuery(core: CollectionCore, request: QueryRequest): Promise<QueryResult> {
+  checkRequest('query', request)
   const node = checkQuery(request)
   const grouping = checkGrouping(request)
   const { signal } = request

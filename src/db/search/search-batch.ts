@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { WorkerPool } from '../../ann/worker-pool.ts'
 import { limits } from '../../core/limits.ts'
 import type { BatchOptions, BatchSearch, SearchResult } from '../api/api.ts'
+import { checkIterable } from '../api/check-call.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import type { View } from '../segment/view.ts'
 import { checkSearch, completeResult, type RankedHits, rankRecords } from './search-run.ts'
@@ -26,6 +27,7 @@ export async function* searchBatch(
   requests: Iterable<BatchSearch> | AsyncIterable<BatchSearch>,
   { asOf, signal, preload }: BatchOptions,
 ): AsyncGenerator<SearchResult> {
+  checkIterable('searchBatch', requests)
   // It may say no before anybody listens.
   const wanted = Promise.resolve(preload).catch(() => false)
   const workers = core.environment.workers?.()

@@ -7,6 +7,7 @@ import { parseFilter } from '../../search/filter.ts'
 import { checkHybridFusion, fuseHybrid, type RankedHit } from '../../search/fusion.ts'
 import type { TextSearch } from '../../search/text-query.ts'
 import type { Hit, SearchPlan, SearchRequest, SearchResult } from '../api/api.ts'
+import { checkRequest } from '../api/check-call.ts'
 import { checkText } from '../api/check-query.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import { getRecord, payloadAt, sourceAt, vectorAt } from '../collection/records.ts'
@@ -87,6 +88,7 @@ export async function completeResult(
 
 /** What a request asks for, within the limits. @throws USAGE, BAD_INPUT, LIMIT */
 export function checkSearch(request: SearchRequest): CheckedSearch {
+  checkRequest('search', request)
   const k = request.k ?? DEFAULT_K
   const ef = request.ef ?? Math.max(DEFAULT_EF, 2 * k)
   if (!Number.isSafeInteger(k) || k < 1)
