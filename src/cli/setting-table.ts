@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts'
 import {
   badValue,
   parseChoice,
@@ -74,7 +75,7 @@ export const SETTINGS: readonly Setting[] = [
   setting('noColor', 'boolean', flag),
   setting('noInput', 'boolean', flag),
   setting('lockWait', 'string', parseDurationMs),
-  setting('threads', 'number', count(1, 256)),
+  setting('threads', 'number', count(1, limits.buildThreadsMax)),
   setting('memory', 'string or number', parseSizeBytes),
   setting('offline', 'boolean', flag),
   setting('reason', 'string', text),

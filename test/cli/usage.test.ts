@@ -67,6 +67,7 @@ describe('called wrongly', () => {
     ['export', 'docs'],
     ['gc', '--keep', '7'],
     ['list', '--threads', '0'],
+    ['list', '--threads', '33'],
     ['list', '--progress', 'dots'],
     ['list', '--lock-wait', 'soon'],
     ['serve', '--listen', '8080'],
