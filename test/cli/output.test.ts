@@ -24,6 +24,19 @@ describe('priority', () => {
   })
 })
 
+describe('index build', () => {
+  it('says so where there was nothing to do, and how to do it all the same', async () => {
+    const built = async (segments: number): Promise<string> => {
+      const { engine } = fakeEngine({
+        collection: { buildIndex: async () => ({ segments, elapsedMs: 2 }) },
+      })
+      return (await run(['index', 'build', 'docs'], { engine })).stdout
+    }
+    expect(await built(0)).toBe('docs: nothing to build; --again builds all of it anew\n')
+    expect(await built(2)).toContain('docs: built 2 segments in ')
+  })
+})
+
 describe('an outage of a bucket', () => {
   it('is noted on stderr, not with -q, and stdout stays as it is', async () => {
     const outage = async (...options: readonly string[]) => {

@@ -50,7 +50,10 @@ const defineBuild = (command: Command, app: App): void => {
           }),
         )
         const took = humanDuration(result.elapsedMs)
-        const text = `${name}: built ${plural(result.segments, 'segment')} in ${took}`
+        const text =
+          result.segments === 0
+            ? `${name}: nothing to build; --again builds all of it anew`
+            : `${name}: built ${plural(result.segments, 'segment')} in ${took}`
         return { result: { collection: name, ...result }, text, work: true }
       }),
     ),
