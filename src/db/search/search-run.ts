@@ -200,10 +200,12 @@ export async function completeHits(
     vector: request.withVector === true,
     source: request.withSource === true,
   }
+  const isWanted = parts.payload || parts.vector || parts.source
   const complete: Hit[] = []
   for (const { id, score, distance, place } of hits) {
     const hit: OwnHit = distance === undefined ? { id, score } : { id, score, distance }
     complete.push(hit)
+    if (!isWanted) continue
     if (place === undefined) {
       const record = await getRecord(core, view, id, parts)
       if (parts.payload && record !== undefined) hit.payload = record.payload
