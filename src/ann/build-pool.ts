@@ -75,8 +75,7 @@ class BuildPool implements IndexBuilder {
     parameters: IndexParameters,
     signal: AbortSignal | undefined,
   ): Promise<BuiltIndex> {
-    signal?.throwIfAborted()
-    if (this.#closed) throw closedError()
+    this.#goOn(signal)
     clearTimeout(this.#idle)
     const memory = this.#memory
     this.#memory = undefined
@@ -120,11 +119,14 @@ class BuildPool implements IndexBuilder {
   ): Promise<void> {
     let row = 0
     for await (const piece of pieces) {
-      signal?.throwIfAborted()
-      if (this.#closed) throw closedError()
+      this.#goOn(signal)
       row += segment.loadPiece(piece, row, 'BAD_INPUT')
     }
     segment.checkLoaded(row, 'BAD_INPUT')
+    this.#goOn(signal)
+  }
+
+  #goOn(signal: AbortSignal | undefined): void {
     signal?.throwIfAborted()
     if (this.#closed) throw closedError()
   }

@@ -4,6 +4,7 @@ import { stringifyJson } from '../../core/json.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest } from '../../format/manifest.ts'
 import { parseFilter } from '../../search/filter.ts'
+import { checkList } from '../api/check-call.ts'
 import { selectRows } from '../segment/filter-rows.ts'
 import { DeadRows, withSegments } from '../segment/hiding.ts'
 import type { ViewSegment } from '../segment/view.ts'
@@ -38,9 +39,7 @@ export async function deleteRecords(
     throw new AkidbError('USAGE', 'delete takes ids, a filter or a source, exactly one of them')
   }
   // One text would be an id a letter.
-  if (request.ids !== undefined && !Array.isArray(request.ids)) {
-    throw new AkidbError('USAGE', 'ids are a list')
-  }
+  if (request.ids !== undefined) checkList('delete.ids', request.ids)
   const head = await core.head()
   const id = collection ?? head.commit.collection
   checkSame(core.name, id, head)
