@@ -264,6 +264,17 @@ describe('stringifyJson', () => {
     ).toBe(true)
   })
 
+  it('writes keys alike, however many there were before', () => {
+    const keys = Array.from({ length: 5_000 }, (_, i) => `k"\n${i % 3_000}${'é'.repeat(i % 80)}`)
+    for (const key of keys) {
+      expect(stringifyJson({ [key]: 1 })).toBe(`{${JSON.stringify(key)}:1}`)
+      expect(stringifyJson(new Map([[key, 2]]))).toBe(`{${JSON.stringify(key)}:2}`)
+    }
+    for (let i = 0; i < 2; i++) {
+      expect(() => stringifyJson({ 'a\ud800': 1 })).toThrow(/lone surrogate/)
+    }
+  })
+
   it('refuses a circle', () => {
     const circle: unknown[] = []
     circle.push(circle)
@@ -295,6 +306,8 @@ describe('toPlain and fromPlain', () => {
       const error = failure(() => fromPlain({ a: [{ b: bad }] }))
       expect(hasCode(error, 'BAD_INPUT')).toBe(true)
       expect(String(error)).toContain('$.a.0.b')
+      const behind = failure(() => fromPlain({ x: { y: [1, { z: 2 }] }, c: [3, bad] }))
+      expect(String(behind)).toContain('(at $.c.1)')
     }
   })
 
