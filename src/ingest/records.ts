@@ -64,6 +64,11 @@ export interface ReadOptions {
   readonly textColumns?: readonly string[]
   /** Columns with sparse vectors; they stay in the payload. */
   readonly sparseColumns?: readonly string[]
+  /**
+   * Those of the columns above that the collection asks for and nobody named for this file: lines
+   * of JSON, whose keys come and go, may all lack them.
+   */
+  readonly indexedColumns?: readonly string[]
   /** Payload columns; absent: all others. */
   readonly columns?: readonly string[]
   /** Column → demanded type. */

@@ -69,6 +69,31 @@ describe('JSON lines', () => {
     expect(records.map((record) => toPlain(record.payload))).toEqual([{ b: 2, t: 'x' }, { b: 3 }])
   })
 
+  it('may lack what the collection indexes, and the notes say so', async () => {
+    const text = '{"id":1,"vector":[1]}\n{"id":2,"vector":[1],"t":"x"}\n'
+    const known = { textColumns: ['t', 'u'], sparseColumns: ['s'], indexedColumns: ['u', 's'] }
+    const { records, plan } = await readInput(inMemory('x.jsonl', text), known)
+    expect(records).toHaveLength(2)
+    expect(plan.textColumns).toEqual(['t', 'u'])
+    expect(plan.notes.filter((note) => note.startsWith('No row'))).toEqual([
+      'No row has "u", which the collection indexes.',
+      'No row has "s", which the collection indexes.',
+    ])
+    // Those that were named for this file must be there.
+    for (const named of [{ textColumns: ['u'] }, { sparseColumns: ['s'] }]) {
+      const error = await readInput(inMemory('x.jsonl', text), named).catch((e: unknown) => e)
+      expect(hasCode(error, 'USAGE')).toBe(true)
+    }
+    // Of a longer file the first thousand lines do not tell.
+    const long = `${rows(1_001)}\n{"id":"z","vector":[1,2,3],"t":"x","s":{"1":1}}\n`
+    const later = await readInput(inMemory('x.jsonl', long), {
+      textColumns: ['t'],
+      sparseColumns: ['s'],
+    })
+    expect(later.records).toHaveLength(1_002)
+    expect(later.plan.notes.filter((note) => note.startsWith('No row'))).toEqual([])
+  })
+
   it('are refused where a demanded type does not fit', async () => {
     const text =
       '{"id":1,"vector":[1],"a":1}\n{"id":2,"vector":[1],"a":"1"}\n{"id":3,"vector":[1],"a":null}\n'

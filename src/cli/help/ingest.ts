@@ -7,7 +7,8 @@ Columns       The id is guessed from id, _id, key, uuid; the vector from vector,
               narrows them. A vector may be JSON text, separated numbers, or one column a
               component (--vector-columns 'v*').
 Text          --text-column, once for each column that search --text reads. --text-positions at
-              the first ingest: phrases are found without reading texts.
+              the first ingest: phrases are found without reading texts. Later files have these
+              columns too; JSONL may lack them, which is said.
 Types         A CSV column is integer, float or boolean when its first 10,000 non-empty cells all
               are, in canonical form (no leading zero or plus), else string. What does not fit
               later stays text, with a warning; with --types it is rejected. An unquoted empty

@@ -41,6 +41,7 @@ export function readOptionsOf(request: IngestRequest, known: KnownSchema | undef
     vectorColumns: request.vectorColumns,
     textColumns,
     sparseColumns: sparse,
+    indexedColumns: known === undefined ? undefined : indexedColumnsOf(request, known),
     columns: request.columns,
     types,
     separator: request.separator,
@@ -51,6 +52,11 @@ export function readOptionsOf(request: IngestRequest, known: KnownSchema | undef
     fields: known?.schema.fields,
   })
 }
+
+const indexedColumnsOf = (request: IngestRequest, { schema }: KnownSchema): readonly string[] => [
+  ...schema.text.fields.filter((field) => request.textColumns?.includes(field) !== true),
+  ...sparseFieldsOf(schema).filter((field) => request.sparseColumns?.includes(field) !== true),
+]
 
 /**
  * @throws SCHEMA_MISMATCH where the collection has another metric, storage, text fields, places of

@@ -187,20 +187,28 @@ function choose(
   survey: { columns: string[]; whole: boolean; parsed: number },
   options: ReadOptions,
 ): ColumnChoice {
+  const { textColumns = [], sparseColumns = [], indexedColumns = [] } = options
   const columns = new Set(survey.columns)
-  // Keys come and go from line to line: one that the sample lacks may still come.
-  if (!survey.whole) {
-    for (const name of [...(options.textColumns ?? []), ...(options.columns ?? [])])
+  const absent = indexedColumns.filter((name) => !columns.has(name))
+  for (const name of absent) columns.add(name)
+  // Keys come and go from line to line: one that the sample lacks may still come. Where no line
+  // tells, each is refused for its own reason.
+  if (!survey.whole || survey.parsed === 0) {
+    for (const name of [...textColumns, ...sparseColumns, ...(options.columns ?? [])]) {
       columns.add(name)
+    }
   }
   if (survey.parsed === 0) {
-    // No line tells: each is refused for its own reason.
-    for (const name of [...(options.textColumns ?? []), ...(options.columns ?? [])])
-      columns.add(name)
     columns.add(options.idColumn ?? 'id')
     if (options.vectorColumns === undefined) columns.add(options.vectorColumn ?? 'vector')
   }
-  return chooseColumns([...columns], options)
+  const choice = chooseColumns([...columns], options)
+  if (survey.whole && survey.parsed > 0) {
+    for (const name of absent) {
+      choice.notes.push(`No row has ${JSON.stringify(name)}, which the collection indexes.`)
+    }
+  }
+  return choice
 }
 
 function isBlank(line: Line): boolean {
