@@ -43,13 +43,9 @@ import { countRecords } from './query/count-records.ts'
 import { facetValues } from './query/facet-values.ts'
 import { runQuery } from './query/run-query.ts'
 import { scrollRecords } from './query/scroll-records.ts'
-import {
-  buildIndexes,
-  type IndexStatus,
-  indexStatus,
-  measureRecall,
-} from './rebuild/index-build.ts'
+import { buildIndexes, type IndexStatus, indexStatus } from './rebuild/index-build.ts'
 import { mergeSegments } from './rebuild/merge.ts'
+import { measureRecall } from './search/measure-recall.ts'
 import { searchBatch } from './search/search-batch.ts'
 import { runSearch } from './search/search-run.ts'
 import { selectRows } from './segment/filter-rows.ts'

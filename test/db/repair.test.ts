@@ -240,6 +240,7 @@ describe('a large segment, each role a blob of its own', () => {
         kind: 'ingest',
         collection: head.commit.collection,
         schema,
+        index,
         segments: [{ ...segment, sources: [] }],
         sources: [],
       })

@@ -52,8 +52,12 @@ export function suiteStore<T>(fill: (store: OpenedStore) => Promise<T>): () => P
 }
 
 /** An existing store, closed when the test ends. */
-export async function opened(url: string, mode: 'read' | 'write' = 'write'): Promise<OpenedStore> {
-  const store = await openStore({ url, mode, threads: 2 })
+export async function opened(
+  url: string,
+  mode: 'read' | 'write' = 'write',
+  more: { readonly memoryBytes?: number } = {},
+): Promise<OpenedStore> {
+  const store = await openStore({ url, mode, threads: 2, ...more })
   onTestFinished(() => store.close())
   return store
 }

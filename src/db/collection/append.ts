@@ -1,7 +1,10 @@
-import type { FieldType, Schema } from '../../core/schema.ts'
+import { limits } from '../../core/limits.ts'
+import type { FieldType, IndexParameters, Schema } from '../../core/schema.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { CommitAct, LogPosition, Manifest, SegmentEntry } from '../../format/manifest.ts'
+import { reserveBuild } from '../segment/build-memory.ts'
 import { DeadRows, killRepeats, killReplaced, withSegments } from '../segment/hiding.ts'
+import { haveSameCodes, isIndexApart, reindexSegment } from '../segment/reindex-segment.ts'
 import type { NewSegment } from '../segment/segment-builder.ts'
 import type { Act } from '../states/acts.ts'
 import { commitManifest, type NextState } from '../states/commit.ts'
@@ -9,16 +12,20 @@ import type { WriterPin } from '../states/pins.ts'
 import { type NewSource, withSources } from '../states/sources.ts'
 import { type CollectionCore, commitLockName, noCollection } from './collection-core.ts'
 
+export interface AppendedSegment extends NewSegment {
+  /** Indexes into `sources`, in the order of the origin section's local ordinals. */
+  readonly sources: readonly number[]
+}
+
 /** Segments to be added: rows that hide older rows of the same ids. */
 export interface AppendInput {
   readonly kind: CommitAct
   /** The collection that the rows were made for; another one of that name is a CONFLICT. */
   readonly collection: string
   readonly schema: Schema
-  readonly segments: readonly (NewSegment & {
-    /** Indexes into `sources`, in the order of the origin section's local ordinals. */
-    readonly sources: readonly number[]
-  })[]
+  /** What the segments were built with. */
+  readonly index: IndexParameters
+  readonly segments: readonly AppendedSegment[]
   readonly sources: readonly NewSource[]
   /** Ids deleted along with it (a log owner's fold). */
   readonly deletedIds?: readonly string[]
@@ -34,7 +41,12 @@ export interface AppendInput {
   readonly onQuiet?: () => void
 }
 
-/** Commits new segments; computed again against each newer head. @throws CONFLICT, LIMIT */
+/**
+ * Commits new segments; computed again against each newer head. Where the collection was given
+ * codes of another form meanwhile, theirs are made anew.
+ *
+ * @throws CONFLICT, LIMIT
+ */
 export async function commitAppend(
   core: CollectionCore,
   act: Act,
@@ -42,27 +54,59 @@ export async function commitAppend(
   input: AppendInput,
 ): Promise<Manifest> {
   const { environment } = core
-  const committed = await commitManifest(environment, {
-    manifests: core.manifests,
-    name: core.name,
-    lock: commitLockName(input.collection),
-    kind: input.kind,
-    act,
-    pin,
-    ...(input.onQuiet === undefined ? {} : { onQuiet: input.onQuiet }),
-    next: (head) => nextState(core, pin, input, head),
-  })
-  if (committed === undefined) throw noCollection(core.name)
-  return committed
+  let { index, segments } = input
+  for (let attempt = 0; attempt < limits.commitAttemptsMax; attempt++) {
+    let other: IndexParameters | undefined
+    const committed = await commitManifest(environment, {
+      manifests: core.manifests,
+      name: core.name,
+      lock: commitLockName(input.collection),
+      kind: input.kind,
+      act,
+      pin,
+      ...(input.onQuiet === undefined ? {} : { onQuiet: input.onQuiet }),
+      next: async (head) => {
+        checkHead(core.name, input, head)
+        other = haveSameCodes(index, head.state.index) ? undefined : head.state.index
+        return other === undefined
+          ? await nextState(core, pin, { ...input, segments }, head)
+          : undefined
+      },
+    })
+    if (committed === undefined) throw noCollection(core.name)
+    if (other === undefined) return committed
+    index = other
+    segments = await withCodes(core, pin, { ...input, index, segments })
+  }
+  throw conflict(core.name, 'its index changed meanwhile, again and again')
+}
+
+/** The segments with codes, and graphs, of the index given. */
+async function withCodes(
+  core: CollectionCore,
+  pin: WriterPin,
+  { schema, index, segments }: AppendInput,
+): Promise<AppendedSegment[]> {
+  const { store, builder } = core.environment
+  const recoded: AppendedSegment[] = []
+  for (const segment of segments) {
+    const entry: SegmentEntry = { ...segment, key: 0 }
+    const collected = !isIndexApart(entry, schema)
+    reserveBuild(core.environment, { schema, index, rows: entry.rows, collected })
+    const plan = { schema, index, targets: { store, pin, builder } }
+    const { measured: _, ...former } = segment
+    const { blobs, measured } = await reindexSegment(core.reader(entry), plan)
+    recoded.push({ ...former, blobs, ...(measured === undefined ? {} : { measured }) })
+  }
+  return recoded
 }
 
 async function nextState(
   core: CollectionCore,
   pin: WriterPin,
   input: AppendInput,
-  head: Manifest | undefined,
+  head: Manifest,
 ): Promise<NextState> {
-  checkHead(core.name, input, head)
   const { store } = core.environment
   const withNew = await withSources(store, pin, head.state, input.sources)
   const added: SegmentEntry[] = input.segments.map((segment, i) => ({

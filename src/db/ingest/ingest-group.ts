@@ -157,6 +157,7 @@ export class IngestGroup {
       kind: 'ingest',
       collection,
       schema: { ...this.#plan.schema, fields },
+      index: this.#plan.index,
       segments: this.#segments,
       sources: this.#sources,
       onUpdated: (bySource) => {

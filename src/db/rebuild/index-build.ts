@@ -4,23 +4,35 @@ import type { IndexParameters, Quantization } from '../../core/schema.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../../format/manifest.ts'
 import type { Collection } from '../api/api.ts'
-import { checkFollowing, headMoved } from '../collection/append.ts'
+import { checkFollowing, checkSame, headMoved, isHeadMoved } from '../collection/append.ts'
 import { type CollectionCore, commitLockName } from '../collection/collection-core.ts'
 import { indexOf } from '../collection/lifecycle.ts'
-import { runSearch } from '../search/search-run.ts'
 import { reserveBuild } from '../segment/build-memory.ts'
-import { type View, vectorSpecOf } from '../segment/view.ts'
-import { runAct } from '../states/acts.ts'
-import { commitManifest } from '../states/commit.ts'
+import {
+  haveSameCodes,
+  isIndexApart,
+  type Reindexed,
+  reindexSegment,
+} from '../segment/reindex-segment.ts'
+import { segmentIdentity } from '../segment/segment-reader.ts'
+import { vectorSpecOf } from '../segment/view.ts'
+import { type Act, runAct } from '../states/acts.ts'
+import { commitManifest, type NextState } from '../states/commit.ts'
 import { createWriterPin, holdState, type WriterPin } from '../states/pins.ts'
-import { isIndexApart, reindexSegment } from './reindex-segment.ts'
 
 export type IndexStatus = Awaited<ReturnType<Collection['indexStatus']>>[number]
 type BuildOptions = NonNullable<Parameters<Collection['buildIndex']>[0]>
 
+/** Times that it looks again for segments which others made while it built. */
+const ROUNDS_MAX = 16
+
 /**
  * Builds the graphs that are missing, or all of them anew with other parameters. Rows stay as they
- * are.
+ * are. Others may write meanwhile: what they commit stays, and what is a large segment by then, or
+ * has codes of another kind, is built too.
+ *
+ * @throws CONFLICT where another build changed the parameters meanwhile, or large segments came
+ *   faster than they could be built
  */
 export async function buildIndexes(
   core: CollectionCore,
@@ -36,85 +48,158 @@ export async function buildIndexes(
   }
   const index = indexOf(options.index, head.state.index)
   checkQuantization(formOf(index), spec.dimension)
-  const other = JSON.stringify(index) !== JSON.stringify(head.state.index)
-  const recoded = formOf(index) !== formOf(head.state.index)
-  const pending = new Set<number>()
-  for (const entry of head.state.segments) {
-    const wanted = index.type === 'hnsw' && entry.rows >= limits.graphRowsMin
-    const has = await core.reader(entry).hasGraph()
-    if (options.again !== true && wanted === has && !recoded && !(wanted && other)) continue
-    pending.add(entry.key)
-    const { schema } = head.state
-    const collected = !isIndexApart(entry, schema)
-    reserveBuild(environment, { schema, index, rows: entry.rows, collected })
-  }
-  if (pending.size === 0 && !other) return { segments: 0, elapsedMs: 0 }
-  const details = { index, segments: pending.size }
-  await runAct(
-    environment,
-    { act: 'index.build', collection: core.name, parent: head, details },
-    async (act) => {
-      const pin = createWriterPin(environment)
-      try {
-        await holdState(pin, core.manifests, head)
-        const segments = await rebuilt(core, head, { index, pending, pin, options })
-        const manifest = await commitManifest(environment, {
-          manifests: core.manifests,
-          name: core.name,
-          lock: commitLockName(head.commit.collection),
-          kind: 'index',
-          act,
-          pin,
-          next: async (now) => {
-            if (now?.digest !== head.digest) throw headMoved(core.name)
-            const changed = { inserted: 0, updated: 0, deleted: 0 }
-            return { state: { ...head.state, index, segments }, changed }
-          },
-        })
-        const { digest, commit } = manifest ?? head
-        const { version, stateRoot } = commit
-        return { result: undefined, outcome: { version, manifest: digest, stateRoot } }
-      } finally {
-        await pin.release()
-      }
-    },
-  )
-  return { segments: pending.size, elapsedMs: environment.clock.nowMs() - startedMs }
+  const rebuild = new IndexRebuild(core, { from: head, index, options })
+  const pending = await rebuild.plan(head, options.again === true)
+  const isOther = !sameIndex(index, head.state.index)
+  if (pending.length === 0 && !isOther) return { segments: 0, elapsedMs: 0 }
+  const details = { index, segments: pending.length }
+  const intent = { act: 'index.build', collection: core.name, parent: head, details }
+  await runAct(environment, intent, async (act) => {
+    const { digest, commit } = await rebuild.run(act, pending)
+    const { version, stateRoot } = commit
+    return { result: undefined, outcome: { version, manifest: digest, stateRoot } }
+  })
+  return { segments: rebuild.segments, elapsedMs: environment.clock.nowMs() - startedMs }
 }
 
 const formOf = (index: IndexParameters): Quantization => index.quantization ?? 'int8'
 
-interface Rebuild {
+const sameIndex = (a: IndexParameters, b: IndexParameters): boolean =>
+  JSON.stringify(a) === JSON.stringify(b)
+
+interface RebuildJob {
+  /** The state that the build was asked of. */
+  readonly from: Manifest
   readonly index: IndexParameters
-  readonly pending: ReadonlySet<number>
-  readonly pin: WriterPin
   readonly options: BuildOptions
 }
 
-async function rebuilt(
-  core: CollectionCore,
-  head: Manifest,
-  work: Rebuild,
-): Promise<SegmentEntry[]> {
-  const { store, builder } = core.environment
-  const { index, pin, options } = work
-  const targets = { store, pin, builder, signal: options.signal }
-  const plan = { schema: head.state.schema, index, targets }
-  const segments: SegmentEntry[] = []
-  let done = 0
-  for (const entry of head.state.segments) {
-    options.signal?.throwIfAborted()
-    if (!work.pending.has(entry.key)) {
-      segments.push(entry)
-      continue
-    }
-    const { blobs, measured } = await reindexSegment(core.reader(entry), plan)
-    const { measured: _, ...former } = entry
-    segments.push({ ...former, blobs, ...(measured === undefined ? {} : { measured }) })
-    done += entry.rows
-    options.onProgress?.({ stage: 'index', done, unit: 'rows' })
+/** One build: what became of each segment that it looked at, and the commit of it. */
+class IndexRebuild {
+  /** Segments that were built. */
+  segments = 0
+  readonly #core: CollectionCore
+  readonly #job: RebuildJob
+  readonly #isRecoded: boolean
+  readonly #isOther: boolean
+  /** By content; undefined: it stays as it is. */
+  readonly #looked = new Map<string, Reindexed | undefined>()
+  #rows = 0
+
+  constructor(core: CollectionCore, job: RebuildJob) {
+    const former = job.from.state.index
+    this.#core = core
+    this.#job = job
+    this.#isRecoded = !haveSameCodes(job.index, former)
+    this.#isOther = !sameIndex(job.index, former)
   }
-  return segments
+
+  /**
+   * Which segments of a state are to be built and were not.
+   *
+   * @throws LIMIT where one of them needs more memory than there may be
+   */
+  async plan({ state }: Manifest, all: boolean): Promise<SegmentEntry[]> {
+    const { index } = this.#job
+    const pending: SegmentEntry[] = []
+    for (const entry of state.segments) {
+      if (this.#looked.has(segmentIdentity(entry))) continue
+      if (!all && !(await this.#isWanting(entry))) {
+        this.#looked.set(segmentIdentity(entry), undefined)
+        continue
+      }
+      pending.push(entry)
+      const collected = !isIndexApart(entry, state.schema)
+      const { schema } = state
+      reserveBuild(this.#core.environment, { schema, index, rows: entry.rows, collected })
+    }
+    return pending
+  }
+
+  async #isWanting(entry: SegmentEntry): Promise<boolean> {
+    const isWanted = this.#job.index.type === 'hnsw' && entry.rows >= limits.graphRowsMin
+    const has = await this.#core.reader(entry).hasGraph()
+    return isWanted !== has || this.#isRecoded || (isWanted && this.#isOther)
+  }
+
+  /** Builds what is pending, and what came meanwhile, and commits it. */
+  async run(act: Act, planned: readonly SegmentEntry[]): Promise<Manifest> {
+    const { environment, manifests } = this.#core
+    const pin = createWriterPin(environment)
+    let [head, pending] = [this.#job.from, planned]
+    try {
+      for (let round = 0; round < ROUNDS_MAX; round++) {
+        await holdState(pin, manifests, head)
+        await this.#build(pending, pin)
+        const manifest = await this.#commit(act, pin)
+        if (manifest !== undefined) return manifest
+        head = await this.#core.head()
+        pending = await this.plan(head, false)
+      }
+      throw headMoved(this.#core.name)
+    } finally {
+      await pin.release()
+    }
+  }
+
+  async #build(pending: readonly SegmentEntry[], pin: WriterPin): Promise<void> {
+    const { store, builder } = this.#core.environment
+    const { index, from, options } = this.#job
+    const targets = { store, pin, builder, signal: options.signal }
+    const plan = { schema: from.state.schema, index, targets }
+    for (const entry of pending) {
+      options.signal?.throwIfAborted()
+      const { blobs, measured } = await reindexSegment(this.#core.reader(entry), plan)
+      const built = { blobs, ...(measured === undefined ? {} : { measured }) }
+      this.#looked.set(segmentIdentity(entry), built)
+      this.segments++
+      this.#rows += entry.rows
+      options.onProgress?.({ stage: 'index', done: this.#rows, unit: 'rows' })
+    }
+  }
+
+  /** Undefined where there are segments by now that it has to look at. */
+  async #commit(act: Act, pin: WriterPin): Promise<Manifest | undefined> {
+    const { environment, manifests, name } = this.#core
+    const { collection } = this.#job.from.commit
+    const next = async (now: Manifest | undefined): Promise<NextState> => {
+      checkSame(name, collection, now)
+      return this.#nextState(now)
+    }
+    const lock = commitLockName(collection)
+    return await commitManifest(environment, {
+      ...{ manifests, name, lock, kind: 'index', act, pin, next },
+    }).catch((error: unknown) => {
+      if (isHeadMoved(error)) return undefined
+      throw error
+    })
+  }
+
+  #nextState(now: Manifest): NextState {
+    const { index, from } = this.#job
+    checkFollowing(now.commit.name, now, 'index')
+    if (!sameIndex(now.state.index, from.state.index)) {
+      throw new AkidbError('CONFLICT', `the index of "${now.commit.name}" changed meanwhile`, {
+        hint: 'Another build was faster. See what akidb index status says.',
+      })
+    }
+    const segments = now.state.segments.map((entry) => this.#rebuilt(entry, now.commit.name))
+    const changed = { inserted: 0, updated: 0, deleted: 0 }
+    return { state: { ...now.state, index, segments }, changed }
+  }
+
+  #rebuilt(entry: SegmentEntry, name: string): SegmentEntry {
+    const identity = segmentIdentity(entry)
+    const built = this.#looked.get(identity)
+    if (built !== undefined) {
+      const { measured: _, ...former } = entry
+      return { ...former, ...built }
+    }
+    // Rows that were written meanwhile are few, and few rows have no graph.
+    const mayStay = !this.#isRecoded && entry.rows < limits.graphRowsMin
+    if (mayStay || this.#looked.has(identity)) return entry
+    throw headMoved(name)
+  }
 }
 
 export async function indexStatus(core: CollectionCore): Promise<IndexStatus[]> {
@@ -137,46 +222,3 @@ export async function indexStatus(core: CollectionCore): Promise<IndexStatus[]> 
   }
   return rows
 }
-
-/** Stored vectors searched for by `measureRecall` unless told otherwise. */
-const SAMPLES = 200
-
-/** recall@k of the planned search against the exact one, over evenly spread stored vectors. */
-export async function measureRecall(
-  core: CollectionCore,
-  options: { k?: number; ef?: number; samples?: number },
-): Promise<{ recall: number; k: number; ef: number; samples: number }> {
-  const k = options.k ?? 10
-  const ef = options.ef ?? Math.max(DEFAULT_EF, 2 * k)
-  const wanted = Math.max(1, options.samples ?? SAMPLES)
-  return await core.read(undefined, (view) => recallOf(core, view, { k, ef, wanted }))
-}
-
-async function recallOf(
-  core: CollectionCore,
-  view: View,
-  { k, ef, wanted }: { readonly k: number; readonly ef: number; readonly wanted: number },
-): Promise<{ recall: number; k: number; ef: number; samples: number }> {
-  const spec = vectorSpecOf(view.manifest.state.schema)
-  if (spec === undefined) {
-    throw new AkidbError('USAGE', `collection "${core.name}" holds no vectors to measure`)
-  }
-  const total = view.segments.reduce((sum, segment) => sum + segment.live, 0)
-  const step = Math.max(1, Math.floor(total / wanted))
-  let [seen, samples, found, possible] = [0, 0, 0, 0]
-  for (const { reader, alive } of view.segments) {
-    for (const row of alive) {
-      if (seen++ % step !== 0 || samples >= wanted) continue
-      const vector = await reader.vector(spec, row)
-      const near = await runSearch(core, { vector, k, ef, withPayload: false })
-      const exact = await runSearch(core, { vector, k, exact: true, withPayload: false })
-      const ids = new Set(near.hits.map((hit) => hit.id))
-      found += exact.hits.filter((hit) => ids.has(hit.id)).length
-      possible += exact.hits.length
-      samples++
-    }
-  }
-  return { recall: possible === 0 ? 1 : found / possible, k, ef, samples }
-}
-
-const DEFAULT_EF = 128

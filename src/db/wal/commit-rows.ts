@@ -51,6 +51,7 @@ export async function commitLogRows(
         kind: 'upsert',
         collection: head.commit.collection,
         schema,
+        index,
         segments: segments.map((segment) => ({ ...segment, sources: [] })),
         sources: [],
         deletedIds,

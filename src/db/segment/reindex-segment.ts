@@ -1,7 +1,7 @@
 import type { IndexParameters, Schema } from '../../core/schema.ts'
 import type { SegmentEntry } from '../../format/manifest.ts'
 import { NO_SOURCE } from '../../format/origin-section.ts'
-import { openRowCursor } from '../segment/row-cursor.ts'
+import { openRowCursor } from './row-cursor.ts'
 import {
   buildParameters,
   byRole,
@@ -9,16 +9,20 @@ import {
   isLarge,
   type SegmentTargets,
   writePart,
-} from '../segment/segment-blobs.ts'
-import { type NewSegment, SegmentBuilder } from '../segment/segment-builder.ts'
-import type { SegmentReader } from '../segment/segment-reader.ts'
-import { payloadObject, vectorSpecOf } from '../segment/view.ts'
+} from './segment-blobs.ts'
+import { type NewSegment, SegmentBuilder } from './segment-builder.ts'
+import type { SegmentReader } from './segment-reader.ts'
+import { payloadObject, vectorSpecOf } from './view.ts'
 
 export interface ReindexPlan {
   readonly schema: Schema
   readonly index: IndexParameters
   readonly targets: SegmentTargets
 }
+
+/** Whether both have codes of one form: a segment's are read as its collection's index says. */
+export const haveSameCodes = (a: IndexParameters, b: IndexParameters): boolean =>
+  (a.quantization ?? 'int8') === (b.quantization ?? 'int8')
 
 /** Whether a segment's index has blobs of its own, so that the others can stay as they are. */
 export const isIndexApart = ({ rows, blobs }: SegmentEntry, schema: Schema): boolean =>
