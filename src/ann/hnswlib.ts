@@ -1,4 +1,4 @@
-import { exactDistance, type Metric } from '../core/metric.ts'
+import { exactDistance, type Metric, normOf } from '../core/metric.ts'
 import type { IndexParameters } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { rescoreCount } from './quantization.ts'
@@ -88,6 +88,7 @@ class HnswlibSegment implements HnswlibVectorIndex {
   readonly form = 'int8'
   readonly placement = 'memory'
   readonly memoryBytes: number
+  readonly normMax: number
   readonly #vectors: Float32Array
   readonly #index: HnswlibIndex
 
@@ -96,6 +97,10 @@ class HnswlibSegment implements HnswlibVectorIndex {
     this.dimension = shape.dimension
     this.metric = shape.metric
     this.memoryBytes = 2 * vectors.byteLength
+    const norms = Array.from(range(shape.rows), (row) =>
+      normOf(rowOf(vectors, row, shape.dimension)),
+    )
+    this.normMax = norms.reduce((largest, norm) => Math.max(largest, norm), 0)
     this.#vectors = vectors
     this.#index = index
   }

@@ -1,6 +1,6 @@
 import type { Bitset } from '../core/bitset.ts'
 import { limits } from '../core/limits.ts'
-import { distanceOfSums, type Metric, queryNorm } from '../core/metric.ts'
+import { distanceOfSums, type Metric, normOf } from '../core/metric.ts'
 import type { Quantization } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
 import { FORM_F32, SCRATCH_ROWS } from './kernel/layout.ts'
@@ -36,6 +36,10 @@ export class KernelIndex implements VectorIndex {
     this.placement = segment.onDisk ? 'disk' : 'memory'
     this.memoryBytes = segment.u8.length
     this.#segment = segment
+  }
+
+  get normMax(): number {
+    return this.#open().normMax
   }
 
   search(request: RowSearch): RowHits {
@@ -236,7 +240,7 @@ function exactDistances(segment: Segment, query: Float32Array, rows: Uint32Array
   const { exports, context, metric, plan } = segment
   const { raw, scratch, ids } = context.arrays as { raw: number; scratch: number; ids: number }
   const distances = new Float64Array(rows.length)
-  const norm = metric === 'cosine' ? queryNorm(query) : 0
+  const norm = metric === 'cosine' ? normOf(query) : 0
   segment.f32.set(query, raw / 4)
   for (let from = 0; from < rows.length; from += SCRATCH_ROWS) {
     const part = rows.subarray(from, from + SCRATCH_ROWS)

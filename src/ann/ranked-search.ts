@@ -1,4 +1,4 @@
-import { distancesFrom } from '../core/metric.ts'
+import { exactRows, measuredRows } from './exact-search.ts'
 import type { RowSearch, VectorIndex } from './vector-index.ts'
 
 /** Rows of one segment with their final distances. */
@@ -13,8 +13,9 @@ export interface RankedRows {
 
 /**
  * Searches one segment and computes the float64 distances of what was found, on the calling thread.
- * The bits are the same on every thread and machine. Where the rows are on disk it finds the
- * candidates alone, without distances: whoever reads their vectors ranks them.
+ * The bits are the same on every thread and machine. With `certain` these are the nearest, whatever
+ * float32 made of them. Where the rows are on disk it finds the candidates alone, without
+ * distances: whoever reads their vectors ranks them.
  *
  * @throws as VectorIndex.search
  */
@@ -23,10 +24,8 @@ export function searchRanked(index: VectorIndex, request: RowSearch): RankedRows
     const { rows, evaluated } = index.candidates(request)
     return { rows, distances: new Float64Array(0), evaluated }
   }
-  const { rows, evaluated } = index.search(request)
-  const { query } = request
-  const distances =
-    index.distances?.(query, rows) ??
-    distancesFrom(index.metric, query, rows.length, (at) => index.vector(rows[at] as number))
-  return { rows, distances, evaluated }
+  const hits = index.search(request)
+  if (request.certain !== undefined) return exactRows(index, request, hits, request.certain)
+  const { rows, evaluated } = hits
+  return { rows, distances: measuredRows(index, request.query, rows), evaluated }
 }

@@ -1,5 +1,5 @@
 import type { Bitset } from '../core/bitset.ts'
-import type { Metric } from '../core/metric.ts'
+import { type Metric, normOf } from '../core/metric.ts'
 import { KernelIndex } from './kernel-index.ts'
 import { Segment } from './segment.ts'
 import type { RowHits } from './vector-index.ts'
@@ -83,11 +83,4 @@ export class RowMatrix {
     this.#index = new KernelIndex(segment)
     return segment
   }
-}
-
-/** Euclidean norm, in float64. */
-export function normOf(vector: Float32Array): number {
-  let squares = 0
-  for (let i = 0; i < vector.length; i++) squares += (vector[i] as number) ** 2
-  return Math.sqrt(squares)
 }

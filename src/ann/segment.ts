@@ -119,6 +119,11 @@ export class Segment {
     return this.getIndex('wide') === 1
   }
 
+  /** The largest norm of measured rows. */
+  get normMax(): number {
+    return this.onDisk ? 0 : this.#getFloat('normMax')
+  }
+
   /** The largest norm of a wide segment's rows; 0 for others, whose distances do not need it. */
   get wideNorm(): number {
     return this.wide ? this.#getFloat('normMax') : 0

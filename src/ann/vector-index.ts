@@ -54,6 +54,12 @@ export interface RowSearch {
    * the form needs for k (rescoreCount). Without effect where float32 rows are walked or scanned.
    */
   readonly over?: number
+  /**
+   * Of searchRanked with 'scan-f32': how many, up to k, are to be the nearest by float64. All that
+   * are as far as the last of them come too, which may be more than k. Default: the k nearest by
+   * float32.
+   */
+  readonly certain?: number
 }
 
 /**
@@ -96,6 +102,8 @@ export interface VectorIndex {
   /** Form of the codes that coarse search reads. */
   readonly form: Quantization
   readonly placement: Placement
+  /** No row has a larger norm. 0 where the rows are on disk. */
+  readonly normMax: number
   /** Bytes that stay taken while it is open, links and scratch space of all contexts included. */
   readonly memoryBytes: number
   /**

@@ -22,7 +22,7 @@ export function distanceFrom(
 ): (vector: Float32Array) => number {
   if (metric === 'l2') return (vector) => squaredDistance(query, vector)
   if (metric === 'dot') return (vector) => -dotProduct(query, vector)
-  const norm = queryNorm(query)
+  const norm = normOf(query)
   return (vector) => cosineDistance(query, norm, vector)
 }
 
@@ -41,7 +41,7 @@ export function distancesFrom(
 ): Float64Array {
   // Room for whole fours: the last takes as long as any, however many it is of.
   const distances = new Float64Array(Math.ceil(count / 4) * 4)
-  const norm = metric === 'cosine' ? queryNorm(query) : 0
+  const norm = metric === 'cosine' ? normOf(query) : 0
   const four = FOUR[metric]
   const last = count - 1
   for (let at = 0; at < count; at += 4) {
@@ -171,8 +171,8 @@ export const distanceOfSums = (
   squares: number,
 ): number => (metric === 'cosine' ? cosineOf(sum, norm, squares) : metric === 'dot' ? -sum : sum)
 
-/** Euclidean norm of a query, as `distancesFrom` takes it. */
-export const queryNorm = (query: Float32Array): number => Math.sqrt(dotProduct(query, query))
+/** Euclidean norm, in float64: that of a query as `distancesFrom` takes it. */
+export const normOf = (vector: Float32Array): number => Math.sqrt(dotProduct(vector, vector))
 
 const cosineOf = (dot: number, norm: number, squares: number): number =>
   norm === 0 || squares === 0 ? 1 : 1 - clamp(dot / norm / Math.sqrt(squares))

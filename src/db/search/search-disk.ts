@@ -1,3 +1,5 @@
+import { everyRow } from '../../ann/exact-search.ts'
+import { NearestRows } from '../../ann/nearest-rows.ts'
 import type { RankedRows } from '../../ann/ranked-search.ts'
 import type { RowSearch, VectorIndex } from '../../ann/vector-index.ts'
 import { distancesFrom } from '../../core/metric.ts'
@@ -35,39 +37,42 @@ export async function rescoreFromDisk(
   const room = takeRoom(found.length * index.dimension)
   const ranked = nearest(index, request, { rows: found, vectors: await rows.read(found, room) })
   giveRoom(room)
-  return { ...ranked, distances: distancesOf(index, request, ranked), evaluated: coarse.evaluated }
+  return {
+    ...ranked,
+    distances: distancesOf(index, request.query, ranked),
+    evaluated: coarse.evaluated,
+  }
 }
 
 /**
- * An exact search that reads every row that may be returned, some at a time: the bits that
- * 'scan-f32' gives where the rows are in memory.
+ * An exact search that reads every row that may be returned, some at a time, and measures all in
+ * float64: what 'scan-f32' gives where the rows are in memory, as certain.
  *
  * @throws INTEGRITY; the signal's reason
  */
 export async function scanFromDisk(search: DiskSearch): Promise<RankedRows> {
   const { index, rows, request, signal } = search
-  const { k, allowed } = request
-  const step = Math.max(k, Math.floor(STEP_BYTES / (index.dimension * 4)))
-  let best: Ranked = { rows: new Uint32Array(0), vectors: new Float32Array(0) }
+  const { k, certain = k, allowed, query } = request
+  const { dimension } = index
+  const step = Math.max(1, Math.floor(STEP_BYTES / (dimension * 4)))
+  const nearest = new NearestRows(certain)
+  const room = takeRoom(step * dimension)
   let evaluated = 0
-  const rank = async (some: readonly number[]): Promise<void> => {
+  const measure = async (some: Uint32Array): Promise<void> => {
     signal?.throwIfAborted()
-    const read = await rows.read(some)
+    const vectors = await rows.read(some, room)
+    nearest.add({ rows: some, distances: distancesOf(index, query, { rows: some, vectors }) })
     evaluated += some.length
-    // Together with the best so far, so that the kernel decides about ties.
-    best = nearest(index, request, {
-      rows: Uint32Array.from([...best.rows, ...some]),
-      vectors: joined(best.vectors, read),
-    })
   }
   let some: number[] = []
   for (const row of allowed ?? everyRow(index.rows)) {
     if (some.push(row) < step) continue
-    await rank(some)
+    await measure(Uint32Array.from(some))
     some = []
   }
-  if (some.length > 0) await rank(some)
-  return { rows: best.rows, distances: distancesOf(index, request, best), evaluated }
+  if (some.length > 0) await measure(Uint32Array.from(some))
+  giveRoom(room)
+  return { ...nearest.result(), evaluated }
 }
 
 /**
@@ -103,21 +108,10 @@ function nearest(index: VectorIndex, { query, k }: RowSearch, { rows, vectors }:
 
 /** Float64, as searchRanked gives them. */
 const distancesOf = (
-  { metric, dimension }: VectorIndex,
-  { query }: RowSearch,
+  { metric, dimension }: Pick<VectorIndex, 'metric' | 'dimension'>,
+  query: Float32Array,
   { rows, vectors }: Ranked,
 ): Float64Array =>
   distancesFrom(metric, query, rows.length, (at) =>
     vectors.subarray(at * dimension, (at + 1) * dimension),
   )
-
-function joined(a: Float32Array, b: Float32Array): Float32Array {
-  const both = new Float32Array(a.length + b.length)
-  both.set(a)
-  both.set(b, a.length)
-  return both
-}
-
-function* everyRow(rows: number): Iterable<number> {
-  for (let row = 0; row < rows; row++) yield row
-}

@@ -105,22 +105,23 @@ interface FoundParts {
 /** What the segments and the log gave, as one list. */
 function merged(core: CollectionCore, view: View, parts: FoundParts): RankedPart {
   const { spec, query, work, found } = parts
-  const candidates: Candidate[] = []
+  const { k, ef, exact } = query.search
+  const nearest = new NearestCandidates(k)
   for (const [at, { ids, number }] of work.entries()) {
     const ranked = found[at]
     if (ids === undefined || ranked === undefined) continue
     for (let i = 0; i < ranked.rows.length; i++) {
       const place = { segment: number, row: ranked.rows[i] as number }
-      candidates.push({ ids, distance: ranked.distances[i] as number, place })
+      nearest.add({ ids, distance: ranked.distances[i] as number, place })
     }
   }
-  if (view.log !== undefined) candidates.push(...searchLog(core, view.log, spec, query))
-  candidates.sort(byDistance)
-  const { k, ef, exact } = query.search
+  if (view.log !== undefined) {
+    for (const candidate of searchLog(core, view.log, spec, query)) nearest.add(candidate)
+  }
   const segments = work.map((each, at) => explained(each, found[at]))
   const shape = { metric: spec.metric, dimension: query.vector.length, k, ef, exact }
   return {
-    hits: candidates.slice(0, k).map((candidate) => hitOf(spec.metric, candidate)),
+    hits: nearest.sorted().map((candidate) => hitOf(spec.metric, candidate)),
     plan: { kind: 'vector', ...shape, segments },
   }
 }
@@ -139,6 +140,33 @@ const byDistance = (a: Candidate, b: Candidate): number =>
 /** Ids are looked at where distances are equal, and of hits. */
 const idBytesOf = ({ ids, place, id }: Candidate): Uint8Array =>
   ids === undefined || place === undefined ? Buffer.from(id ?? '', 'utf8') : ids.idBytes(place.row)
+
+/** Candidates beyond twice k that are kept before they are cut. */
+const CANDIDATES_SLACK = 4_096
+
+/** The k nearest candidates; of rows that are alike there may be as many as the collection has. */
+class NearestCandidates {
+  readonly #k: number
+  #candidates: Candidate[] = []
+  /** The last of the k nearest, once there were enough to cut. */
+  #worst: Candidate | undefined
+
+  constructor(k: number) {
+    this.#k = k
+  }
+
+  add(candidate: Candidate): void {
+    if (this.#worst !== undefined && byDistance(candidate, this.#worst) > 0) return
+    this.#candidates.push(candidate)
+    if (this.#candidates.length < 2 * this.#k + CANDIDATES_SLACK) return
+    this.#candidates = this.sorted()
+    this.#worst = this.#candidates.at(-1)
+  }
+
+  sorted(): Candidate[] {
+    return this.#candidates.sort(byDistance).slice(0, this.#k)
+  }
+}
 
 function hitOf(metric: Metric, candidate: Candidate): RankedRecord {
   const { ids, place, distance } = candidate
@@ -199,6 +227,7 @@ async function prepare(
     k: Math.min(matching, search.k + TIE_SLACK, limits.searchCountMax),
     ef: plan.ef,
     kind: plan.kind,
+    ...(plan.kind === 'scan-f32' ? { certain: Math.min(matching, search.k) } : {}),
     ...(allowed === undefined ? {} : { allowed }),
   }
   return { ...work, ids: await reader.ids(), index, request }

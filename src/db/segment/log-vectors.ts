@@ -1,4 +1,5 @@
-import { normOf, RowMatrix } from '../../ann/row-matrix.ts'
+import { isCertain } from '../../ann/exact-search.ts'
+import { RowMatrix } from '../../ann/row-matrix.ts'
 import { Bitset } from '../../core/bitset.ts'
 import { limits } from '../../core/limits.ts'
 import { distancesFrom } from '../../core/metric.ts'
@@ -54,11 +55,9 @@ export class LogVectors {
       [...found.rows].map((number) => log.rowAt(number) as LogRow),
       query,
     )
-    // Those left out are as far as the last one found, but for what float32 rounds: where the k-th
-    // is as far, they may come before it.
-    const last = found.distances[found.distances.length - 1] as number
-    const kth = near.map(({ distance }) => distance).sort((x, y) => x - y)[k - 1] as number
-    return kth < last - errorOf(query, matrix.normMax) ? near : measured(rows, query)
+    const scanned = { metric: spec.metric, query: vector, normMax: matrix.normMax, hits: found }
+    const distances = Float64Array.from(near, ({ distance }) => distance)
+    return isCertain({ ...scanned, distances }, k) ? near : measured(rows, query)
   }
 
   /** Undefined where there is no memory for it, or rows too many: then they are compared here. */
@@ -80,14 +79,6 @@ export class LogVectors {
       return undefined
     }
   }
-}
-
-/** More than the kernel's float32 distance of a row of such a norm is off. */
-function errorOf({ spec, vector }: LogVectorQuery, normMax: number): number {
-  const rounding = (spec.dimension + 16) * 2 ** -23
-  if (spec.metric === 'cosine') return rounding
-  const norm = normOf(vector)
-  return spec.metric === 'dot' ? rounding * norm * normMax : rounding * (norm + normMax) ** 2
 }
 
 /** Distances of all; only those that may be among the k nearest are kept. */

@@ -1,0 +1,108 @@
+import { Bitset } from '../../../src/core/bitset.ts'
+import type { JsonObject, JsonValue } from '../../../src/core/json.ts'
+import { exactDistance, type Metric, scoreOf } from '../../../src/core/metric.ts'
+import { matchesFilter } from '../../../src/search/evaluate.ts'
+import { parseFilter } from '../../../src/search/filter.ts'
+import { parseTextQuery } from '../../../src/search/text-query.ts'
+import { plainSearch } from '../../search/plain-bm25.ts'
+
+/** Text fields of the collections that are compared with this one. */
+export const TEXT_FIELDS = ['words', 'a']
+
+/** One record as its last writer left it. */
+export interface PlainRecord {
+  readonly id: string
+  readonly vector: Float32Array
+  readonly payload: JsonObject
+  /** SHA-256 of the file that it came from; absent where it was written alone. */
+  readonly source?: string
+}
+
+export interface PlainHit {
+  readonly id: string
+  readonly score: number
+  readonly distance?: number
+}
+
+export const byBytes = (a: string, b: string): number =>
+  Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+/** What a collection means: a map of records. Every question is put to each of them. */
+export class PlainCollection {
+  readonly records: Map<string, PlainRecord>
+  readonly #metric: Metric
+
+  constructor(metric: Metric, records: Iterable<readonly [string, PlainRecord]> = []) {
+    this.#metric = metric
+    this.records = new Map(records)
+  }
+
+  clone(): PlainCollection {
+    return new PlainCollection(this.#metric, this.records)
+  }
+
+  put(record: PlainRecord): void {
+    this.records.set(record.id, record)
+  }
+
+  /** How many went. */
+  remove(isMeant: (record: PlainRecord) => boolean): number {
+    const meant = [...this.records.values()].filter(isMeant)
+    for (const { id } of meant) this.records.delete(id)
+    return meant.length
+  }
+
+  /** Those that pass, in the order of their ids. */
+  matching(filter: unknown): PlainRecord[] {
+    const parsed = filter === undefined ? undefined : parseFilter(filter)
+    return [...this.records.values()]
+      .filter((record) => parsed === undefined || matchesFilter(parsed, record))
+      .sort((a, b) => byBytes(a.id, b.id))
+  }
+
+  /** All that pass, the nearest first. */
+  nearest(query: Float32Array, filter: unknown): PlainHit[] {
+    return this.matching(filter)
+      .map(({ id, vector }) => {
+        const distance = exactDistance(this.#metric, query, vector)
+        return { id, score: scoreOf(this.#metric, distance), distance: distance + 0 }
+      })
+      .sort((a, b) => a.distance - b.distance || byBytes(a.id, b.id))
+  }
+
+  /** All that pass and have some of the words, the best first. */
+  withWords(text: string, filter: unknown): PlainHit[] {
+    const rows = this.matching(undefined)
+    const passing = new Set(this.matching(filter).map(({ id }) => id))
+    const [alive, allowed] = [new Bitset(rows.length), new Bitset(rows.length)]
+    for (const [row, { id }] of rows.entries()) {
+      alive.add(row)
+      if (passing.has(id)) allowed.add(row)
+    }
+    const payloads = rows.map(({ payload }) => payload)
+    return plainSearch(
+      [{ payloads, alive, allowed }],
+      parseTextQuery(text, TEXT_FIELDS),
+      TEXT_FIELDS,
+    ).map(({ row, score }) => ({ id: (rows[row] as PlainRecord).id, score }))
+  }
+
+  /** Records a value of a field that holds scalars or arrays of them, the most frequent first. */
+  facet(key: string, filter: unknown): Map<JsonValue, number> {
+    const counts = new Map<JsonValue, number>()
+    for (const { payload } of this.matching(filter)) {
+      for (const value of new Set([payload.get(key) ?? []].flat() as JsonValue[])) {
+        counts.set(value, (counts.get(value) ?? 0) + 1)
+      }
+    }
+    return counts
+  }
+
+  /** Those that pass and have a number in the field, by it. */
+  ordered(key: string, direction: 'asc' | 'desc', filter: unknown): PlainRecord[] {
+    const sign = direction === 'asc' ? 1 : -1
+    return this.matching(filter)
+      .filter(({ payload }) => typeof payload.get(key) === 'number')
+      .sort((a, b) => sign * (Number(a.payload.get(key)) - Number(b.payload.get(key))))
+  }
+}

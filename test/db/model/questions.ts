@@ -1,0 +1,188 @@
+import type { JsonObject, JsonValue } from '../../../src/core/json.ts'
+import type { Collection } from '../../../src/db/api/api.ts'
+import { fuseHybrid, type HybridFusion } from '../../../src/search/fusion.ts'
+import { equal, type History } from './history.ts'
+import { byBytes, type PlainCollection, type PlainHit } from './plain-collection.ts'
+
+type Question = (
+  history: History,
+  docs: Collection,
+  model: PlainCollection,
+  state: { readonly asOf?: string },
+) => Promise<void>
+
+const bare = { withPayload: false } as const
+
+const filterOf = ({ random }: History): { readonly filter?: object } => {
+  const kind = random.whole(0, 3)
+  if (kind === 0) return {}
+  const range = { key: 'n', range: { [random.pick(['gte', 'lt'])]: random.whole(-9, 40) } }
+  if (kind === 1) return { filter: { must: [range] } }
+  return { filter: kind === 2 ? random.filter(2) : { must: [range, random.filter(1)] } }
+}
+
+const byScore = (a: PlainHit, b: PlainHit): number => b.score - a.score || byBytes(a.id, b.id)
+
+const plainHits = (hits: readonly PlainHit[]): unknown =>
+  hits.map(({ id, score, distance }) => [id, score, distance ?? null])
+
+const plainPayloads = (
+  records: readonly { readonly id: string; readonly payload?: JsonObject }[],
+): unknown => records.map(({ id, payload }) => [id, payload ?? null])
+
+/** Each asks the collection and the map of records the same, and compares the answers. */
+export const QUESTIONS: Readonly<Record<string, Question>> = {
+  async count(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const { count } = await docs.count({ ...state, ...(filter && { filter }) })
+    equal('count', count, model.matching(filter).length)
+  },
+
+  async records(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const found = await Array.fromAsync(docs.scan({ ...state, ...(filter && { filter }) }))
+    const wanted = model.matching(filter)
+    const byId = new Map(found.map((record) => [record.id, record]))
+    equal('scanned', found.length, wanted.length)
+    const sorted = wanted.map(({ id }) => byId.get(id) ?? { id })
+    equal('scan', plainPayloads(sorted), plainPayloads(wanted))
+  },
+
+  async get(history, docs, model, state) {
+    const ids = Array.from({ length: 5 }, () => history.id())
+    const found = await docs.get(ids, { ...state, withVector: true })
+    const shown = found.map((one) => one && [one.id, one.payload, [...(one.vector ?? [])]])
+    const wanted = ids.map((id) => {
+      const one = model.records.get(id)
+      return one && [one.id, one.payload, [...one.vector]]
+    })
+    equal(
+      'get',
+      shown.map((one) => one ?? null),
+      wanted.map((one) => one ?? null),
+    )
+  },
+
+  async nearest(history, docs, model, state) {
+    const { random } = history
+    const { filter } = filterOf(history)
+    const vector = history.vector()
+    const all = model.nearest(vector, filter)
+    const k = random.pick([1, 10, Math.max(1, Math.min(10_000, all.length)), 40])
+    const exact = random.pick([true, false])
+    const request = { vector, k, exact, ...state, ...(filter && { filter }) }
+    const { hits } = await docs.search({ ...request, ...bare })
+    const isWhole = exact || k >= all.length
+    if (isWhole) equal('hits', plainHits(hits), plainHits(all.slice(0, k)))
+    const wanted = new Map(all.map((hit) => [hit.id, hit]))
+    equal('found', hits.length, Math.min(k, all.length))
+    equal('scores', plainHits(hits), plainHits(hits.map((hit) => wanted.get(hit.id) ?? hit)))
+    equal(
+      'order',
+      plainHits(hits),
+      plainHits(all.filter(({ id }) => hits.some((h) => h.id === id))),
+    )
+    const [again] = await Array.fromAsync(
+      docs.searchBatch([{ vector, k, exact, ...(filter && { filter }), ...bare }], state),
+    )
+    equal('batch', plainHits(again?.hits ?? []), plainHits(hits))
+  },
+
+  async likeOne(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const one = model.records.get(history.id())
+    if (one === undefined) return
+    const request = { id: one.id, exact: true, k: 9, ...state, ...(filter && { filter }) }
+    const { hits } = await docs.search({ ...request, ...bare })
+    const wanted = model.nearest(one.vector, filter).filter(({ id }) => id !== one.id)
+    equal('like one', plainHits(hits), plainHits(wanted.slice(0, 9)))
+  },
+
+  async hybrid(history, docs, model, state) {
+    const { random } = history
+    const { filter } = filterOf(history)
+    const [vector, text] = [history.vector(), history.text(2)]
+    const fusion = random.pick<HybridFusion>([
+      { kind: 'rrf' },
+      { kind: 'dbsf' },
+      { kind: 'linear', vectorWeight: 0.3 },
+    ])
+    const request = { vector, text, fusion, k: 12, exact: true, ...(filter && { filter }) }
+    const { hits } = await docs.search({ ...request, ...bare, ...state })
+    // The best 5 k of each part.
+    const near = model.nearest(vector, filter).slice(0, 60)
+    const words = model.withWords(text, filter).sort(byScore).slice(0, 60)
+    const fused = fuseHybrid(near, words, fusion).slice(0, 12)
+    equal('hybrid', plainHits(hits), plainHits(fused))
+  },
+
+  async groups(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const vector = history.vector()
+    const request = { query: { vector }, exact: true, groupBy: 'n', groups: 4, groupSize: 2 }
+    const found = await docs.query({ ...request, ...bare, ...state, ...(filter && { filter }) })
+    const groups = new Map<JsonValue | undefined, string[]>()
+    for (const { id } of model.nearest(vector, filter)) {
+      const value = model.records.get(id)?.payload.get('n')
+      const group = groups.get(value)
+      if (group === undefined) groups.set(value, [id])
+      else if (group.length < 2) group.push(id)
+    }
+    const shown = found.groups?.map(({ value, hits }) => [value, hits.map(({ id }) => id)])
+    equal('groups', shown, [...groups].slice(0, 4))
+  },
+
+  async words(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const text = history.text(history.random.whole(1, 3))
+    const all = model.withWords(text, filter)
+    const k = history.random.pick([5, 1_000])
+    const { hits } = await docs.search({ text, k, ...bare, ...state, ...(filter && { filter }) })
+    equal(`words ${text}`, plainHits(hits), plainHits(all.sort(byScore).slice(0, k)))
+  },
+
+  async facet(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const key = history.random.pick(['n', 'tags'])
+    const counts = model.facet(key, filter)
+    const { values, distinct } = await docs.facet({
+      key,
+      ...state,
+      limit: 100,
+      ...(filter && { filter }),
+    })
+    equal('distinct', distinct, counts.size)
+    const sorted = [...values].map(({ value, count }) => [String(value), count]).sort()
+    equal('facet', sorted, [...counts].map(([v, count]) => [String(v as JsonValue), count]).sort())
+  },
+
+  async ordered(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const direction = history.random.pick(['asc', 'desc'] as const)
+    const k = history.random.pick([7, 1_000])
+    const query = { orderBy: { key: 'n', direction } }
+    const { hits } = await docs.query({ query, k, ...state, ...(filter && { filter }) })
+    const wanted = model.ordered('n', direction, filter).slice(0, k)
+    equal('ordered', plainPayloads(hits), plainPayloads(wanted))
+  },
+
+  async pages(history, docs, model, state) {
+    if (state.asOf === undefined) await docs.flush()
+    const { filter } = filterOf(history)
+    const request = { k: history.random.pick([3, 50, 1_000]), ...(filter && { filter }) }
+    const seen: { id: string; payload: JsonObject }[] = []
+    let page = await docs.scroll({ ...request, ...state })
+    seen.push(...page.records)
+    while (page.cursor !== undefined && seen.length < 400) {
+      page = await docs.scroll({ ...request, cursor: page.cursor })
+      seen.push(...page.records)
+    }
+    const wanted = model.matching(filter)
+    const isWhole = page.cursor === undefined
+    equal(
+      'pages',
+      plainPayloads(seen),
+      plainPayloads(isWhole ? wanted : wanted.slice(0, seen.length)),
+    )
+  },
+}
