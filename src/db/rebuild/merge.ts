@@ -19,6 +19,8 @@ const RULES = { policy: nextMerge, compact: nextCompaction, tail: nextTail } as 
 
 /** Merges of one call: far more than 4,096 segments can need. */
 const MERGES_MAX = 10_000
+/** Times that 'compact' begins again where another writer changed what it merged. */
+const AGAIN_MAX = 8
 
 export interface MergeOptions {
   /**
@@ -35,15 +37,18 @@ export interface MergeOptions {
 }
 
 /**
- * Merges until the rule calls for no more. Another writer that got in the way ends it quietly.
+ * Merges until the rule calls for no more. Another writer that changes what is being merged ends it
+ * quietly; 'compact' begins again with what there is then.
  *
  * @returns merges done
- * @throws LIMIT where 'compact' needs more memory than the budget
+ * @throws LIMIT where 'compact' needs more memory than the budget; CONFLICT where writers got in
+ *   its way again and again
  */
 export async function mergeSegments(core: CollectionCore, options: MergeOptions): Promise<number> {
   const rule = RULES[options.kind]
   const mergesMax = options.mergesMax ?? MERGES_MAX
-  for (let done = 0; done < mergesMax; done++) {
+  let again = 0
+  for (let done = 0; done < mergesMax; ) {
     options.signal?.throwIfAborted()
     const head = await core.head()
     const rowsMax = segmentRowsOf(vectorSpecOf(head.state.schema)?.dimension ?? 0)
@@ -59,9 +64,10 @@ export async function mergeSegments(core: CollectionCore, options: MergeOptions)
     reserveBuild(core.environment, build)
     try {
       await mergeOnce(core, head, plan, options)
+      done++
     } catch (error) {
       if (hasCode(error, 'CONFLICT') && options.kind !== 'compact') return done
-      throw error
+      if (!areInputsChanged(error) || ++again > AGAIN_MAX) throw error
     }
   }
   return mergesMax
@@ -263,5 +269,11 @@ async function diedSince(
 
 const inputsChanged = (name: string): AkidbError =>
   new AkidbError('CONFLICT', `segments of "${name}" changed during the merge`, {
-    hint: 'Run it again.',
+    hint: 'Run it again when fewer writers are at work.',
+    details: { why: INPUTS_CHANGED },
   })
+
+const INPUTS_CHANGED = 'the segments changed'
+
+const areInputsChanged = (error: unknown): boolean =>
+  hasCode(error, 'CONFLICT') && error.details.why === INPUTS_CHANGED

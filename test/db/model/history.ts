@@ -239,13 +239,14 @@ export class History {
   /** Writes beside work in the background. */
   async #together(): Promise<void> {
     this.steps.push('together:')
-    const work = this.random.pick([
-      () => this.#compact(),
-      () => this.#buildIndex(),
-      () => this.#collect(),
+    const works = this.random.pick([
+      [() => this.#compact(), () => this.#buildIndex()],
+      [() => this.#buildIndex(), () => this.#collect()],
+      [() => this.#compact(), () => this.#collect()],
     ])
     const write = this.random.pick([() => this.#upsert(), () => this.#ingest(20)])
-    await Promise.all([work(), write(), this.docs.search({ vector: this.vector() })])
+    const running = works.map((work) => work())
+    await Promise.all([...running, write(), this.docs.search({ vector: this.vector() })])
   }
 }
 
