@@ -32,10 +32,10 @@ const defineBuild = (command: Command, app: App): void => {
     exits: [21, 22, 23, 24, 27],
   })
   command.argument('<collection>', 'its name')
-  command.option('--type <type>', 'hnsw, flat or hnswlib (default: hnsw)')
-  command.option('--m <n>', 'links a record (default: 16)')
-  command.option('--ef-construction <n>', 'candidates kept while building (default: 200)')
-  command.option('--quantization <form>', 'codes: int8, binary or pq (default: int8)')
+  command.option('--type <type>', 'hnsw, flat or hnswlib (default: as it is, hnsw at first)')
+  command.option('--m <n>', 'links a record (default: as it is, 16 at first)')
+  command.option('--ef-construction <n>', 'candidates kept while building (default: as it is, 200)')
+  command.option('--quantization <form>', 'codes: int8, binary or pq (default: as it is, int8)')
   command.option('--again', 'build all of it anew')
   command.action((name: string, flags: { readonly again?: true }) =>
     app.run(command, (context) =>
