@@ -6,7 +6,7 @@ import type { Metric } from '../../../src/core/metric.ts'
 import type { Collection } from '../../../src/db/api/api.ts'
 import { type OpenedStore, openStore } from '../../../src/db/store.ts'
 import { randomOf, type SearchRandom } from '../../search/random.ts'
-import { PlainCollection, type PlainRecord, TEXT_FIELDS } from './plain-collection.ts'
+import { PlainCollection, type PlainRecord, SPARSE_FIELD, TEXT_FIELDS } from './plain-collection.ts'
 
 const METRICS: readonly Metric[] = ['cosine', 'dot', 'l2']
 const WORDS = ['red', 'fox', 'blue', 'whale', 'grey', 'wolf', 'green', 'frog', 'stone', 'Äpfel']
@@ -56,6 +56,7 @@ export class History {
       dimension,
       metric,
       textFields: TEXT_FIELDS,
+      sparseFields: [SPARSE_FIELD],
       textPositions: random.pick([true, false]),
       index: { quantization: this.#codes() },
     })
@@ -95,6 +96,17 @@ export class History {
     return Float32Array.from({ length: this.dimension }, () => this.random.whole(1, 9) - 4.5)
   }
 
+  /** Quarters, whose sums are exact in whatever order. */
+  sparse(): ReadonlyMap<string, number> {
+    const count = this.random.whole(0, 6)
+    return new Map(
+      Array.from({ length: count }, () => [
+        String(this.random.whole(0, 20)),
+        this.random.whole(-4, 9) / 4,
+      ]),
+    )
+  }
+
   text(words: number): string {
     return Array.from({ length: words }, () => this.random.pick(WORDS)).join(' ')
   }
@@ -118,6 +130,7 @@ export class History {
       ['n', random.whole(-9, 40)],
       ['words', this.text(random.whole(0, 6))],
       ['tags', Array.from({ length: random.whole(0, 3) }, () => random.pick(WORDS))],
+      ...(random.whole(0, 2) === 0 ? [] : [[SPARSE_FIELD, this.sparse()] as const]),
     ])
     const record = { id, vector: this.vector(), payload }
     return source === undefined ? record : { ...record, source }

@@ -3,11 +3,13 @@ import type { JsonObject, JsonValue } from '../../../src/core/json.ts'
 import { exactDistance, type Metric, scoreOf } from '../../../src/core/metric.ts'
 import { matchesFilter } from '../../../src/search/evaluate.ts'
 import { parseFilter } from '../../../src/search/filter.ts'
+import { recommendScorer } from '../../../src/search/recommend.ts'
 import { parseTextQuery } from '../../../src/search/text-query.ts'
 import { plainSearch } from '../../search/plain-bm25.ts'
 
-/** Text fields of the collections that are compared with this one. */
+/** Fields of the collections that are compared with this one: texts, and sparse vectors. */
 export const TEXT_FIELDS = ['words', 'a']
+export const SPARSE_FIELD = 'sparse'
 
 /** One record as its last writer left it. */
 export interface PlainRecord {
@@ -68,6 +70,29 @@ export class PlainCollection {
         return { id, score: scoreOf(this.#metric, distance), distance: distance + 0 }
       })
       .sort((a, b) => a.distance - b.distance || byBytes(a.id, b.id))
+  }
+
+  /** All that pass, those first that are like `a` and unlike `b`. */
+  recommended(a: Float32Array, b: Float32Array, filter: unknown): PlainHit[] {
+    const examples = { positive: [a], negative: [b] }
+    const scoreOfVector = recommendScorer(this.#metric, 'best_score', examples)
+    return this.matching(filter).map(({ id, vector }) => ({ id, score: scoreOfVector(vector) }))
+  }
+
+  /** All that pass and share an index with the sparse vector, by the dot product with it. */
+  sparse(query: ReadonlyMap<string, number>, filter: unknown): PlainHit[] {
+    return this.matching(filter).flatMap(({ id, payload }) => {
+      const sparse = (payload.get(SPARSE_FIELD) ?? new Map()) as ReadonlyMap<string, number>
+      const shared = [...sparse].filter(
+        ([index, value]) => value !== 0 && (query.get(index) ?? 0) !== 0,
+      )
+      if (shared.length === 0) return []
+      const score = shared.reduce(
+        (sum, [index, value]) => sum + value * Number(query.get(index)),
+        0,
+      )
+      return [{ id, score }]
+    })
   }
 
   /** All that pass and have some of the words, the best first. */

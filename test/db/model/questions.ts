@@ -2,7 +2,7 @@ import type { JsonObject, JsonValue } from '../../../src/core/json.ts'
 import type { Collection } from '../../../src/db/api/api.ts'
 import { fuseHybrid, type HybridFusion } from '../../../src/search/fusion.ts'
 import { equal, type History } from './history.ts'
-import { byBytes, type PlainCollection, type PlainHit } from './plain-collection.ts'
+import { byBytes, type PlainCollection, type PlainHit, SPARSE_FIELD } from './plain-collection.ts'
 
 type Question = (
   history: History,
@@ -139,6 +139,30 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     const k = history.random.pick([5, 1_000])
     const { hits } = await docs.search({ text, k, ...bare, ...state, ...(filter && { filter }) })
     equal(`words ${text}`, plainHits(hits), plainHits(all.sort(byScore).slice(0, k)))
+  },
+
+  async sparse(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const pairs = new Map([...history.sparse(), ['3', 0.25]])
+    const sparse = {
+      indices: Uint32Array.from(pairs.keys(), Number),
+      values: Float32Array.from(pairs.values()),
+    }
+    const query = { sparse, using: SPARSE_FIELD }
+    const k = history.random.pick([5, 1_000])
+    const { hits } = await docs.query({ query, k, ...bare, ...state, ...(filter && { filter }) })
+    const wanted = model.sparse(pairs, filter).sort(byScore).slice(0, k)
+    equal('sparse', plainHits(hits), plainHits(wanted))
+  },
+
+  async recommended(history, docs, model, state) {
+    const { filter } = filterOf(history)
+    const [a, b] = [history.vector(), history.vector()]
+    const recommend = { positive: [a], negative: [b], strategy: 'best_score' as const }
+    const request = { query: { recommend }, k: 8, exact: true, ...(filter && { filter }) }
+    const { hits } = await docs.query({ ...request, ...bare, ...state })
+    const wanted = model.recommended(a, b, filter).sort(byScore).slice(0, 8)
+    equal('recommended', plainHits(hits), plainHits(wanted))
   },
 
   async facet(history, docs, model, state) {
