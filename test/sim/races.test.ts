@@ -5,6 +5,7 @@ import { deleteRecords } from '../../src/db/collection/delete.ts'
 import { revertTo } from '../../src/db/collection/history.ts'
 import { recoverActs } from '../../src/db/collection/recover.ts'
 import { collectGarbage } from '../../src/db/gc/gc.ts'
+import { buildIndexes } from '../../src/db/rebuild/index-build.ts'
 import { mergeSegments } from '../../src/db/rebuild/merge.ts'
 import { LogOwner } from '../../src/db/wal/log-owner.ts'
 import { SimulatedCrash, type StepHook } from '../support/fault-store.ts'
@@ -183,6 +184,32 @@ it('reads the newer state when gc takes the head before it is pinned', async () 
   race.arm()
   expect(await idsOf(reader.core('docs'))).toEqual(['a0', 'a1'])
 })
+
+it.each([
+  ['an index build', (core: CollectionCore) => buildIndexes(core, { again: true })],
+  ['a compaction', (core: CollectionCore) => mergeSegments(core, { kind: 'compact' })],
+])(
+  'lets %s go on with the newer state when gc takes the head before it is pinned',
+  async (_, run) => {
+    const machine = createTestMachine()
+    const other = machine.start()
+    await ingestRows(other.core('docs'), testRows('a', 2))
+    await ingestRows(other.core('docs'), testRows('b', 1))
+    let gone: readonly number[] = []
+    const race = once('put', /^pins\//, async () => {
+      const { version } = (await other.core('docs').head()).commit
+      await ingestRows(other.core('docs'), testRows('c', 1))
+      await collectGarbage(other.environment, { keepMs: 0 })
+      gone = (await other.core('docs').manifests.has(version)) ? [] : [version]
+    })
+    const process = machine.start({ hook: race.hook })
+    await process.core('docs').head()
+    race.arm()
+    await run(process.core('docs'))
+    expect(gone).toHaveLength(1)
+    expect(await idsOf(other.core('docs'))).toEqual(['a0', 'a1', 'b0', 'c0'])
+  },
+)
 
 it('reads every row while a write to the log and another read come in between', async () => {
   const machine = createTestMachine()

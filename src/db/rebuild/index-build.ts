@@ -5,7 +5,7 @@ import { AkidbError } from '../../errors/errors.ts'
 import type { Manifest, SegmentEntry } from '../../format/manifest.ts'
 import type { Collection } from '../api/api.ts'
 import { checkFollowing, checkSame, headMoved, isHeadMoved } from '../collection/append.ts'
-import { type CollectionCore, commitLockName } from '../collection/collection-core.ts'
+import { type CollectionCore, commitLockName, noCollection } from '../collection/collection-core.ts'
 import { indexOf } from '../collection/lifecycle.ts'
 import { reserveBuild } from '../segment/build-memory.ts'
 import {
@@ -18,7 +18,7 @@ import { segmentIdentity } from '../segment/segment-reader.ts'
 import { vectorSpecOf } from '../segment/view.ts'
 import { type Act, runAct } from '../states/acts.ts'
 import { commitManifest, type NextState } from '../states/commit.ts'
-import { createWriterPin, holdState, type WriterPin } from '../states/pins.ts'
+import { createWriterPin, holdState, isStateRemoved, type WriterPin } from '../states/pins.ts'
 
 export type IndexStatus = Awaited<ReturnType<Collection['indexStatus']>>[number]
 type BuildOptions = NonNullable<Parameters<Collection['buildIndex']>[0]>
@@ -49,7 +49,7 @@ export async function buildIndexes(
   const index = indexOf(options.index, head.state.index)
   checkQuantization(formOf(index), spec.dimension)
   const rebuild = new IndexRebuild(core, { from: head, index, options })
-  const pending = await rebuild.plan(head, options.again === true)
+  const pending = await rebuild.plan(head)
   const isOther = !sameIndex(index, head.state.index)
   if (pending.length === 0 && !isOther) return { segments: 0, elapsedMs: 0 }
   const details = { index, segments: pending.length }
@@ -82,6 +82,8 @@ class IndexRebuild {
   readonly #job: RebuildJob
   readonly #isRecoded: boolean
   readonly #isOther: boolean
+  /** Segments that are to be built although they have what is wanted, by content. */
+  readonly #again: ReadonlySet<string>
   /** By content; undefined: it stays as it is. */
   readonly #looked = new Map<string, Reindexed | undefined>()
   #rows = 0
@@ -92,6 +94,8 @@ class IndexRebuild {
     this.#job = job
     this.#isRecoded = !haveSameCodes(job.index, former)
     this.#isOther = !sameIndex(job.index, former)
+    const again = job.options.again === true ? job.from.state.segments : []
+    this.#again = new Set(again.map(segmentIdentity))
   }
 
   /**
@@ -99,12 +103,12 @@ class IndexRebuild {
    *
    * @throws LIMIT where one of them needs more memory than there may be
    */
-  async plan({ state }: Manifest, all: boolean): Promise<SegmentEntry[]> {
+  async plan({ state }: Manifest): Promise<SegmentEntry[]> {
     const { index } = this.#job
     const pending: SegmentEntry[] = []
     for (const entry of state.segments) {
       if (this.#looked.has(segmentIdentity(entry))) continue
-      if (!all && !(await this.#isWanting(entry))) {
+      if (!(await this.#isWanting(entry))) {
         this.#looked.set(segmentIdentity(entry), undefined)
         continue
       }
@@ -117,6 +121,7 @@ class IndexRebuild {
   }
 
   async #isWanting(entry: SegmentEntry): Promise<boolean> {
+    if (this.#again.has(segmentIdentity(entry))) return true
     const isWanted = this.#job.index.type === 'hnsw' && entry.rows >= limits.graphRowsMin
     const has = await this.#core.reader(entry).hasGraph()
     return isWanted !== has || this.#isRecoded || (isWanted && this.#isOther)
@@ -124,21 +129,34 @@ class IndexRebuild {
 
   /** Builds what is pending, and what came meanwhile, and commits it. */
   async run(act: Act, planned: readonly SegmentEntry[]): Promise<Manifest> {
-    const { environment, manifests } = this.#core
-    const pin = createWriterPin(environment)
+    const pin = createWriterPin(this.#core.environment)
     let [head, pending] = [this.#job.from, planned]
     try {
       for (let round = 0; round < ROUNDS_MAX; round++) {
-        await holdState(pin, manifests, head)
-        await this.#build(pending, pin)
-        const manifest = await this.#commit(act, pin)
+        const manifest = await this.#round(act, pin, { head, pending })
         if (manifest !== undefined) return manifest
         head = await this.#core.head()
-        pending = await this.plan(head, false)
+        pending = await this.plan(head)
       }
       throw headMoved(this.#core.name)
     } finally {
       await pin.release()
+    }
+  }
+
+  /** Undefined where others were faster: there is a newer head to look at. */
+  async #round(
+    act: Act,
+    pin: WriterPin,
+    { head, pending }: { readonly head: Manifest; readonly pending: readonly SegmentEntry[] },
+  ): Promise<Manifest | undefined> {
+    try {
+      await holdState(pin, this.#core.manifests, head)
+      await this.#build(pending, pin)
+      return await this.#commit(act, pin)
+    } catch (error) {
+      if (isHeadMoved(error) || isStateRemoved(error)) return undefined
+      throw error
     }
   }
 
@@ -158,8 +176,8 @@ class IndexRebuild {
     }
   }
 
-  /** Undefined where there are segments by now that it has to look at. */
-  async #commit(act: Act, pin: WriterPin): Promise<Manifest | undefined> {
+  /** HEAD_MOVED where there are segments by now that it has to look at. */
+  async #commit(act: Act, pin: WriterPin): Promise<Manifest> {
     const { environment, manifests, name } = this.#core
     const { collection } = this.#job.from.commit
     const next = async (now: Manifest | undefined): Promise<NextState> => {
@@ -167,12 +185,10 @@ class IndexRebuild {
       return this.#nextState(now)
     }
     const lock = commitLockName(collection)
-    return await commitManifest(environment, {
-      ...{ manifests, name, lock, kind: 'index', act, pin, next },
-    }).catch((error: unknown) => {
-      if (isHeadMoved(error)) return undefined
-      throw error
-    })
+    const request = { manifests, name, lock, kind: 'index' as const, act, pin, next }
+    const committed = await commitManifest(environment, request)
+    if (committed === undefined) throw noCollection(name)
+    return committed
   }
 
   #nextState(now: Manifest): NextState {

@@ -12,7 +12,7 @@ import { segmentIdentity } from '../segment/segment-reader.ts'
 import { deadRows, payloadObject, vectorSpecOf } from '../segment/view.ts'
 import { runAct } from '../states/acts.ts'
 import { commitManifest, type NextState } from '../states/commit.ts'
-import { createWriterPin, holdState, type WriterPin } from '../states/pins.ts'
+import { createWriterPin, holdState, isStateRemoved, type WriterPin } from '../states/pins.ts'
 import { type MergePlan, nextCompaction, nextMerge, nextTail } from './merge-policy.ts'
 
 const RULES = { policy: nextMerge, compact: nextCompaction, tail: nextTail } as const
@@ -67,7 +67,8 @@ export async function mergeSegments(core: CollectionCore, options: MergeOptions)
       done++
     } catch (error) {
       if (hasCode(error, 'CONFLICT') && options.kind !== 'compact') return done
-      if (!areInputsChanged(error) || ++again > AGAIN_MAX) throw error
+      if (!areInputsChanged(error) && !isStateRemoved(error)) throw error
+      if (++again > AGAIN_MAX) throw error
     }
   }
   return mergesMax

@@ -190,7 +190,14 @@ export async function holdState(
 const removed = (name: string, version: number): AkidbError =>
   new AkidbError('CONFLICT', `version ${version} of "${name}" was removed by akidb gc`, {
     hint: 'Run the command again.',
+    details: { why: STATE_REMOVED },
   })
+
+const STATE_REMOVED = 'gc took the state'
+
+/** Whether gc took a state that was newer once, before it was held: there is a newer one. */
+export const isStateRemoved = (error: unknown): boolean =>
+  hasCode(error, 'CONFLICT') && error.details.why === STATE_REMOVED
 
 const pinKey = (id: string): string => `pins/${id}.json`
 
