@@ -1,10 +1,8 @@
 import { distancesFrom, type Metric, normOf } from '../core/metric.ts'
 import { SCRATCH_ROWS } from './kernel/layout.ts'
+import { FLOAT32_MAX } from './kernel-index.ts'
 import { type MeasuredRows, NearestRows } from './nearest-rows.ts'
 import type { RowHits, RowSearch, VectorIndex } from './vector-index.ts'
-
-/** Float32 distances beyond this may have been held there. */
-const FLOAT32_MAX = 3.4028234663852886e38
 
 /** A scan in float32, and what its rows came to in float64. */
 export interface Scanned {
@@ -25,7 +23,8 @@ export interface Scanned {
  * (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, §3.1), here taken twice over,
  * with room for the factors of a cosine.
  */
-export function isCertain({ metric, query, normMax, hits, distances }: Scanned, count: number) {
+export function isCertain(scanned: Scanned, count: number): boolean {
+  const { metric, query, normMax, hits, distances } = scanned
   const last = hits.distances[hits.distances.length - 1]
   const kth = Float64Array.from(distances).sort()[count - 1]
   if (last === undefined || kth === undefined || Math.abs(last) >= FLOAT32_MAX) return false

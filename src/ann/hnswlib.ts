@@ -1,6 +1,7 @@
 import { exactDistance, type Metric, normOf } from '../core/metric.ts'
 import type { IndexParameters } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
+import { everyRow } from './exact-search.ts'
 import { rescoreCount } from './quantization.ts'
 import type { RowHits, RowSearch, SegmentVectors, VectorIndex } from './vector-index.ts'
 
@@ -97,7 +98,7 @@ class HnswlibSegment implements HnswlibVectorIndex {
     this.dimension = shape.dimension
     this.metric = shape.metric
     this.memoryBytes = 2 * vectors.byteLength
-    const norms = Array.from(range(shape.rows), (row) =>
+    const norms = Array.from(everyRow(shape.rows), (row) =>
       normOf(rowOf(vectors, row, shape.dimension)),
     )
     this.normMax = norms.reduce((largest, norm) => Math.max(largest, norm), 0)
@@ -115,7 +116,7 @@ class HnswlibSegment implements HnswlibVectorIndex {
     if (count === 0) return hitsOf([], 0)
     const rows = kind === 'graph' ? this.#walk(query, count, ef, allowed) : undefined
     if (rows !== undefined && rows.length === count) return this.#rank(query, rows, count)
-    return this.#rank(query, allowed ?? range(this.rows), count)
+    return this.#rank(query, allowed ?? everyRow(this.rows), count)
   }
 
   vector(row: number): Float32Array {
@@ -179,10 +180,6 @@ const hitsOf = (hits: readonly Hit[], evaluated: number): RowHits => ({
   distances: Float32Array.from(hits, (hit) => hit.distance),
   evaluated,
 })
-
-function* range(count: number): Generator<number> {
-  for (let i = 0; i < count; i++) yield i
-}
 
 const rowOf = (vectors: Float32Array, row: number, dimension: number): Float32Array =>
   vectors.subarray(row * dimension, (row + 1) * dimension)

@@ -14,7 +14,8 @@ const NO_HITS: RowHits = {
   evaluated: 0,
 }
 const UNBOUNDED = 0xffffffff
-const FLOAT32_MAX = 3.4028234663852886e38
+/** Distances beyond it are held there. */
+export const FLOAT32_MAX = 3.4028234663852886e38
 
 /** A loaded segment, searched by the kernel on the calling thread. */
 export class KernelIndex implements VectorIndex {

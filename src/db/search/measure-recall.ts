@@ -1,7 +1,7 @@
 import { AkidbError } from '../../errors/errors.ts'
 import type { CollectionCore } from '../collection/collection-core.ts'
 import { type View, vectorSpecOf } from '../segment/view.ts'
-import { runSearch } from './search-run.ts'
+import { DEFAULT_EF, runSearch } from './search-run.ts'
 
 /** Stored vectors searched for by `measureRecall` unless told otherwise. */
 const SAMPLES = 200
@@ -43,5 +43,3 @@ async function recallOf(
   }
   return { recall: possible === 0 ? 1 : found / possible, k, ef, samples }
 }
-
-const DEFAULT_EF = 128
