@@ -110,7 +110,9 @@ const camelCase = (flag: string): string =>
   flag.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
 const absolute = (setting: Setting, raw: SettingValue, io: Io): SettingValue => {
-  const isPath = setting.path === true && typeof raw === 'string' && raw !== '-'
+  // Nothing (a variable of a script that is not set) stays nothing, which is refused: it is not
+  // the current folder.
+  const isPath = setting.path === true && typeof raw === 'string' && raw !== '-' && raw !== ''
   // A slash too few is no folder, either: whoever opens it says so.
   return isPath && !/^([a-z0-9]+:\/\/|s3:)/i.test(raw) ? resolve(io.cwd, raw) : raw
 }

@@ -57,6 +57,20 @@ describe('the order of values', () => {
     await check(['--lock-wait', '5s'], { env: { AKIDB_LOCK_WAIT: '4s' } })
   })
 
+  it.each(['--store', '--state', '--log-file', '--passphrase-file'])(
+    'refuses %s with nothing, which is not the current folder',
+    async (flag) => {
+      const options = places()
+      mkdirSync(join(folder.path, 'work'))
+      const ran = await run(['config', 'show', flag, ''], options)
+      expect(ran.code).toBe(2)
+      expect(ran.stderr).toContain(flag)
+      // In the environment it is as if it were not set.
+      const shown = await show([], { ...options, env: { AKIDB_STORE: '' } })
+      expect(shown.of('store')?.origin).toBe('default')
+    },
+  )
+
   it('takes the server of buckets from the variables of other tools, after our own', async () => {
     const found = async (argv: readonly string[], env: Record<string, string>, name: string) =>
       (await show(argv, { ...places(), env })).of(name)
