@@ -2,9 +2,13 @@ import { limits } from '../../core/limits.ts'
 import type { FieldType, IndexParameters, Schema } from '../../core/schema.ts'
 import { AkidbError, hasCode } from '../../errors/errors.ts'
 import type { CommitAct, LogPosition, Manifest, SegmentEntry } from '../../format/manifest.ts'
-import { reserveBuild } from '../segment/build-memory.ts'
 import { DeadRows, killRepeats, killReplaced, withSegments } from '../segment/hiding.ts'
-import { haveSameCodes, isIndexApart, reindexSegment } from '../segment/reindex-segment.ts'
+import {
+  haveSameCodes,
+  reindexSegment,
+  reserveReindex,
+  withIndex,
+} from '../segment/reindex-segment.ts'
 import type { NewSegment } from '../segment/segment-builder.ts'
 import type { Act } from '../states/acts.ts'
 import { commitManifest, type NextState } from '../states/commit.ts'
@@ -91,12 +95,9 @@ async function withCodes(
   const recoded: AppendedSegment[] = []
   for (const segment of segments) {
     const entry: SegmentEntry = { ...segment, key: 0 }
-    const collected = !isIndexApart(entry, schema)
-    reserveBuild(core.environment, { schema, index, rows: entry.rows, collected })
     const plan = { schema, index, targets: { store, pin, builder } }
-    const { measured: _, ...former } = segment
-    const { blobs, measured } = await reindexSegment(core.reader(entry), plan)
-    recoded.push({ ...former, blobs, ...(measured === undefined ? {} : { measured }) })
+    reserveReindex(core.environment, entry, plan)
+    recoded.push(withIndex(segment, await reindexSegment(core.reader(entry), plan)))
   }
   return recoded
 }

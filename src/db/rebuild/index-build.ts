@@ -7,12 +7,12 @@ import type { Collection } from '../api/api.ts'
 import { checkFollowing, checkSame, headMoved, isHeadMoved } from '../collection/append.ts'
 import { type CollectionCore, commitLockName, noCollection } from '../collection/collection-core.ts'
 import { indexOf } from '../collection/lifecycle.ts'
-import { reserveBuild } from '../segment/build-memory.ts'
 import {
   haveSameCodes,
-  isIndexApart,
   type Reindexed,
   reindexSegment,
+  reserveReindex,
+  withIndex,
 } from '../segment/reindex-segment.ts'
 import { segmentIdentity } from '../segment/segment-reader.ts'
 import { vectorSpecOf } from '../segment/view.ts'
@@ -113,9 +113,7 @@ class IndexRebuild {
         continue
       }
       pending.push(entry)
-      const collected = !isIndexApart(entry, state.schema)
-      const { schema } = state
-      reserveBuild(this.#core.environment, { schema, index, rows: entry.rows, collected })
+      reserveReindex(this.#core.environment, entry, { schema: state.schema, index })
     }
     return pending
   }
@@ -167,8 +165,7 @@ class IndexRebuild {
     const plan = { schema: from.state.schema, index, targets }
     for (const entry of pending) {
       options.signal?.throwIfAborted()
-      const { blobs, measured } = await reindexSegment(this.#core.reader(entry), plan)
-      const built = { blobs, ...(measured === undefined ? {} : { measured }) }
+      const built = await reindexSegment(this.#core.reader(entry), plan)
       this.#looked.set(segmentIdentity(entry), built)
       this.segments++
       this.#rows += entry.rows
@@ -207,10 +204,7 @@ class IndexRebuild {
   #rebuilt(entry: SegmentEntry, name: string): SegmentEntry {
     const identity = segmentIdentity(entry)
     const built = this.#looked.get(identity)
-    if (built !== undefined) {
-      const { measured: _, ...former } = entry
-      return { ...former, ...built }
-    }
+    if (built !== undefined) return withIndex(entry, built)
     // Rows that were written meanwhile are few, and few rows have no graph.
     const mayStay = !this.#isRecoded && entry.rows < limits.graphRowsMin
     if (mayStay || this.#looked.has(identity)) return entry

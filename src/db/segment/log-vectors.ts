@@ -1,4 +1,5 @@
 import { isCertain } from '../../ann/exact-search.ts'
+import { NearestRows } from '../../ann/nearest-rows.ts'
 import { RowMatrix } from '../../ann/row-matrix.ts'
 import { Bitset } from '../../core/bitset.ts'
 import { limits } from '../../core/limits.ts'
@@ -89,10 +90,11 @@ function measured(rows: readonly LogRow[], { spec, vector, k }: LogVectorQuery):
     rows.length,
     (number) => rows[number]?.vector as Float32Array,
   )
-  // More than k only where several are as far as the last of them: their ids decide.
-  const farthest = Float64Array.from(distances).sort()[k - 1] ?? Number.NaN
-  return rows.flatMap((row, i) => {
-    const distance = distances[i] as number
-    return distance > farthest ? [] : [{ row, distance }]
-  })
+  const nearest = new NearestRows(k)
+  nearest.add({ rows: Uint32Array.from(rows.keys()), distances })
+  const found = nearest.result()
+  return Array.from(found.rows, (number, i) => ({
+    row: rows[number] as LogRow,
+    distance: found.distances[i] as number,
+  }))
 }

@@ -1,6 +1,8 @@
 import type { IndexParameters, Schema } from '../../core/schema.ts'
 import type { SegmentEntry } from '../../format/manifest.ts'
 import { NO_SOURCE } from '../../format/origin-section.ts'
+import type { Environment } from '../states/environment.ts'
+import { reserveBuild } from './build-memory.ts'
 import { openRowCursor } from './row-cursor.ts'
 import {
   buildParameters,
@@ -42,6 +44,26 @@ export async function reindexSegment(reader: SegmentReader, plan: ReindexPlan): 
 
 /** What of a segment's entry is another than before. */
 export type Reindexed = Pick<NewSegment, 'blobs' | 'measured'>
+
+/** A segment with the index that was built anew for it. */
+export function withIndex<T extends Reindexed>(segment: T, { blobs, measured }: Reindexed): T {
+  const { measured: _, ...former } = segment
+  return { ...former, blobs, ...(measured === undefined ? {} : { measured }) } as T
+}
+
+/**
+ * Has open segments make room for building a segment's index anew.
+ *
+ * @throws as reserveBuild
+ */
+export function reserveReindex(
+  environment: Environment,
+  entry: SegmentEntry,
+  { schema, index }: Pick<ReindexPlan, 'schema' | 'index'>,
+): void {
+  const collected = !isIndexApart(entry, schema)
+  reserveBuild(environment, { schema, index, rows: entry.rows, collected })
+}
 
 /** Of a large segment only vectors are read, and only codes and graph are written. */
 async function newIndex(
