@@ -27,7 +27,7 @@ export interface RankedRecord {
 
 /**
  * Candidates asked of a segment beyond k: the kernel ranks in float32, and the k-th place may be a
- * near tie that float64 orders otherwise.
+ * near tie that float64 orders otherwise. An exact search is told where these are too few.
  */
 const TIE_SLACK = 8
 
@@ -59,7 +59,10 @@ export interface RankedPart {
   readonly plan: SearchPlan
 }
 
-/** The k nearest live records, by float64 distance, ties by bytewise lower id. */
+/**
+ * The k nearest live records that the plan finds, an exact one all of them, by float64 distance,
+ * ties by bytewise lower id.
+ */
 export async function searchByVector(
   core: CollectionCore,
   view: View,
