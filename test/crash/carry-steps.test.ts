@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest'
+import { listReplays, removeReplay } from '../../src/db/states/replays.ts'
 import type { OpenedStore } from '../../src/db/store.ts'
 import { exportBundle } from '../../src/transfer/export.ts'
 import { importBundle } from '../../src/transfer/import.ts'
+import { replayBundle } from '../../src/transfer/replay.ts'
 import { createSigner, generateKeyPair } from '../../src/trust/key-pair.ts'
 import { crashAtStep } from '../support/fault-store.ts'
 import {
@@ -95,4 +97,30 @@ it('an import that is killed at any step shows nothing or all, and runs again', 
     expect(await contents(machine), `step ${step}`).toBe(after)
   }
   expect(step).toBeGreaterThan(8)
+})
+
+it('a replay that is killed at any step is there or not, and the log says which', async () => {
+  const bundle = await packed(await origin())
+  const start = createTestMachine({ seed: 5 })
+  const open = (machine: TestMachine, process = machine.start()) =>
+    replayBundle(site(machine, process), { name: 'docs.akipkg', read: inOnePiece(bundle) })
+  // One that was dropped: the log names bytes that are not there any more.
+  const { replays } = await open(start)
+  const [address = ''] = replays.map(({ name }) => name)
+  await removeReplay(start.start().environment, address)
+  await (await start.start().environment.audit()).checkpoint()
+  let [step, found] = [1, 0]
+  for (let ended = false; !ended; step++) {
+    const machine = await cloneMachine(start, 5_000 + step)
+    const crash = crashAtStep(step, (step % 3) / 2)
+    const killed = machine.start({ hook: crash.hook })
+    await open(machine, killed).catch(() => undefined)
+    ended = crash.struck() === undefined
+    await reopen(machine)
+    await expectOutcomes(machine)
+    found += (await listReplays(machine.start().environment)).length
+    expect(await open(machine)).toEqual({ replays })
+    await reopen(machine)
+  }
+  expect(found).toBeGreaterThan(1)
 })

@@ -1,6 +1,8 @@
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { manifestKeyIn } from '../../src/db/states/manifest-store.ts'
+import { replayFolder } from '../../src/db/states/replays.ts'
 import { exportBundle, replayBundle, verifyBundle } from '../../src/index.ts'
 import { lines, tempStore } from '../support/temp-store.ts'
 import { answers, damaged, noPassphrase, pack, reopened, take, twoSites, unpack } from './sites.ts'
@@ -262,5 +264,35 @@ describe('a replay', () => {
     expect(await to.list({ replays: true })).toEqual([])
     await expect(to.collection(replay.name)).rejects.toMatchObject({ code: 'NOT_FOUND' })
     expect(dirname(old.path)).toBe(folder)
+  })
+
+  it('checks out, however often it was opened and dropped', async () => {
+    const { from, to, folder } = await twoSites()
+    const input = { path: (await pack(from, folder, 'full')).path }
+    const { name } = await replayBundle({ url: to.url, input })
+    await replayBundle({ url: to.url, input })
+    expect((await to.check()).problems).toEqual([])
+    await to.drop(name)
+    await replayBundle({ url: to.url, input })
+    expect((await to.check()).problems).toEqual([])
+    expect(await answers(to, name)).toEqual(await answers(from))
+  })
+
+  it.each(['garbage', 'another state'])('mends what it finds damaged: %s', async (kind) => {
+    const { from, to, folder } = await twoSites()
+    const input = { path: (await pack(from, folder, 'full')).path }
+    const { name } = await replayBundle({ url: to.url, input })
+    const [, head = ''] = name.split('@')
+    const path = join(to.url, manifestKeyIn(replayFolder({ name: 'docs', head }), 1))
+    const whole = await readFile(path, 'utf8')
+    // As somebody would who may write to the folder: fewer rows than the bundle says.
+    const other = whole.replace('"inserted":40', '"inserted":39')
+    expect(other).not.toBe(whole)
+    await writeFile(path, kind === 'garbage' ? 'garbage' : other)
+    expect((await to.check()).problems).toMatchObject([{ code: 'INTEGRITY' }])
+    await replayBundle({ url: to.url, input })
+    const again = await reopened(to)
+    expect((await again.check()).problems).toEqual([])
+    expect(await answers(again, name)).toEqual(await answers(from))
   })
 })

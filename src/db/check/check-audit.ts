@@ -27,6 +27,7 @@ export async function checkAudit(
 ): Promise<void> {
   const { store } = environment
   const trusted = await environment.keys.trusted()
+  const replays: NamedReplays = new Map()
   for (const logId of new Set([...(await logIds(store)), ...findings.positions.keys()])) {
     const folder = `audit/${logId}`
     const certified = await problems.look(certificateKey(logId), () =>
@@ -52,28 +53,39 @@ export async function checkAudit(
       else if (code === 'UNTRUSTED') problems.add(code, folder, message)
       else problems.add('AUDIT_BROKEN', folder, `${code}: ${entry}${message}`)
     }
-    await checkOutcomes(environment, { logId, findings, problems })
+    await checkOutcomes(environment, { logId, findings, problems, replays })
   }
+  checkReplays(replays, findings, problems)
 }
+
+/** Digests of each replay's manifest that outcomes name, and the entry that named it last. */
+type NamedReplays = Map<string, { readonly digests: Set<string>; seq: number }>
 
 interface OutcomeCheck {
   readonly logId: string
   readonly findings: ManifestFindings
   readonly problems: CheckProblems
+  readonly replays: NamedReplays
 }
 
 /** An outcome names the manifest that its act committed: that one and no other must be there. */
 async function checkOutcomes(environment: Environment, check: OutcomeCheck): Promise<void> {
-  const { findings, problems } = check
+  const { findings, problems, replays } = check
   const newest = newestVersions(findings.digests.keys())
   const entries = readEntries(environment.store, auditKeys(`audit/${check.logId}`), {})
   try {
     for await (const { phase, collection, details, seq } of entries) {
       if (phase !== 'outcome') continue
       for (const { key, manifest } of namedManifests(collection, details)) {
+        if (!isCollection(key)) {
+          const named = replays.get(key) ?? { digests: new Set(), seq }
+          replays.set(key, named)
+          named.digests.add(manifest)
+          named.seq = seq
+          continue
+        }
         const digest = findings.digests.get(key)
-        // A replay that is gone was dropped.
-        const isNewest = isCollection(key) && versionOfKey(key) > (newest.get(folderOf(key)) ?? 0)
+        const isNewest = versionOfKey(key) > (newest.get(folderOf(key)) ?? 0)
         if (digest === undefined && isNewest) {
           const message = `audit entry ${seq} says that it was committed, but it is not there`
           problems.add('AUDIT_BROKEN', key, message)
@@ -85,6 +97,23 @@ async function checkOutcomes(environment: Environment, check: OutcomeCheck): Pro
   } catch (error) {
     // The walk above has said what is wrong with the log.
     if (!hasCode(error, 'AUDIT_BROKEN')) throw error
+  }
+}
+
+/**
+ * One bundle may be replayed several times, and what was opened be dropped in between: the bytes
+ * that are there are those of one of these acts.
+ */
+function checkReplays(
+  replays: NamedReplays,
+  { digests }: ManifestFindings,
+  problems: CheckProblems,
+): void {
+  for (const [key, named] of replays) {
+    const digest = digests.get(key)
+    // One that is gone was dropped.
+    if (digest === undefined || named.digests.has(digest)) continue
+    problems.add('INTEGRITY', key, `audit entry ${named.seq} says that its bytes were others`)
   }
 }
 

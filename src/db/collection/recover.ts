@@ -6,6 +6,7 @@ import type { LockHandle } from '../../storage/locks.ts'
 import { endActLock } from '../states/acts.ts'
 import type { Environment } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
+import { listReplays, parseReplayName, replayFolder } from '../states/replays.ts'
 import { collectionNames } from './lifecycle.ts'
 
 const ACT_LOCK = /^act-([0-9a-f]{16})$/
@@ -68,8 +69,39 @@ async function writeOutcome(
   { intent }: ActEntries,
 ): Promise<void> {
   if (intent === undefined) return
-  const audit = await environment.audit()
+  const details =
+    intent.act === 'replay'
+      ? await replayOutcome(environment, id, intent)
+      : await commitOutcome(environment, id, intent)
   const { collection } = intent
+  const audit = await environment.audit()
+  await audit.append([
+    {
+      act: intent.act,
+      phase: 'outcome',
+      actId: id,
+      actor: environment.actor,
+      ...(collection === undefined ? {} : { collection }),
+      details,
+    },
+  ])
+}
+
+type Details = Readonly<Record<string, unknown>>
+type Intent = NonNullable<ActEntries['intent']>
+
+/** @param isKnown whether what it had sent would be there by now */
+const notCommitted = (isKnown: boolean): Details => ({
+  result: isKnown ? 'aborted' : 'unknown',
+  code: 'INTERRUPTED',
+})
+
+async function commitOutcome(
+  environment: Environment,
+  id: string,
+  intent: Intent,
+): Promise<Details> {
+  const audit = await environment.audit()
   const committed: CommittedManifest[] = []
   let isKnown = true
   for (const name of await collectionsOf(environment, intent)) {
@@ -80,16 +112,33 @@ async function writeOutcome(
     const { version, stateRoot } = found.commit
     committed.push({ collection: name, version, manifest: found.digest, stateRoot })
   }
-  await audit.append([
-    {
-      act: intent.act,
-      phase: 'outcome',
-      actId: id,
-      actor: environment.actor,
-      ...(collection === undefined ? {} : { collection }),
-      details: outcomeOf(collection, committed, isKnown),
-    },
-  ])
+  return outcomeOf(intent.collection, committed, isKnown)
+}
+
+/** States of a bundle that a killed replay had opened: the log has to say what their bytes are. */
+async function replayOutcome(
+  environment: Environment,
+  id: string,
+  { time }: Intent,
+): Promise<Details> {
+  const replays: { name: string; stateRoot: string; manifest: string }[] = []
+  for (const address of await listReplays(environment)) {
+    const replay = parseReplayName(address)
+    if (replay === undefined) continue
+    const folder = replayFolder(replay)
+    const found = await new ManifestStore(environment.store, replay.name, folder)
+      .newest()
+      .catch(damagedIsNone)
+    if (found?.commit.actId !== id) continue
+    replays.push({ name: address, stateRoot: found.commit.stateRoot, manifest: found.digest })
+  }
+  if (replays.length === 0) return notCommitted(!isRecent(environment, time))
+  return { result: 'recovered', replays }
+}
+
+/** `akidb check` says what is wrong with it; that must not keep a store from being opened. */
+function damagedIsNone(error: unknown): undefined {
+  if (!hasCode(error, 'NOT_FOUND', 'INTEGRITY', 'FORMAT_VERSION')) throw error
 }
 
 interface CommittedManifest {
@@ -103,22 +152,16 @@ function outcomeOf(
   collection: string | undefined,
   committed: readonly CommittedManifest[],
   isKnown: boolean,
-): Record<string, unknown> {
+): Details {
   const [first] = committed
-  if (first === undefined) {
-    const result = isKnown ? 'aborted' : 'unknown'
-    return { result, code: 'INTERRUPTED' }
-  }
+  if (first === undefined) return notCommitted(isKnown)
   if (collection === undefined) return { result: 'recovered', manifests: committed }
   const { version, manifest, stateRoot } = first
   return { result: 'recovered', version, manifest, stateRoot }
 }
 
 /** An import names no collection: it may commit to several. */
-async function collectionsOf(
-  environment: Environment,
-  intent: NonNullable<ActEntries['intent']>,
-): Promise<readonly string[]> {
+async function collectionsOf(environment: Environment, intent: Intent): Promise<readonly string[]> {
   if (intent.collection !== undefined) return [intent.collection]
   return intent.act === 'import' ? await collectionNames(environment) : []
 }
