@@ -16,6 +16,12 @@ const M8 = { type: 'hnsw', m: 8, efConstruction: 24 } as const
 const vector = (n: number): Float32Array =>
   Float32Array.from({ length: DIMENSION }, (_, i) => Math.sin(n + i * i))
 
+const linesOf = (prefix: string, rows: number): string =>
+  Array.from({ length: rows }, (_, n) => {
+    const vector = Array.from({ length: 8 }, (_, i) => Math.sin(n * (i + 1) + i))
+    return `${JSON.stringify({ id: `${prefix}${n}`, vector })}\n`
+  }).join('')
+
 /** Does something once, when the first segment is built, and tells when it was done. */
 function once(work: () => Promise<unknown>): {
   readonly onProgress: OnProgress
@@ -86,6 +92,34 @@ describe('an index that is built while others write', { timeout: 60_000 }, () =>
     const { hits, plan } = await again.search({ vector: vector(2), k: 3 })
     expect(hits[0]?.id).toBe('late')
     expect(plan).toMatchObject({ segments: Array(segments + 1).fill({}) })
+  })
+
+  it.each(['an ingest', 'a merge'])('is that of %s which began before it', async (work) => {
+    const store = await tempStore()
+    const halves = [linesOf('a', 5_100), linesOf('b', 5_100)]
+    const inputs = await Promise.all(
+      (work === 'a merge' ? halves : [halves.join('')]).map((text, i) =>
+        inputFile(dirname(store.url), `${i}.jsonl`, text),
+      ),
+    )
+    const docs = await store.createCollection('docs', { dimension: 8, metric: 'l2' })
+    // It has nothing to build, and is committed at once.
+    const change = once(() => docs.buildIndex({ index: M8 }))
+    const [first = '', second = ''] = inputs
+    if (work === 'a merge') {
+      await docs.ingest({ inputs: [first] })
+      await docs.ingest({ inputs: [second] })
+      await docs.compact({ onProgress: change.onProgress })
+    } else await docs.ingest({ inputs: [first], onProgress: change.onProgress })
+    await change.doneMs()
+    const { index, stateRoot } = await docs.info()
+    expect(index.m).toBe(8)
+    expect((await docs.indexStatus()).map(({ rows, graph }) => [rows, graph])).toEqual([
+      [10_200, true],
+    ])
+    // What is built anew by what the state says has the same bytes.
+    expect((await docs.buildIndex({ again: true })).segments).toBe(1)
+    expect((await docs.info()).stateRoot).toBe(stateRoot)
   })
 
   it('is refused where another build was faster, or the collection is another', async () => {

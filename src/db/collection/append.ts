@@ -5,6 +5,7 @@ import type { CommitAct, LogPosition, Manifest, SegmentEntry } from '../../forma
 import { DeadRows, killRepeats, killReplaced, withSegments } from '../segment/hiding.ts'
 import {
   haveSameCodes,
+  haveSameIndex,
   reindexSegment,
   reserveReindex,
   withIndex,
@@ -43,11 +44,13 @@ export interface AppendInput {
   readonly ownEpoch?: number
   /** See CommitRequest. */
   readonly onQuiet?: () => void
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
  * Commits new segments; computed again against each newer head. Where the collection was given
- * codes of another form meanwhile, theirs are made anew.
+ * another index meanwhile, theirs are made anew: a state says of all its graphs what they were
+ * built with, and who takes it to another site without them builds them by that.
  *
  * @throws CONFLICT, LIMIT
  */
@@ -71,7 +74,7 @@ export async function commitAppend(
       ...(input.onQuiet === undefined ? {} : { onQuiet: input.onQuiet }),
       next: async (head) => {
         checkHead(core.name, input, head)
-        other = haveSameCodes(index, head.state.index) ? undefined : head.state.index
+        other = haveSameIndex(index, head.state.index) ? undefined : head.state.index
         return other === undefined
           ? await nextState(core, pin, { ...input, segments }, head)
           : undefined
@@ -79,27 +82,33 @@ export async function commitAppend(
     })
     if (committed === undefined) throw noCollection(core.name)
     if (other === undefined) return committed
+    segments = await withIndexOf(other, core, pin, { ...input, index, segments })
     index = other
-    segments = await withCodes(core, pin, { ...input, index, segments })
   }
   throw conflict(core.name, 'its index changed meanwhile, again and again')
 }
 
-/** The segments with codes, and graphs, of the index given. */
-async function withCodes(
+/** The segments with codes, and graphs where they have one, of another index. */
+async function withIndexOf(
+  other: IndexParameters,
   core: CollectionCore,
   pin: WriterPin,
-  { schema, index, segments }: AppendInput,
+  { schema, index, segments, signal }: AppendInput,
 ): Promise<AppendedSegment[]> {
   const { store, builder } = core.environment
-  const recoded: AppendedSegment[] = []
+  const made: AppendedSegment[] = []
   for (const segment of segments) {
     const entry: SegmentEntry = { ...segment, key: 0 }
-    const plan = { schema, index, targets: { store, pin, builder } }
+    const reader = core.reader(entry)
+    if (haveSameCodes(index, other) && !(await reader.hasGraph())) {
+      made.push(segment)
+      continue
+    }
+    const plan = { schema, index: other, targets: { store, pin, builder, signal } }
     reserveReindex(core.environment, entry, plan)
-    recoded.push(withIndex(segment, await reindexSegment(core.reader(entry), plan)))
+    made.push(withIndex(segment, await reindexSegment(reader, plan)))
   }
-  return recoded
+  return made
 }
 
 async function nextState(

@@ -160,6 +160,7 @@ export class IngestGroup {
       index: this.#plan.index,
       segments: this.#segments,
       sources: this.#sources,
+      signal: this.#signal,
       onUpdated: (bySource) => {
         updated = bySource
       },

@@ -9,6 +9,7 @@ import { type CollectionCore, commitLockName, noCollection } from '../collection
 import { indexOf } from '../collection/lifecycle.ts'
 import {
   haveSameCodes,
+  haveSameIndex,
   type Reindexed,
   reindexSegment,
   reserveReindex,
@@ -50,7 +51,7 @@ export async function buildIndexes(
   checkQuantization(formOf(index), spec.dimension)
   const rebuild = new IndexRebuild(core, { from: head, index, options })
   const pending = await rebuild.plan(head)
-  const isOther = !sameIndex(index, head.state.index)
+  const isOther = !haveSameIndex(index, head.state.index)
   if (pending.length === 0 && !isOther) return { segments: 0, elapsedMs: 0 }
   const details = { index, segments: pending.length }
   const intent = { act: 'index.build', collection: core.name, parent: head, details }
@@ -63,9 +64,6 @@ export async function buildIndexes(
 }
 
 const formOf = (index: IndexParameters): Quantization => index.quantization ?? 'int8'
-
-const sameIndex = (a: IndexParameters, b: IndexParameters): boolean =>
-  JSON.stringify(a) === JSON.stringify(b)
 
 interface RebuildJob {
   /** The state that the build was asked of. */
@@ -93,7 +91,7 @@ class IndexRebuild {
     this.#core = core
     this.#job = job
     this.#isRecoded = !haveSameCodes(job.index, former)
-    this.#isOther = !sameIndex(job.index, former)
+    this.#isOther = !haveSameIndex(job.index, former)
     const again = job.options.again === true ? job.from.state.segments : []
     this.#again = new Set(again.map(segmentIdentity))
   }
@@ -191,7 +189,7 @@ class IndexRebuild {
   #nextState(now: Manifest): NextState {
     const { index, from } = this.#job
     checkFollowing(now.commit.name, now, 'index')
-    if (!sameIndex(now.state.index, from.state.index)) {
+    if (!haveSameIndex(now.state.index, from.state.index)) {
       throw new AkidbError('CONFLICT', `the index of "${now.commit.name}" changed meanwhile`, {
         hint: 'Another build was faster. See what akidb index status says.',
       })

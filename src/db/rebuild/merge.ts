@@ -6,6 +6,7 @@ import { checkFollowing } from '../collection/append.ts'
 import { type CollectionCore, commitLockName } from '../collection/collection-core.ts'
 import { fitsBuild, reserveBuild } from '../segment/build-memory.ts'
 import { DeadRows, withSegments } from '../segment/hiding.ts'
+import { haveSameIndex } from '../segment/reindex-segment.ts'
 import { openRowCursor } from '../segment/row-cursor.ts'
 import { type NewSegment, SegmentBuilder, segmentRowsOf } from '../segment/segment-builder.ts'
 import { segmentIdentity } from '../segment/segment-reader.ts'
@@ -208,7 +209,8 @@ async function replace(
     head === undefined ||
     first < 0 ||
     !same ||
-    head.commit.collection !== before.commit.collection
+    head.commit.collection !== before.commit.collection ||
+    !haveSameIndex(head.state.index, before.state.index)
   ) {
     throw inputsChanged(core.name)
   }

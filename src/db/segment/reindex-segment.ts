@@ -26,6 +26,10 @@ export interface ReindexPlan {
 export const haveSameCodes = (a: IndexParameters, b: IndexParameters): boolean =>
   (a.quantization ?? 'int8') === (b.quantization ?? 'int8')
 
+/** Whether a graph that is built with one is what the other says, byte for byte. */
+export const haveSameIndex = (a: IndexParameters, b: IndexParameters): boolean =>
+  a.type === b.type && a.m === b.m && a.efConstruction === b.efConstruction && haveSameCodes(a, b)
+
 /** Whether a segment's index has blobs of its own, so that the others can stay as they are. */
 export const isIndexApart = ({ rows, blobs }: SegmentEntry, schema: Schema): boolean =>
   isLarge(rows, vectorSpecOf(schema)) && blobs.some(({ role }) => role === 'vectors')
