@@ -14,7 +14,7 @@ import { closureOf } from '../format/closure.ts'
 import type { BlobRef } from '../format/manifest.ts'
 import { decodeState } from '../format/manifest-codec.ts'
 import { bundleProgress } from './export.ts'
-import { rebuildMissing } from './missing.ts'
+import { checkBase, rebuildMissing } from './missing.ts'
 import {
   checkPlans,
   type ImportedCollection,
@@ -192,6 +192,8 @@ async function tryImport(store: OpenedStore, options: ImportOptions): Promise<Ta
     abort: async () => undefined,
   })
   const head = checkedHead(report, options.name)
+  const missing = await report.missing((digest) => isIntact(store.environment.store, digest))
+  checkBase({ head, missing })
   const plans: readonly ImportPlan[] = await planImport(store, incomingOf(head), states, options)
   const collections: ImportedCollection[] = []
   for (const plan of plans) collections.push(await expectedChange(store, plan))

@@ -24,8 +24,7 @@ export interface MissingWork {
  * @throws NOT_FOUND naming the base state, INTEGRITY where a graph comes out otherwise
  */
 export async function rebuildMissing(store: OpenedStore, work: MissingWork): Promise<void> {
-  const lost = work.missing.filter((ref) => ref.role !== 'graph')
-  if (lost.length > 0) throw baseMissing(work.head, lost.length)
+  checkBase(work)
   const wanted = new Map(work.missing.map((ref) => [ref.digest, ref]))
   for (const [root, bytes] of work.states) {
     const state = decodeState(bytes, `state ${root}`)
@@ -36,6 +35,12 @@ export async function rebuildMissing(store: OpenedStore, work: MissingWork): Pro
       wanted.delete(ref.digest)
     }
   }
+}
+
+/** @throws NOT_FOUND where more is missing than graphs, naming the base state */
+export function checkBase({ head, missing }: Pick<MissingWork, 'head' | 'missing'>): void {
+  const lost = missing.filter((ref) => ref.role !== 'graph')
+  if (lost.length > 0) throw baseMissing(head, lost.length)
 }
 
 interface GraphWork {

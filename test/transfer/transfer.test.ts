@@ -230,10 +230,12 @@ describe('a delta', () => {
     const full = await pack(from, folder, 'full')
     await take(from, folder, 'b', lines('s', 5))
     const delta = await pack(from, folder, 'delta', { since: 'last' })
-    await expect(unpack(to, delta.path)).rejects.toMatchObject({
-      code: 'NOT_FOUND',
-      message: expect.stringContaining(full.result.stateRoots.docs ?? 'a root'),
-    })
+    for (const dryRun of [true, false]) {
+      await expect(unpack(to, delta.path, { dryRun })).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+        message: expect.stringContaining(full.result.stateRoots.docs ?? 'a root'),
+      })
+    }
     expect(await to.list()).toEqual([])
     await unpack(to, full.path)
     await unpack(to, delta.path)

@@ -36,7 +36,7 @@ export class History {
   readonly past: PastState[] = []
   model: PlainCollection
   docs!: Collection
-  #store!: OpenedStore
+  store!: OpenedStore
   readonly #url: string
   #number = 0
 
@@ -52,7 +52,7 @@ export class History {
   async start(isLarge: boolean): Promise<void> {
     const { dimension, metric, random } = this
     await this.#open('write')
-    this.docs = await this.#store.createCollection('docs', {
+    this.docs = await this.store.createCollection('docs', {
       dimension,
       metric,
       textFields: TEXT_FIELDS,
@@ -85,11 +85,11 @@ export class History {
 
   async end(): Promise<OpenedStore> {
     await this.docs.flush()
-    return this.#store
+    return this.store
   }
 
   async close(): Promise<void> {
-    await this.#store.close()
+    await this.store.close()
   }
 
   vector(): Float32Array {
@@ -116,7 +116,7 @@ export class History {
   }
 
   async #open(mode: 'read' | 'write'): Promise<void> {
-    this.#store = await openStore({ url: this.#url, mode, threads: this.random.whole(1, 2) })
+    this.store = await openStore({ url: this.#url, mode, threads: this.random.whole(1, 2) })
   }
 
   #codes(): 'int8' | 'pq' {
@@ -234,16 +234,16 @@ export class History {
 
   async #reopen(): Promise<void> {
     this.steps.push('close and open')
-    await this.#store.close()
+    await this.store.close()
     await this.#open('write')
-    this.docs = await this.#store.collection('docs')
+    this.docs = await this.store.collection('docs')
   }
 
   /** States without a label may be gone after this; who asks for them is told so. */
   async #collect(): Promise<void> {
     this.steps.push('gc')
     await this.docs.flush()
-    await this.#store.gc({ keepMs: 0 })
+    await this.store.gc({ keepMs: 0 })
     for (let i = this.past.length - 1; i >= 0; i--) {
       if (this.past[i]?.isKept !== true) this.past.splice(i, 1)
     }
