@@ -18,6 +18,8 @@ interface SeenColumn {
   texts: number
   looksTyped: boolean
   hasNegative: boolean
+  /** Whether there are integers that float64 does not hold. */
+  hasWide: boolean
 }
 
 export interface ColumnKinds {
@@ -37,23 +39,26 @@ export async function columnKinds(records: AsyncIterable<StoredRecord>): Promise
         texts: 0,
         looksTyped: true,
         hasNegative: false,
+        hasWide: false,
       }
       seen.set(name, column)
       if (value === null) continue
       column.kind = joinKinds(column.kind, kindOf(value))
       if (typeof value === 'number' || typeof value === 'bigint') column.hasNegative ||= value < 0
+      column.hasWide ||= typeof value === 'bigint'
       if (typeof value !== 'string' || value === '') continue
       if (column.texts++ < GUESSED_CELLS && cellType(value) === 'string') column.looksTyped = false
     }
   }
-  const entries = [...seen].map(
-    ([name, { kind = 'string', hasNegative }]): [string, ColumnKind] => [
-      name,
-      kind === 'wide' && hasNegative ? 'json' : kind,
-    ],
-  )
+  const entries = [...seen].map(([name, column]): [string, ColumnKind] => [name, kindOfAll(column)])
   const guessable = [...seen].filter(([, { kind, looksTyped }]) => kind === 'string' && looksTyped)
   return { kinds: new Map(entries), guessable: new Set(guessable.map(([name]) => name)) }
+}
+
+/** No type of a column but JSON holds negative and wide integers, or floats and such integers. */
+function kindOfAll({ kind = 'string', hasNegative, hasWide }: SeenColumn): ColumnKind {
+  const isLost = (kind === 'wide' && hasNegative) || (kind === 'float' && hasWide)
+  return isLost ? 'json' : kind
 }
 
 /** The `--types` of ingest for columns of a CSV file that a guess would take for something else. */

@@ -40,9 +40,10 @@ export function parquetDump(plan: DumpPlan, write: WriteChunk): DumpWriter {
   let bytes = 0
   const writeGroup = async (): Promise<void> => {
     if (rows.length === 0) return
-    const columnData = columns.map(({ name, convert }) => ({
+    const columnData = columns.map(({ name, convert, encoding }) => ({
       name,
       data: rows.map((row) => convert(row.get(name))),
+      ...(encoding === undefined ? {} : { encoding }),
     }))
     await parquet.write({ columnData, rowGroupSize: rows.length })
     rows = []
@@ -69,13 +70,23 @@ export function parquetDump(plan: DumpPlan, write: WriteChunk): DumpWriter {
 interface ParquetColumn {
   readonly name: string
   readonly convert: (value: unknown) => unknown
+  readonly encoding?: 'PLAIN'
 }
 
 const columnsOf = ({ columns, vectors, fields }: DumpPlan): ParquetColumn[] => [
   { name: columns.id, convert: (value) => value },
-  ...(vectors ? [{ name: columns.vector, convert: (value: unknown) => value ?? null }] : []),
-  ...[...fields.kinds].map(([name, kind]) => ({ name, convert: converterOf(kind) })),
+  ...(vectors
+    ? [{ name: columns.vector, convert: (value: unknown) => value ?? null, ...FLOATS }]
+    : []),
+  ...[...fields.kinds].map(([name, kind]) => ({
+    name,
+    convert: converterOf(kind),
+    ...(kind === 'float' ? FLOATS : {}),
+  })),
 ]
+
+/** In the library's dictionaries 0 and −0 are one value. */
+const FLOATS = { encoding: 'PLAIN' } as const
 
 const converterOf =
   (kind: ColumnKind) =>

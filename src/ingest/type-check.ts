@@ -5,10 +5,7 @@ import { AkidbError } from '../errors/errors.ts'
 const INTEGER = /^(0|-?[1-9]\d{0,18}|[1-9]\d{19})$/
 const FLOAT = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/
 const DATETIME = /^[+-]?\d{4,6}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/
-/**
- * Every decimal of so many significant digits is another f64, so reading it loses nothing that
- * can be told.
- */
+/** No f64 needs more significant digits to be told from all others: text that has more is text. */
 const FLOAT_DIGITS_MAX = 17
 
 /** Whether a JSON value is of a field's type. Wider integers, decimals and times are texts. */
@@ -97,7 +94,10 @@ function parseFloatExact(text: string): number | undefined {
     .replace(/^0+/, '')
   if (digits.length > FLOAT_DIGITS_MAX) return undefined
   const number = Number(text)
-  return Number.isFinite(number) ? number : undefined
+  if (!Number.isFinite(number)) return undefined
+  // A whole number among floats may be a key: it is not rounded.
+  const isWhole = /^-?\d+$/.test(text)
+  return isWhole && BigInt(text) !== BigInt(number) ? undefined : number
 }
 
 function parseJsonCell(text: string): JsonValue | undefined {

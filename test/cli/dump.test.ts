@@ -121,6 +121,31 @@ describe('a dump', () => {
     expect(await takeBack(path, Object.fromEntries(types))).toEqual(expected)
   })
 
+  it.each(['parquet', 'csv'])(
+    'keeps what float64 and dictionaries would not: %s',
+    async (format) => {
+      const odd = [
+        {
+          id: 'a',
+          vector: Float32Array.of(0, -0, 1),
+          payload: payload({ f: -0, n: 2n ** 53n + 1n }),
+        },
+        { id: 'b', vector: Float32Array.of(-0, 0, 1), payload: payload({ f: 0, n: 1.5 }) },
+        { id: 'c', vector: Float32Array.of(0, 0, 1), payload: payload({ f: 0.5, n: 1 }) },
+      ]
+      const { path, stderr } = await dump(format, [], odd)
+      const said = /--types (\S+)/.exec(stderr)?.[1]?.split(',') ?? []
+      const types = Object.fromEntries(said.map((pair) => pair.split('=') as [string, FieldType]))
+      expect(await takeBack(path, types)).toEqual(
+        odd.map((record) => ({
+          id: record.id,
+          vector: [...record.vector],
+          payload: stringifyJson(record.payload),
+        })),
+      )
+    },
+  )
+
   it('of nothing is a file that opens', async () => {
     for (const format of ['jsonl', 'csv', 'parquet']) {
       expect((await dump(format, [], [])).code, format).toBe(0)

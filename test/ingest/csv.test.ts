@@ -55,6 +55,17 @@ describe('types of CSV columns', () => {
     ])
   })
 
+  it('round no whole number that stands among floats', async () => {
+    const csv = 'id,t,n,m\na,x,1.5,1.5\nb,x,9007199254740993,9007199254740992\n'
+    const { plan, records, warnings } = await read(csv)
+    expect(plan.fields).toMatchObject({ n: 'float', m: 'float' })
+    expect(records.map(({ payload }) => payload.get('n'))).toEqual([1.5, '9007199254740993'])
+    expect(records[1]?.payload.get('m')).toBe(2 ** 53)
+    expect(warnings.get('TYPE_MISFIT')).toBe(1)
+    const demanded = await read(csv, { ...text, types: { n: 'float' } })
+    expect(demanded.rejects).toMatchObject([{ id: 'b', column: 'n', code: 'TYPE' }])
+  })
+
   it('leave a later misfit as text and count it, unless the type was demanded', async () => {
     const rows = Array.from({ length: 10_000 }, (_, i) => `r${i},x,${i}`).join('\n')
     const csv = `id,t,n\n${rows}\nlate,x,many\n`
