@@ -19,11 +19,13 @@ export type Fusion =
   /** Scores by their distance from the mean of their list. */
   | { readonly kind: 'dbsf'; readonly weights?: readonly number[] }
 
-/** The same of two lists, that of the vector and that of the text. */
+/**
+ * The same of two lists, that of the vector and that of the text: `vectorWeight` is the share of the
+ * first, 0…1, default 0.5.
+ */
 export type HybridFusion =
   | { readonly kind: 'rrf'; readonly k?: number; readonly vectorWeight?: number }
-  | { readonly kind: 'linear'; readonly vectorWeight: number }
-  | { readonly kind: 'dbsf'; readonly vectorWeight?: number }
+  | { readonly kind: 'linear' | 'dbsf'; readonly vectorWeight?: number }
 
 /** The constant of reciprocal rank fusion, as in the paper. */
 export const RRF_K = 60
@@ -38,18 +40,14 @@ export function fuse(lists: readonly (readonly RankedHit[])[], fusion: Fusion): 
   return weightedSum(normalised, weights)
 }
 
-/** The lists of a hybrid search as one; `vectorWeight` is the first list's share, 0…1. */
+/** The lists of a hybrid search as one. */
 export const fuseHybrid = (
   vector: readonly RankedHit[],
   text: readonly RankedHit[],
-  { vectorWeight, ...fusion }: HybridFusion,
-): RankedHit[] =>
-  fuse([vector, text], {
-    ...fusion,
-    // A half of each is what no weights at all mean, also where the weight divides a rank.
-    ...(vectorWeight === undefined ? {} : { weights: sharesOf(fusion.kind, vectorWeight) }),
-  })
+  { vectorWeight = 0.5, ...fusion }: HybridFusion,
+): RankedHit[] => fuse([vector, text], { ...fusion, weights: sharesOf(fusion.kind, vectorWeight) })
 
+/** A weight divides a rank: halves would halve the ranks, and are ones there. */
 const sharesOf = (kind: Fusion['kind'], weight: number): number[] =>
   kind === 'rrf' ? [2 * weight, 2 * (1 - weight)] : [weight, 1 - weight]
 
@@ -159,11 +157,9 @@ export function checkFusion(fusion: Fusion, lists: number): void {
 }
 
 /** @throws USAGE as checkFusion does, or where vectorWeight is not from 0 to 1 */
-export function checkHybridFusion({ vectorWeight, ...fusion }: HybridFusion): void {
+export function checkHybridFusion({ vectorWeight = 0.5, ...fusion }: HybridFusion): void {
   checkFusion(fusion, 2)
-  const needed = fusion.kind === 'linear'
-  if (vectorWeight === undefined && !needed) return
-  if (!(vectorWeight !== undefined && vectorWeight >= 0 && vectorWeight <= 1)) {
+  if (!(vectorWeight >= 0 && vectorWeight <= 1)) {
     throw new AkidbError('USAGE', `vectorWeight is ${vectorWeight}; it goes from 0 to 1`)
   }
 }

@@ -82,11 +82,12 @@ describe('weights', () => {
     ])
   })
 
-  it('of a half are none', () => {
+  it('of a half are what a hybrid search has, in the order of none', () => {
     for (const kind of ['rrf', 'linear', 'dbsf'] as const) {
       const plain = fuse([near, words], { kind })
       const halves = fuseHybrid(near, words, { kind, vectorWeight: 0.5 })
       expect(halves.map(({ id }) => id)).toEqual(plain.map(({ id }) => id))
+      expect(fuseHybrid(near, words, { kind })).toEqual(halves)
     }
   })
 
