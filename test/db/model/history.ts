@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type JsonObject, type JsonValue, stringifyJson } from '../../../src/core/json.ts'
 import type { Metric } from '../../../src/core/metric.ts'
 import type { Collection } from '../../../src/db/api/api.ts'
@@ -23,6 +23,11 @@ export interface PastState {
   readonly model: PlainCollection
 }
 
+interface InputFile {
+  readonly path: string
+  readonly records: readonly PlainRecord[]
+}
+
 /**
  * A collection and the map of records that it must be equal to, changed side by side, each step
  * drawn from the seed.
@@ -38,6 +43,7 @@ export class History {
   docs!: Collection
   store!: OpenedStore
   readonly #url: string
+  readonly #files: InputFile[] = []
   #number = 0
 
   constructor(seed: number, url: string) {
@@ -71,6 +77,7 @@ export class History {
       ...Array<() => Promise<void>>(4).fill(() => this.#ingest(random.whole(1, 120))),
       ...Array<() => Promise<void>>(3).fill(() => this.#delete()),
       () => this.#deleteSource(),
+      () => this.#ingestAgain(),
       () => this.#keep(),
       () => this.#keep(),
       () => this.#revert(),
@@ -157,11 +164,37 @@ export class History {
     const source = createHash('sha256').update(text).digest('hex')
     const path = join(dirname(this.#url), `${this.#number++}.jsonl`)
     await writeFile(path, text)
+    const file = { path, records: records.map((record) => ({ ...record, source })) }
+    this.#files.push(file)
+    await this.#take(file, false)
+  }
+
+  async #ingestAgain(): Promise<void> {
+    if (this.#files.length === 0) return
+    await this.#take(this.random.pick(this.#files), this.random.pick([true, false]))
+  }
+
+  async #take({ path, records }: InputFile, again: boolean): Promise<void> {
     const noIndex = this.random.whole(0, 3) === 0
-    this.steps.push(`ingest ${rows}${noIndex ? ' without index' : ''}`)
-    const report = await this.docs.ingest({ inputs: [path], noIndex })
+    const options = `${noIndex ? ' without index' : ''}${again ? ' again' : ''}`
+    this.steps.push(`ingest ${records.length} of ${basename(path)}${options}`)
+    // What is new is counted against the commit before: rows of the log are not in it.
+    const isCommitted = this.random.whole(0, 1) === 0
+    if (isCommitted) await this.docs.flush()
+    const report = await this.docs.ingest({ inputs: [path], noIndex, again })
     if (report.rejected > 0) throw new Error(`${report.rejected} rows rejected`)
-    for (const record of records) this.model.put({ ...record, source })
+    const key = `${path} ${noIndex}`
+    const isSkipped = !again && this.model.taken.has(key)
+    const ids = new Set(records.map(({ id }) => id))
+    const former = [...ids].filter((id) => this.model.records.has(id)).length
+    const counts = { inserted: ids.size - former, updated: records.length - (ids.size - former) }
+    const { inserted, updated } = report
+    if (isCommitted) {
+      equal('taken', { inserted, updated }, isSkipped ? { inserted: 0, updated: 0 } : counts)
+    }
+    if (isSkipped) return
+    for (const record of records) this.model.put(record)
+    this.model.taken.add(key)
   }
 
   async #delete(): Promise<void> {

@@ -1,5 +1,5 @@
 import { Bitset } from '../../../src/core/bitset.ts'
-import type { JsonObject, JsonValue } from '../../../src/core/json.ts'
+import { type JsonObject, type JsonValue, stringifyJson } from '../../../src/core/json.ts'
 import { exactDistance, type Metric, scoreOf } from '../../../src/core/metric.ts'
 import { matchesFilter } from '../../../src/search/evaluate.ts'
 import { parseFilter } from '../../../src/search/filter.ts'
@@ -32,15 +32,18 @@ export const byBytes = (a: string, b: string): number =>
 /** What a collection means: a map of records. Every question is put to each of them. */
 export class PlainCollection {
   readonly records: Map<string, PlainRecord>
+  /** Files that were taken, and how: they are skipped from then on. */
+  readonly taken: Set<string>
   readonly #metric: Metric
 
-  constructor(metric: Metric, records: Iterable<readonly [string, PlainRecord]> = []) {
+  constructor(metric: Metric, from?: Pick<PlainCollection, 'records' | 'taken'>) {
     this.#metric = metric
-    this.records = new Map(records)
+    this.records = new Map(from?.records)
+    this.taken = new Set(from?.taken)
   }
 
   clone(): PlainCollection {
-    return new PlainCollection(this.#metric, this.records)
+    return new PlainCollection(this.#metric, this)
   }
 
   put(record: PlainRecord): void {
@@ -60,6 +63,17 @@ export class PlainCollection {
     return [...this.records.values()]
       .filter((record) => parsed === undefined || matchesFilter(parsed, record))
       .sort((a, b) => byBytes(a.id, b.id))
+  }
+
+  /** Ids of records that are not the same in a later one, and how they differ. */
+  changesTo(later: PlainCollection): { readonly id: string; readonly change: string }[] {
+    const ids = new Set([...this.records.keys(), ...later.records.keys()])
+    return [...ids].sort(byBytes).flatMap((id) => {
+      const [was, is] = [this.records.get(id), later.records.get(id)]
+      if (was === undefined) return { id, change: 'inserted' }
+      if (is === undefined) return { id, change: 'deleted' }
+      return textOf(was) === textOf(is) ? [] : { id, change: 'updated' }
+    })
   }
 
   /** All that pass, the nearest first. */
@@ -131,3 +145,5 @@ export class PlainCollection {
       .sort((a, b) => sign * (Number(a.payload.get(key)) - Number(b.payload.get(key))))
   }
 }
+
+const textOf = ({ vector, payload }: PlainRecord): string => stringifyJson([[...vector], payload])

@@ -190,6 +190,19 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     equal('ordered', plainPayloads(hits), plainPayloads(wanted))
   },
 
+  async changes(history, docs, model, { asOf }) {
+    const { past, random } = history
+    if (asOf === undefined || past.length === 0) return
+    const other = random.pick(past)
+    const limit = random.pick([3, 1_000])
+    const { changes, inserted, updated, deleted } = await docs.diff(asOf, other.name, { limit })
+    const wanted = model.changesTo(other.model)
+    equal('changes', changes, wanted.slice(0, limit))
+    const kinds = ['inserted', 'updated', 'deleted']
+    const counts = kinds.map((kind) => wanted.filter(({ change }) => change === kind).length)
+    equal('counts', [inserted, updated, deleted], counts)
+  },
+
   async pages(history, docs, model, state) {
     if (state.asOf === undefined) await docs.flush()
     const { filter } = filterOf(history)
