@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { initStore } from '../../src/db/open/init.ts'
+import { hasCode } from '../../src/errors/errors.ts'
 import { tempFolder } from '../support/temp-store.ts'
 import { History } from './model/history.ts'
 import { QUESTIONS } from './model/questions.ts'
@@ -13,6 +14,8 @@ const HISTORIES = Number(process.env.AKIDB_TEST_HISTORIES ?? 4)
 const LARGE_EVERY = 4
 const STEPS = 25
 const LARGE_STEPS = 7
+/** Who has so much reads large segments from the disk; undefined: who writes is asked. */
+const READER_MEMORY_BYTES = [undefined, undefined, undefined, 7 * 2 ** 20, 12 * 2 ** 20]
 const given = process.env.AKIDB_TEST_SEED
 
 it('answers as a map of records would, whatever was done before', async () => {
@@ -47,12 +50,22 @@ async function run(seed: number): Promise<void> {
 
 /** One question by chance, of the state as it is or of an earlier one. */
 async function ask(history: History): Promise<void> {
-  const { random, docs, past } = history
+  const { random, past } = history
   const name = random.pick(Object.keys(QUESTIONS))
   const old = past.length > 0 && random.whole(0, 3) === 0 ? random.pick(past) : undefined
   const question = QUESTIONS[name]
   if (question === undefined) return
-  history.steps.push(`? ${name}${old === undefined ? '' : ` of ${old.name.slice(0, 8)}`}`)
+  const memoryBytes = random.pick(READER_MEMORY_BYTES)
+  const by = memoryBytes === undefined ? '' : ` by a reader of ${memoryBytes} bytes`
+  history.steps.push(`? ${name}${old === undefined ? '' : ` of ${old.name.slice(0, 8)}`}${by}`)
   const state = old === undefined ? {} : { asOf: old.name }
-  await question(history, docs, old?.model ?? history.model, state)
+  const model = old?.model ?? history.model
+  if (memoryBytes === undefined) return await question(history, history.docs, model, state)
+  await using reader = await history.reader(memoryBytes)
+  try {
+    await question(history, await reader.collection('docs'), model, state)
+  } catch (error) {
+    // Too little even for vectors on the disk.
+    if (!hasCode(error, 'LIMIT')) throw error
+  }
 }

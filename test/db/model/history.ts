@@ -64,6 +64,8 @@ export class History {
       textFields: TEXT_FIELDS,
       sparseFields: [SPARSE_FIELD],
       textPositions: random.pick([true, false]),
+      // Components are halves, which half the bits hold too.
+      ...(random.whole(0, 2) === 0 ? { storage: 'f16' as const } : {}),
       index: { quantization: this.#codes() },
     })
     if (isLarge) await this.#ingest(GRAPH_ROWS)
@@ -88,6 +90,12 @@ export class History {
       () => this.#together(),
     ]
     await random.pick(kinds)()
+  }
+
+  /** The store as another process sees it that may only read. */
+  async reader(memoryBytes?: number): Promise<OpenedStore> {
+    const memory = memoryBytes === undefined ? {} : { memoryBytes }
+    return await openStore({ url: this.#url, mode: 'read', threads: 2, ...memory })
   }
 
   async end(): Promise<OpenedStore> {

@@ -114,6 +114,16 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     const words = model.withWords(text, filter).sort(byScore).slice(0, 60)
     const fused = fuseHybrid(near, words, fusion).slice(0, 12)
     equal('hybrid', plainHits(hits), plainHits(fused))
+    const alone = { text, k: 5, ...bare }
+    const batch = [{ ...request, ...bare }, alone, { vector, k: 3, exact: true, ...bare }]
+    const found = await Array.fromAsync(docs.searchBatch(batch, state))
+    const byWords = model.withWords(text, undefined).sort(byScore).slice(0, 5)
+    const byVector = model.nearest(vector, undefined).slice(0, 3)
+    equal(
+      'batch',
+      found.map((one) => plainHits(one.hits)),
+      [fused, byWords, byVector].map(plainHits),
+    )
   },
 
   async groups(history, docs, model, state) {
@@ -204,7 +214,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
   },
 
   async pages(history, docs, model, state) {
-    if (state.asOf === undefined) await docs.flush()
+    if (state.asOf === undefined) await history.docs.flush()
     const { filter } = filterOf(history)
     const request = { k: history.random.pick([3, 50, 1_000]), ...(filter && { filter }) }
     const seen: { id: string; payload: JsonObject }[] = []
