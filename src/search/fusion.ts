@@ -20,8 +20,8 @@ export type Fusion =
   | { readonly kind: 'dbsf'; readonly weights?: readonly number[] }
 
 /**
- * The same of two lists, that of the vector and that of the text: `vectorWeight` is the share of the
- * first, 0…1, default 0.5.
+ * The same of two lists, that of the vector and that of the text: `vectorWeight` is the share of
+ * the first, 0…1, default 0.5.
  */
 export type HybridFusion =
   | { readonly kind: 'rrf'; readonly k?: number; readonly vectorWeight?: number }
