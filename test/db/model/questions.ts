@@ -1,8 +1,10 @@
+import { inspect } from 'node:util'
 import type { JsonObject, JsonValue } from '../../../src/core/json.ts'
 import type { Collection } from '../../../src/db/api/api.ts'
 import { fuseHybrid, type HybridFusion } from '../../../src/search/fusion.ts'
 import { equal, type History } from './history.ts'
 import { byBytes, type PlainCollection, type PlainHit, SPARSE_FIELD } from './plain-collection.ts'
+import { randomTree, treeHits } from './trees.ts'
 
 type Question = (
   history: History,
@@ -173,6 +175,13 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
     const { hits } = await docs.query({ ...request, ...bare, ...state })
     const wanted = model.recommended(a, b, filter).sort(byScore).slice(0, 8)
     equal('recommended', plainHits(hits), plainHits(wanted))
+  },
+
+  async tree(history, docs, model, state) {
+    const node = randomTree(history, () => filterOf(history).filter ?? { must: [] })
+    const { hits } = await docs.query({ ...node, ...bare, ...state })
+    const scores = (found: readonly PlainHit[]) => found.map(({ id, score }) => [id, score])
+    equal(`tree ${inspect(node, { depth: 20 })}`, scores(hits), scores(treeHits(model, node)))
   },
 
   async facet(history, docs, model, state) {
