@@ -1,5 +1,5 @@
 import { AkidbError } from '../errors/errors.ts'
-import type { StoredRecord } from '../index.ts'
+import type { CollectionInfo, StoredRecord } from '../index.ts'
 import { type ColumnKind, columnKinds, needsTypes } from './dump-columns.ts'
 
 export const DUMP_FORMATS = ['jsonl', 'csv', 'parquet'] as const
@@ -28,18 +28,29 @@ export interface DumpWriter {
 /** Takes the bytes of the dump in order. */
 export type WriteChunk = (chunk: string | Uint8Array) => Promise<void>
 
-/** Reads all payloads once for the formats that must know their columns first. */
+/**
+ * Reads all payloads once for the formats that must know their columns first. What the collection
+ * searches by words, and its sparse vectors, have their columns also where no record has any: ingest
+ * asks for them.
+ */
 export async function planColumns(
   format: DumpFormat,
+  schema: CollectionInfo['schema'],
   scan: () => AsyncIterable<StoredRecord>,
 ): Promise<DumpFields> {
   if (format === 'jsonl') return { kinds: new Map(), notes: [] }
   const { kinds, guessable } = await columnKinds(scan())
+  const sparse = Object.keys(schema.vectors).filter((name) => isSparse(schema, name))
+  for (const name of schema.text.fields) if (!kinds.has(name)) kinds.set(name, 'string')
+  for (const name of sparse) if (!kinds.has(name)) kinds.set(name, 'json')
   if (format === 'parquet') return { kinds, notes: [] }
   const types = needsTypes(kinds, guessable)
   const note = `to take this CSV back unchanged, give ingest --types ${types.join(',')}`
   return { kinds, notes: types.length === 0 ? [] : [note] }
 }
+
+const isSparse = ({ vectors }: CollectionInfo['schema'], name: string): boolean =>
+  vectors[name]?.kind === 'sparse'
 
 /** One record as one flat object: id, vector, then the payload's fields. */
 export function flatRow(plan: DumpPlan, record: StoredRecord): Map<string, unknown> {

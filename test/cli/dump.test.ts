@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type JsonObject, parseJson, stringifyJson } from '../../src/core/json.ts'
-import type { FieldType } from '../../src/core/schema.ts'
+import type { FieldType, Schema } from '../../src/core/schema.ts'
 import type { StoredRecord } from '../../src/db/api/api.ts'
 import { openFile } from '../../src/ingest/input-bytes.ts'
 import { openSource } from '../../src/ingest/open-source.ts'
@@ -53,9 +53,14 @@ const info = {
   schema: { vectors: {}, fields: {}, text: { fields: [], tokenizer: 'plain/1' as const } },
 }
 
-const dump = async (format: string, argv: readonly string[] = [], list = records) => {
+const dump = async (
+  format: string,
+  argv: readonly string[] = [],
+  list = records,
+  schema: Schema = info.schema,
+) => {
   const path = join(folder.path, `${Math.random()}.${format}`)
-  const { engine } = fakeEngine({ records: list, info })
+  const { engine } = fakeEngine({ records: list, info: { ...info, schema } })
   const ran = await run(['dump', 'docs', '-o', path, ...argv], { engine })
   return { ...ran, path }
 }
@@ -145,6 +150,22 @@ describe('a dump', () => {
       )
     },
   )
+
+  it.each(['parquet', 'csv'])('has the columns that ingest asks for: %s', async (format) => {
+    const bare = [{ id: 'a', vector: Float32Array.of(1, 2, 3), payload: payload({ n: 1 }) }]
+    const schema: Schema = {
+      ...info.schema,
+      vectors: { terms: { kind: 'sparse' } },
+      text: { fields: ['body'], tokenizer: 'plain/1' },
+    }
+    const { path } = await dump(format, [], bare, schema)
+    const input = await openFile(path)
+    const options = { metric: 'l2', textColumns: ['body'], sparseColumns: ['terms'] } as const
+    const source = await openSource(input, options)
+    expect(source.plan.textColumns).toEqual(['body'])
+    await source.close()
+    await input.close()
+  })
 
   it('of nothing is a file that opens', async () => {
     for (const format of ['jsonl', 'csv', 'parquet']) {

@@ -62,7 +62,7 @@ async function dump(context: Context, name: string, flags: DumpFlags) {
     const plan: DumpPlan = {
       columns,
       vectors,
-      fields: await planColumns(format, () => scan(false)),
+      fields: await planColumns(format, info.schema, () => scan(false)),
     }
     for (const note of plan.fields.notes) context.note(note)
     const file = output === '-' ? undefined : await createFile(output, flags.force === true)
