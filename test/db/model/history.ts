@@ -5,6 +5,7 @@ import { type JsonObject, type JsonValue, stringifyJson } from '../../../src/cor
 import type { Metric } from '../../../src/core/metric.ts'
 import type { Collection } from '../../../src/db/api/api.ts'
 import { type OpenedStore, openStore } from '../../../src/db/store.ts'
+import type { TextSearch } from '../../../src/search/text-query.ts'
 import { randomOf, type SearchRandom } from '../../search/random.ts'
 import { PlainCollection, type PlainRecord, SPARSE_FIELD, TEXT_FIELDS } from './plain-collection.ts'
 
@@ -124,6 +125,25 @@ export class History {
 
   text(words: number): string {
     return Array.from({ length: words }, () => this.random.pick(WORDS)).join(' ')
+  }
+
+  /** A search for words: words alone, or with phrases, beginnings of words, and parts. */
+  textQuery(): string | TextSearch {
+    const { random } = this
+    const start = (): string => random.pick(WORDS).slice(0, random.whole(1, 3))
+    const words = this.text(random.whole(1, 3))
+    const kind = random.whole(0, 4)
+    if (kind <= 1) return words
+    if (kind === 2) return `${words} "${this.text(2)}"`
+    if (kind === 3) return `${start()}* ${words}`
+    const some = (make: () => string): string[] => Array.from({ length: random.whole(0, 1) }, make)
+    return {
+      query: words,
+      must: some(() => this.text(1)),
+      phrase: some(() => this.text(2)),
+      prefix: some(start),
+      fields: random.pick([[...TEXT_FIELDS], ['words'], ['a^2.5', 'words']]),
+    }
   }
 
   id(): string {

@@ -4,7 +4,7 @@ import { exactDistance, type Metric, scoreOf } from '../../../src/core/metric.ts
 import { matchesFilter } from '../../../src/search/evaluate.ts'
 import { parseFilter } from '../../../src/search/filter.ts'
 import { recommendScorer } from '../../../src/search/recommend.ts'
-import { parseTextQuery } from '../../../src/search/text-query.ts'
+import { parseTextQuery, type TextSearch } from '../../../src/search/text-query.ts'
 import { plainSearch } from '../../search/plain-bm25.ts'
 
 /** Fields of the collections that are compared with this one: texts, and sparse vectors. */
@@ -110,7 +110,7 @@ export class PlainCollection {
   }
 
   /** All that pass and have some of the words, the best first. */
-  withWords(text: string, filter: unknown): PlainHit[] {
+  withWords(text: string | TextSearch, filter: unknown): PlainHit[] {
     const rows = this.matching(undefined)
     const passing = new Set(this.matching(filter).map(({ id }) => id))
     const [alive, allowed] = [new Bitset(rows.length), new Bitset(rows.length)]

@@ -103,7 +103,7 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
   async hybrid(history, docs, model, state) {
     const { random } = history
     const { filter } = filterOf(history)
-    const [vector, text] = [history.vector(), history.text(2)]
+    const [vector, text] = [history.vector(), history.textQuery()]
     const fusion = random.pick<HybridFusion>([
       { kind: 'rrf' },
       { kind: 'dbsf' },
@@ -146,11 +146,11 @@ export const QUESTIONS: Readonly<Record<string, Question>> = {
 
   async words(history, docs, model, state) {
     const { filter } = filterOf(history)
-    const text = history.text(history.random.whole(1, 3))
+    const text = history.textQuery()
     const all = model.withWords(text, filter)
     const k = history.random.pick([5, 1_000])
     const { hits } = await docs.search({ text, k, ...bare, ...state, ...(filter && { filter }) })
-    equal(`words ${text}`, plainHits(hits), plainHits(all.sort(byScore).slice(0, k)))
+    equal(`words ${inspect(text)}`, plainHits(hits), plainHits(all.sort(byScore).slice(0, k)))
   },
 
   async sparse(history, docs, model, state) {

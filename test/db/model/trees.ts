@@ -37,7 +37,7 @@ function randomRanking(history: History): RankBy {
   const sparse = new Map(pairs.map(([index, value]) => [Number(index), value]))
   return random.pick<RankBy>([
     { vector: history.vector() },
-    { text: history.text(2) },
+    { text: history.textQuery() },
     {
       sparse: {
         indices: Uint32Array.from(sparse.keys()),
@@ -74,7 +74,7 @@ export function treeHits(model: PlainCollection, node: QueryNode, outer?: object
 function rankedBy(model: PlainCollection, by: RankBy, filter: unknown): PlainHit[] {
   const byScore = (a: PlainHit, b: PlainHit) => b.score - a.score || byBytes(a.id, b.id)
   if ('vector' in by) return model.nearest(by.vector, filter)
-  if ('text' in by) return model.withWords(by.text as string, filter).sort(byScore)
+  if ('text' in by) return model.withWords(by.text, filter).sort(byScore)
   if ('sparse' in by) {
     const { indices, values } = by.sparse
     const pairs = new Map(Array.from(indices, (index, i) => [String(index), Number(values[i])]))
