@@ -192,7 +192,9 @@ async function tryImport(store: OpenedStore, options: ImportOptions): Promise<Ta
     abort: async () => undefined,
   })
   const head = checkedHead(report, options.name)
-  const missing = await report.missing((digest) => isIntact(store.environment.store, digest))
+  const missing = await report.missing(async (digest) => {
+    return (await store.environment.store.head(blobKey(digest))) !== undefined
+  })
   checkBase({ head, missing })
   const plans: readonly ImportPlan[] = await planImport(store, incomingOf(head), states, options)
   const collections: ImportedCollection[] = []

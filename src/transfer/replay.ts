@@ -3,12 +3,10 @@ import { sha256Hex } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import type { OnProgress } from '../db/api/api.ts'
 import { runAct } from '../db/states/acts.ts'
-import { ManifestStore } from '../db/states/manifest-store.ts'
+import { manifestKeyIn } from '../db/states/manifest-store.ts'
 import { createWriterPin, type WriterPin } from '../db/states/pins.ts'
 import { parseReplayName, replayAddress, replayFolder } from '../db/states/replays.ts'
 import type { OpenedStore } from '../db/store.ts'
-import { hasCode } from '../errors/errors.ts'
-import type { Commit, Manifest } from '../format/manifest.ts'
 import { decodeState, encodeManifest } from '../format/manifest-codec.ts'
 import { checkState } from './check-state.ts'
 import { type Received, receiveBundle } from './import.ts'
@@ -92,62 +90,37 @@ async function open(
   entry: HeadCollection,
   { actId, as, pin }: { actId: string; as: string | undefined; pin: WriterPin },
 ): Promise<Opened> {
-  const { environment } = store
-  const { report, states } = received
+  const { head, report, states } = received
   const address = replayAddress(as ?? entry.name, report.headDigest ?? '')
   const replay = parseReplayName(address)
   const stateBytes = states.get(entry.stateRoot)
   if (replay === undefined || stateBytes === undefined)
     throw new Error('a verified bundle has both')
-  const fileOf = (opener: Opener): Uint8Array =>
-    encodeManifest(commitOf(received, entry, replay.name, opener), stateBytes)
-  const file = fileOf({ actId, actor: environment.actor.user })
+  const file = encodeManifest(
+    {
+      format: 'akidb-manifest/1',
+      collection: entry.id,
+      name: replay.name,
+      version: 1,
+      parent: null,
+      epoch: 0,
+      committedAt: entry.committedAt,
+      act: 'import',
+      actId,
+      actor: store.environment.actor.user,
+      audit: { logId: head.log.logId, size: head.log.size, root: head.log.root },
+      changed: { inserted: entry.rows, updated: 0, deleted: 0 },
+      stateRoot: entry.stateRoot,
+    },
+    stateBytes,
+  )
+  const { environment } = store
   // What was received may be older than a pin holds: then this says so.
   await pin.renew()
   const notAfterMs = environment.clock.nowMs() + limits.commitLifeMs
+  const key = manifestKeyIn(replayFolder(replay), 1)
+  // What an earlier replay left there may be damaged; else it says the same but for this act.
   const options = environment.isShared === true ? { notAfterMs } : {}
-  const manifests = new ManifestStore(environment.store, replay.name, replayFolder(replay))
-  const opened = { name: address, stateRoot: entry.stateRoot }
-  if ((await manifests.put(1, file, options)) === 'exists') {
-    const there = await readable(manifests)
-    const wanted = there === undefined ? undefined : sha256Hex(fileOf(there.commit))
-    // It was opened before: it stays, and the log goes on to say what its bytes are.
-    if (there?.digest === wanted && wanted !== undefined) return { ...opened, manifest: wanted }
-    await manifests.put(1, file, { ...options, mode: 'replace' })
-  }
-  return { ...opened, manifest: sha256Hex(file) }
-}
-
-/** Who opened a state: all that tells two manifests of the same replay apart. */
-type Opener = Pick<Commit, 'actId' | 'actor'>
-
-const commitOf = (
-  { head: { log } }: Received,
-  { id, committedAt, rows, stateRoot }: HeadCollection,
-  name: string,
-  { actId, actor }: Opener,
-): Commit => ({
-  format: 'akidb-manifest/1',
-  collection: id,
-  name,
-  version: 1,
-  parent: null,
-  epoch: 0,
-  committedAt,
-  act: 'import',
-  actId,
-  actor,
-  audit: { logId: log.logId, size: log.size, root: log.root },
-  changed: { inserted: rows, updated: 0, deleted: 0 },
-  stateRoot,
-})
-
-/** The manifest of a replay, where there is one that is not damaged. */
-async function readable(manifests: ManifestStore): Promise<Manifest | undefined> {
-  try {
-    return await manifests.read(1)
-  } catch (error) {
-    if (hasCode(error, 'NOT_FOUND', 'INTEGRITY', 'FORMAT_VERSION')) return undefined
-    throw error
-  }
+  await environment.store.put(key, file, { ...options, mode: 'replace' })
+  return { name: address, stateRoot: entry.stateRoot, manifest: sha256Hex(file) }
 }
