@@ -15,7 +15,7 @@ import { tempFolder } from '../support/temp-store.ts'
 import { type CarryOptions, pack, trusts, unpack } from './sites.ts'
 
 /** Histories of a normal run; AKIDB_TEST_HISTORIES asks for more, AKIDB_TEST_SEED replays one. */
-const HISTORIES = Number(process.env.AKIDB_TEST_HISTORIES ?? 2)
+const HISTORIES = Number(process.env.AKIDB_TEST_HISTORIES ?? 1)
 /** One of so many is a large one, of fewer steps: which one depends on the seed alone. */
 const LARGE_EVERY = 3
 const STEPS = 20
