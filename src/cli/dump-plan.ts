@@ -30,8 +30,8 @@ export type WriteChunk = (chunk: string | Uint8Array) => Promise<void>
 
 /**
  * Reads all payloads once for the formats that must know their columns first. What the collection
- * searches by words, and its sparse vectors, have their columns also where no record has any: ingest
- * asks for them.
+ * searches by words, and its sparse vectors, have their columns also where no record has any:
+ * ingest asks for them.
  */
 export async function planColumns(
   format: DumpFormat,
@@ -40,17 +40,15 @@ export async function planColumns(
 ): Promise<DumpFields> {
   if (format === 'jsonl') return { kinds: new Map(), notes: [] }
   const { kinds, guessable } = await columnKinds(scan())
-  const sparse = Object.keys(schema.vectors).filter((name) => isSparse(schema, name))
   for (const name of schema.text.fields) if (!kinds.has(name)) kinds.set(name, 'string')
-  for (const name of sparse) if (!kinds.has(name)) kinds.set(name, 'json')
+  for (const [name, { kind }] of Object.entries(schema.vectors)) {
+    if (kind === 'sparse' && !kinds.has(name)) kinds.set(name, 'json')
+  }
   if (format === 'parquet') return { kinds, notes: [] }
   const types = needsTypes(kinds, guessable)
   const note = `to take this CSV back unchanged, give ingest --types ${types.join(',')}`
   return { kinds, notes: types.length === 0 ? [] : [note] }
 }
-
-const isSparse = ({ vectors }: CollectionInfo['schema'], name: string): boolean =>
-  vectors[name]?.kind === 'sparse'
 
 /** One record as one flat object: id, vector, then the payload's fields. */
 export function flatRow(plan: DumpPlan, record: StoredRecord): Map<string, unknown> {

@@ -15,6 +15,8 @@ const WORDS = ['red', 'fox', 'blue', 'whale', 'grey', 'wolf', 'green', 'frog', '
 const IDS = 240
 /** A file of so many rows is a segment with a graph. */
 const GRAPH_ROWS = 10_050
+/** Of components: some have sums of squares beyond what float32 holds. */
+const SCALES = [1, 1, 1, 2 ** 60, 2 ** 120, 2 ** -120]
 const PQ_DIMENSION_MIN = 65
 
 /** One state that can be asked for by name, and what it holds. */
@@ -37,6 +39,7 @@ export class History {
   readonly random: SearchRandom
   readonly dimension: number
   readonly metric: Metric
+  readonly scale: number
   /** What was done, for who reads a failure. */
   readonly steps: string[] = []
   readonly past: PastState[] = []
@@ -52,6 +55,7 @@ export class History {
     this.#url = url
     this.dimension = this.random.pick([2, 5, 33, 68])
     this.metric = this.random.pick(METRICS)
+    this.scale = this.random.pick(SCALES)
     this.model = new PlainCollection(this.metric)
   }
 
@@ -66,7 +70,7 @@ export class History {
       sparseFields: [SPARSE_FIELD],
       textPositions: random.pick([true, false]),
       // Components are halves, which half the bits hold too.
-      ...(random.whole(0, 2) === 0 ? { storage: 'f16' as const } : {}),
+      ...(this.scale === 1 && random.whole(0, 1) === 0 ? { storage: 'f16' as const } : {}),
       index: { quantization: this.#codes() },
     })
     if (isLarge) await this.#ingest(GRAPH_ROWS)
@@ -109,7 +113,10 @@ export class History {
   }
 
   vector(): Float32Array {
-    return Float32Array.from({ length: this.dimension }, () => this.random.whole(1, 9) - 4.5)
+    const { random, dimension } = this
+    const isSmaller = this.scale !== 1 && random.whole(0, 20) === 0
+    const scale = isSmaller ? this.scale * 2 ** -random.whole(1, 20) : this.scale
+    return Float32Array.from({ length: dimension }, () => (random.whole(1, 9) - 4.5) * scale)
   }
 
   /** Quarters, whose sums are exact in whatever order. */
