@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { AkidbError } from '../errors/errors.ts'
 import { fromFsError, fsCode } from './fs-errors.ts'
 
-/** Others may remove an empty folder at the moment in which we put another into it. */
+/** Others may remove an empty folder just when we put another into it, or look what it is. */
 const TRIES_MAX = 8
 
 /**
@@ -25,8 +25,11 @@ export async function makeFolders(folder: string, mode = 0o777): Promise<string 
       await mkdir(path, { mode })
       return above ?? path
     } catch (error) {
-      if (fsCode(error) !== 'ENOENT' || dirname(path) === path) {
+      const code = fsCode(error)
+      if (code !== 'ENOENT' || dirname(path) === path) {
         if (await isFolder(path)) return above
+        // It was there, so it may have been taken away since.
+        if (code === 'EEXIST' && tries < TRIES_MAX) continue
         throw fromFsError(error, 'cannot make the folder', path)
       }
       if (tries === TRIES_MAX) throw noFolders(path, error)

@@ -45,6 +45,18 @@ describe('making folders', () => {
     }
   })
 
+  it('takes a folder that goes away while it is looked at for none', async () => {
+    const path = join(root, 'p')
+    let isOver = false
+    const remove = async () => {
+      while (!isOver) await rmdir(path).catch(() => undefined)
+    }
+    const removers = [remove(), remove()]
+    for (let round = 0; round < 300; round++) await makeFolders(path)
+    isOver = true
+    await Promise.all(removers)
+  })
+
   it.skipIf(process.platform !== 'linux')('ends at once where none can be made', async () => {
     for (const path of ['/proc/akidb', '/proc/akidb/x/y', '/proc/self/akidb/x']) {
       const refused = makeFolders(path)
