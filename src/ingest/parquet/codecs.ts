@@ -1,15 +1,14 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import type { compressors } from 'hyparquet-compressors'
+import { unpackLz4, unpackLz4Block } from './lz4.ts'
 
-let loaded: typeof compressors | undefined
+let snappy: (typeof compressors)['SNAPPY']
 
-/** To be awaited before pages of a codec are decompressed: those that Node lacks are loaded. */
+/** To be awaited before pages of a codec are decompressed: what Node lacks is loaded. */
 export async function loadCodec(codec: string): Promise<void> {
-  if (!LOADED_CODECS.has(codec)) return
-  loaded ??= (await import('hyparquet-compressors')).compressors
+  if (codec !== 'SNAPPY') return
+  snappy ??= (await import('hyparquet-compressors')).compressors.SNAPPY
 }
-
-const LOADED_CODECS: ReadonlySet<string> = new Set(['SNAPPY', 'LZ4', 'LZ4_RAW'])
 
 /**
  * The `bytes` decompressed bytes of a page, in an ArrayBuffer of their own. Throws an Error where
@@ -38,14 +37,35 @@ function unpack(codec: string, packed: Uint8Array, bytes: number): Uint8Array {
       return zstdDecompressSync(packed, options)
     case 'BROTLI':
       return brotliDecompressSync(packed, options)
-    case 'SNAPPY':
     case 'LZ4':
-    case 'LZ4_RAW': {
-      const unpacker = loaded?.[codec]
-      if (unpacker !== undefined) return unpacker(packed, bytes)
-    }
+      return unpackLz4(packed, bytes)
+    case 'LZ4_RAW':
+      return unpackLz4Block(packed, bytes)
+    case 'SNAPPY':
+      if (snappy === undefined) break
+      checkSnappyLength(packed, bytes)
+      return snappy(packed, bytes)
   }
   throw new Error(`the codec ${codec} is not supported`)
+}
+
+/**
+ * The library returns as many bytes as it is asked for, whatever the data say that they hold:
+ * beyond them comes what lay in its memory.
+ *
+ * Source: format_description.txt of Snappy, §1: the length is a varint of up to 32 bits.
+ */
+function checkSnappyLength(packed: Uint8Array, bytes: number): void {
+  let length = 0
+  for (let at = 0; at < 5; at++) {
+    const byte = packed[at]
+    if (byte === undefined) break
+    length += (byte & 0x7f) * 2 ** (7 * at)
+    if (byte >= 0x80) continue
+    if (length === bytes) return
+    throw new Error(`the page holds ${length} bytes, its header says ${bytes}`)
+  }
+  throw new RangeError('the Snappy data have no length')
 }
 
 function ownBuffer(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
