@@ -6,7 +6,7 @@ import { inMemory, readInput } from './read-all.ts'
 
 const text = (...parts: string[]): Uint8Array => Buffer.from(parts.join(''), 'latin1')
 
-/** What the reference implementation (liblz4, in Arrow) made of it: long runs, far matches, literals. */
+/** And what the reference implementation (liblz4, in Arrow) made of it. */
 const PLAIN = text(
   'The quick brown fox; ',
   'abc'.repeat(200),
