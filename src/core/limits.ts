@@ -148,6 +148,8 @@ export const limits = {
   openFilesMax: 256,
   /** Reserve in the state folder that gc and drop give up on a full disk. */
   reserveBytes: 16 * MIB,
+  /** Least reserve, where there is no room for more. */
+  reserveBytesMin: 256 * KIB,
   /** Life of a pin after its renewal. */
   pinLifeMs: 24 * 3_600_000,
   /**

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { chmodSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rm, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -87,6 +87,16 @@ describe('doctor', () => {
   it('sees that the reserve is gone', async () => {
     await rm(join(url, 'local', 'reserve'))
     expect(await trouble()).toEqual({ reserve: 'warn' })
+  })
+
+  it('sees that the reserve is a part of itself, and gc makes it whole', async () => {
+    await truncate(join(url, 'local', 'reserve'), 2 ** 20)
+    expect(await trouble()).toEqual({ reserve: 'warn' })
+    {
+      await using store = await openStore({ url, mode: 'write' })
+      await store.gc()
+    }
+    expect(await trouble()).toEqual({})
   })
 
   it('sees a cut audit log', async () => {

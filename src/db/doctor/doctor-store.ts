@@ -7,12 +7,12 @@ import { isS3Url } from '../../storage/s3/s3-url.ts'
 import { LOG_KEY } from '../../trust/key-store.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
 import { halfDoneIngests } from '../ingest/ledger.ts'
-import { RESERVE_FILE } from '../open/init.ts'
 import { type OpenEnvironment, openEnvironment } from '../open/open-environment.ts'
 import { folderOf } from '../open/store-place.ts'
 import type { StoreRequest } from '../open/store-request.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
 import { livePins } from '../states/pins.ts'
+import { RESERVE_FILE } from '../states/reserve.ts'
 import { readPlace } from '../states/store-file.ts'
 import { type DoctorCheck, failed, fine, warned } from './doctor-check.ts'
 import { auditStatus } from './status.ts'
@@ -120,10 +120,14 @@ async function checkReserve({ state, isShared }: OpenEnvironment): Promise<Docto
   if (isShared === true && (await readPlace(state)) === undefined) {
     return fine('reserve', 'a machine that only reads needs none')
   }
-  if ((await state.head(RESERVE_FILE)) !== undefined) {
-    return fine('reserve', 'gc and drop have their reserve')
+  const held = (await state.head(RESERVE_FILE))?.bytes
+  if (held === limits.reserveBytes) return fine('reserve', 'gc and drop have their reserve')
+  const fix = 'Free some space, and run akidb gc.'
+  if (held === undefined) {
+    return warned('reserve', 'gc and drop have no reserve for a full disk', fix)
   }
-  return warned('reserve', 'gc and drop have no reserve for a full disk', 'Run akidb gc.')
+  const [part, whole] = [held, limits.reserveBytes].map((bytes) => Math.floor(bytes / 1_024))
+  return warned('reserve', `gc and drop have ${part} of ${whole} KiB for a full disk`, fix)
 }
 
 async function checkKeys(environment: OpenEnvironment): Promise<DoctorCheck> {

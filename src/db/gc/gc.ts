@@ -1,15 +1,15 @@
 import { limits } from '../../core/limits.ts'
-import { AkidbError, hasCode } from '../../errors/errors.ts'
+import { AkidbError } from '../../errors/errors.ts'
 import { blobKey } from '../../format/blob.ts'
 import type { ObjectInfo } from '../../storage/object-store.ts'
 import type { GcResult } from '../api/api.ts'
 import { recoverActs } from '../collection/recover.ts'
-import { ensureReserve, RESERVE_FILE } from '../open/init.ts'
 import { runAct } from '../states/acts.ts'
 import { waitForCommits } from '../states/commit.ts'
 import type { Environment } from '../states/environment.ts'
 import { sweepNameClaims } from '../states/name-claim.ts'
 import { GC_LOCK } from '../states/pins.ts'
+import { growReserve, withReserve } from '../states/reserve.ts'
 import { allPieces, type FoundPiece } from '../wal/log-file.ts'
 import { logPlace } from '../wal/log-place.ts'
 import { CondemnedList, closeStaleLists } from './condemned-list.ts'
@@ -55,23 +55,9 @@ export async function collectGarbage(
     const listed = await listBlobs(environment, roots)
     return summary({ manifests: roots.old, pieces: await deadPieces(environment, roots), listed })
   }
-  return await withReserve(environment, () => collect(environment, options, keepMs))
-}
-
-/**
- * Runs work that frees space. Where the disk is full it gives up the reserve in the state folder
- * and tries once more; the reserve is made again as soon as there is room.
- */
-export async function withReserve<T>(environment: Environment, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!hasCode(error, 'NO_SPACE')) throw error
-    if (!(await environment.state.delete(RESERVE_FILE))) throw error
-    return await work()
-  } finally {
-    await ensureReserve(environment.state)
-  }
+  const result = await withReserve(environment, () => collect(environment, options, keepMs))
+  await growReserve(environment.state)
+  return result
 }
 
 const openRoots = (environment: Environment, keepMs: number, sweepPins: boolean): GcRoots =>

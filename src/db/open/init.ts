@@ -1,5 +1,4 @@
 import { certificateKey } from '../../audit/layout.ts'
-import { limits } from '../../core/limits.ts'
 import { AkidbError } from '../../errors/errors.ts'
 import type { AuditPosition } from '../../format/manifest.ts'
 import { openFsStore } from '../../storage/fs-store.ts'
@@ -14,6 +13,7 @@ import { checkRequest } from '../api/check-call.ts'
 import { collectionNames } from '../collection/lifecycle.ts'
 import { type Environment, isoTime } from '../states/environment.ts'
 import { ManifestStore } from '../states/manifest-store.ts'
+import { ensureReserve } from '../states/reserve.ts'
 import {
   readPlace,
   readStoreFile,
@@ -27,9 +27,6 @@ import { openEnvironment } from './open-environment.ts'
 import { openKeys } from './state-keys.ts'
 import { bucketStateFolder, folderOf, inodeOf, stateFolderOf } from './store-place.ts'
 import type { StoreRequest } from './store-request.ts'
-
-/** Key of the reserve that gc and drop give up so that they can run on a full disk. */
-export const RESERVE_FILE = 'reserve'
 
 /** A store to make. */
 export interface InitRequest extends StoreRequest {
@@ -155,12 +152,6 @@ async function ensureState(stateFolder: string, file: StoreFile, inode: string):
   const state = openFsStore(stateFolder, { mode: 'write' })
   if ((await readPlace(state)) === undefined) await writePlace(state, { storeId: file.id, inode })
   await ensureReserve(state)
-}
-
-/** Makes the reserve where it is missing and there is room. */
-export async function ensureReserve(state: ObjectStore): Promise<void> {
-  if ((await state.head(RESERVE_FILE)) !== undefined) return
-  await state.put(RESERVE_FILE, new Uint8Array(limits.reserveBytes)).catch(() => undefined)
 }
 
 /** The log begins with the store, and `default` vouches for the log's key. */
