@@ -5,11 +5,13 @@ import { AkidbError } from '../errors/errors.ts'
 
 export type Compression = 'gzip' | 'zstd'
 
-/** By the first bytes: gzip (RFC 1952) or zstd (RFC 8878). */
+/** By the first bytes: gzip (RFC 1952) or zstd (RFC 8878, which may begin with a frame to skip). */
 export function compressionOf(head: Uint8Array): Compression | undefined {
-  if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip'
-  const magic = head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd
-  return magic ? 'zstd' : undefined
+  const [a, b, c, d] = head
+  if (a === 0x1f && b === 0x8b) return 'gzip'
+  const isFrame = a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd
+  const isSkipped = a !== undefined && a >> 4 === 5 && b === 0x2a && c === 0x4d && d === 0x18
+  return isFrame || isSkipped ? 'zstd' : undefined
 }
 
 /**

@@ -72,3 +72,15 @@ describe('gzip', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(350_000_000)
   })
 })
+
+describe('zstd input with frames to skip', () => {
+  it('is read, wherever they stand', async () => {
+    const skipped = Uint8Array.of(0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 9, 9, 9)
+    for (const pieceBytes of [undefined, 1, 4_096]) {
+      const whole = Buffer.concat([skipped, zstdCompressSync(lines), skipped])
+      const { records, plan } = await readInput(inMemory('x.jsonl', whole, pieceBytes))
+      expect(plan.compression).toBe('zstd')
+      expect(records).toHaveLength(40)
+    }
+  })
+})
