@@ -22,6 +22,8 @@ const FOREIGN: readonly Foreign[] = [
   { what: 'a 7-Zip archive', magic: "7z\xbc\xaf'\x1c", hint: UNPACK },
   { what: 'a ZIP archive', magic: 'PK\x03\x04', hint: UNPACK },
   { what: 'a tar archive', magic: 'ustar', offset: 257, hint: UNPACK },
+  // Its pages are compressed, and are read where they stand.
+  { what: 'Parquet in gzip or zstd', magic: 'PAR1', hint: UNPACK },
   { what: 'an Arrow file', magic: 'ARROW1', hint: CONVERT },
   { what: 'a stream of Arrow', magic: '\xff\xff\xff\xff', hint: CONVERT },
   { what: 'an ORC file', magic: 'ORC', hint: CONVERT },

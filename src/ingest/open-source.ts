@@ -23,7 +23,7 @@ async function openFormat(input: InputBytes, options: ReadOptions): Promise<Reco
   }
   const bytes = await FileBytes.open(input)
   const isParquet = Buffer.from(bytes.head.subarray(0, 4)).toString('latin1') === 'PAR1'
-  if (!isParquet && named !== 'parquet') refuseForeign(input.name, await bytes.textHead())
+  if (!isParquet) refuseForeign(input.name, await bytes.textHead())
   const format = named ?? (isParquet ? 'parquet' : formatByText(await bytes.textHead()))
   if (format === 'parquet') return await readers.parquet(input, options)
   if (isParquet) {

@@ -24,6 +24,7 @@ describe('a file of another format', () => {
     ['a ZIP archive', bytes('PK\x03\x04\x14\0\0\0')],
     ['a tar archive', tarOf(row)],
     ['a tar archive', gzipSync(tarOf(row))],
+    ['Parquet in gzip or zstd', gzipSync(bytes('PAR1\x15\0\x15'))],
     ['an Arrow file', bytes('ARROW1\0\0\xff\xff\xff\xff\xa8\0\0\0')],
     ['a stream of Arrow', bytes('\xff\xff\xff\xff\xa8\x01\0\0\x10\0\0\0')],
     ['an ORC file', bytes('ORC\x0a\x06\x12\x04\x08')],
@@ -33,7 +34,7 @@ describe('a file of another format', () => {
     ['a pickle of Python', bytes('\x80\x04\x95\x0a\0\0\0')],
     ['an SQLite database', bytes('SQLite format 3\0\x10\0')],
   ])('is called by its name: %s', async (what, content) => {
-    for (const name of ['x.jsonl', 'x.csv', 'x']) {
+    for (const name of ['x.jsonl', 'x.csv', 'x.parquet', 'x']) {
       for (const pieceBytes of [undefined, 3]) {
         const refused = readInput(inMemory(name, content, pieceBytes))
         await expect(refused).rejects.toMatchObject({ code: 'BAD_INPUT' })

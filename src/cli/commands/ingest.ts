@@ -46,8 +46,9 @@ export const defineIngest = (command: Command, app: App): void => {
       ['zcat rows.gz | akidb ingest docs - --format jsonl', 'from stdin'],
     ],
     details: [
-      'Makes the collection where it does not exist, never the store. Files are CSV, JSONL or',
-      'Parquet, also gzip or zstd. A file that was taken before is skipped. See akidb help ingest.',
+      'Makes the collection where it does not exist, never the store. Files are CSV or',
+      'JSONL, also in gzip or zstd, or Parquet. A file that was taken before is skipped. See akidb',
+      'help ingest.',
     ].join('\n'),
     exits: [20, 21, 22, 23, 24, 26, 27],
   })

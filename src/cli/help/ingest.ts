@@ -1,6 +1,6 @@
 export const ingestText = `akidb ingest <collection> <file|folder|glob|->…
 
-Formats       CSV, JSONL and Parquet, also wrapped in gzip or zstd; guessed, or said with
+Formats       CSV and JSONL, also wrapped in gzip or zstd, and Parquet; guessed, or said with
               --format.
 Columns       The id is guessed from id, _id, key, uuid; the vector from vector, embedding,
               embeddings, values. The guess is said. All others are payload, unless --columns
