@@ -81,6 +81,29 @@ describe('a Parquet column', () => {
     await expect(readInput(input)).rejects.toThrow(/"vector" of type boolean/)
   })
 
+  it('whose struct has two members of one name is refused, below the top too', async () => {
+    const rows = { name: 'id', data: ['a'] }
+    for (const names of [
+      ['x', 'y'],
+      ['x', 'x'],
+    ] as const) {
+      const members = names.map((name) => ({ name, type: 'INT32', repetition_type: 'REQUIRED' }))
+      const bytes = parquetWriteBuffer({
+        columnData: [rows, { name: 's', data: [{ t: { x: 1, y: 2 } }] }],
+        schema: [
+          { name: 'root', num_children: 2 },
+          { name: 'id', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'REQUIRED' },
+          { name: 's', repetition_type: 'REQUIRED', num_children: 1 },
+          { name: 't', repetition_type: 'REQUIRED', num_children: 2 },
+          ...(members as never[]),
+        ],
+      })
+      const read = readInput(inMemory('x.parquet', new Uint8Array(bytes)), { vectors: false })
+      if (names[1] === 'y') expect((await read).records).toHaveLength(1)
+      else await expect(read).rejects.toThrow('In the column "t" the member "x" stands twice.')
+    }
+  })
+
   it('of JSON, time, uuid or bytes keeps its value', async () => {
     const input = flat([
       { name: 'id', data: [1, 2], type: 'INT32' },

@@ -47,10 +47,29 @@ export function resolveColumns(
     const fits = choice.componentwise ? numeric(node) : isList(node) || isText(node)
     if (!fits) throw unfit(node, 'vectors: it must be a list of numbers')
   }
-  for (const node of payload) {
-    if (node.element.logical_type?.type === 'VARIANT') throw unfit(node, 'payload')
-  }
+  for (const node of payload) checkPayload(node)
   return { choice, id, vectors, payload }
+}
+
+/** Its members too: a variant is no struct, and of two members of one name one would be lost. */
+function checkPayload(node: SchemaNode): void {
+  if (node.element.logical_type?.type === 'VARIANT') throw unfit(node, 'payload')
+  const names = new Set<string>()
+  for (const child of node.children) {
+    if (names.has(child.name)) {
+      const [column, twice] = [node.name, child.name].map((name) => JSON.stringify(name))
+      throw new AkidbError(
+        'BAD_INPUT',
+        `In the column ${column} the member ${twice} stands twice.`,
+        {
+          hint: 'Give every member its own name, or leave the column out with --columns.',
+          details: { column: node.name },
+        },
+      )
+    }
+    names.add(child.name)
+    checkPayload(child)
+  }
 }
 
 /** Reads the rows of one row group, one after the other. */
