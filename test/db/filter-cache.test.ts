@@ -1,4 +1,6 @@
 import { dirname } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { limits } from '../../src/core/limits.ts'
 import { FilterCache } from '../../src/db/segment/filter-cache.ts'
@@ -62,10 +64,30 @@ it('lets go of what was used longest ago when it holds too much', async () => {
   const textOf = (i: number): string => `${i}`.padEnd(limits.filterCacheTextMax, '.')
   const first = await cache.select(segment, filter, textOf(0))
   const second = await cache.select(segment, filter, textOf(1))
-  const fits = Math.floor(limits.filterCacheBytesMax / (2 * limits.filterCacheTextMax + 300))
+  const fits = Math.floor(limits.filterCacheBytesMax / (2 * limits.filterCacheTextMax + 700))
   for (let i = 2; i < fits; i++) await cache.select(segment, filter, textOf(i))
   expect(await cache.select(segment, filter, textOf(0))).toBe(first)
-  for (let i = fits; i < fits + 20; i++) await cache.select(segment, filter, textOf(i))
+  for (let i = fits; i < fits + 80; i++) await cache.select(segment, filter, textOf(i))
   expect(await cache.select(segment, filter, textOf(0))).toBe(first)
   expect(await cache.select(segment, filter, textOf(1))).not.toBe(second)
+})
+
+it('keeps no older state of a segment in memory', async () => {
+  const cache = new FilterCache()
+  const segment = await segmentOf()
+  const older: WeakRef<object>[] = []
+  for (let row = 0; row < 20; row++) {
+    const alive = segment.alive.clone()
+    alive.remove(row)
+    older.push(new WeakRef(alive))
+    await cache.select({ ...segment, alive, live: segment.live - 1 }, filter, `${text} ${row}`)
+  }
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const held = (): number => {
+    collect()
+    return older.filter((set) => set.deref() !== undefined).length
+  }
+  await expect.poll(held).toBeLessThan(2)
+  expect(await cache.select(segment, filter, text)).toMatchObject({ count: 20 })
 })

@@ -15,14 +15,14 @@ export interface SelectedRows {
 }
 
 interface Kept {
-  /** Live rows that it was made for: another state of the same segment has others. */
-  readonly alive: Bitset
+  /** Of the live rows that it was made for: another state of the same segment has others. */
+  readonly alive: number
   readonly selected: Promise<SelectedRows>
   readonly bytes: number
 }
 
-/** Bytes of an entry beside its rows and its key. */
-const ENTRY_BYTES = 200
+/** Bytes of an entry beside its rows and its key, measured. */
+const ENTRY_BYTES = 600
 
 /**
  * Results of the filters used last, by segment and filter text: the same filter is asked for with
@@ -30,7 +30,8 @@ const ENTRY_BYTES = 200
  */
 export class FilterCache {
   readonly #kept = new Map<string, Kept>()
-  readonly #numbers = new WeakMap<SegmentReader, number>()
+  /** Of segments and of sets of live rows: entries must not keep those of older states alive. */
+  readonly #numbers = new WeakMap<SegmentReader | Bitset, number>()
   #next = 0
   #bytes = 0
 
@@ -43,14 +44,14 @@ export class FilterCache {
     if (text === undefined || text.length > limits.filterCacheTextMax) return made(segment, filter)
     const key = `${this.#numberOf(segment.reader)}:${text}`
     const known = this.#kept.get(key)
-    if (known?.alive === segment.alive) {
+    const alive = this.#numberOf(segment.alive)
+    if (known?.alive === alive) {
       this.#kept.delete(key)
       this.#kept.set(key, known)
       return known.selected
     }
     this.#drop(key)
-    const { alive } = segment
-    const bytes = alive.words.byteLength + 2 * key.length + ENTRY_BYTES
+    const bytes = segment.alive.words.byteLength + 2 * key.length + ENTRY_BYTES
     const selected = made(segment, filter)
     this.#kept.set(key, { alive, selected, bytes })
     this.#bytes += bytes
@@ -72,10 +73,11 @@ export class FilterCache {
     this.#kept.delete(key)
   }
 
-  #numberOf(reader: SegmentReader): number {
-    const number = this.#numbers.get(reader) ?? this.#next++
-    this.#numbers.set(reader, number)
-    return number
+  #numberOf(thing: SegmentReader | Bitset): number {
+    const known = this.#numbers.get(thing)
+    if (known !== undefined) return known
+    this.#numbers.set(thing, this.#next)
+    return this.#next++
   }
 }
 
