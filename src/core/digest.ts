@@ -1,18 +1,18 @@
 import { createHash, hash } from 'node:crypto'
 
 /** SHA-256 (FIPS 180-4) of some bytes, as 64 lowercase hexadecimal digits. */
-export const sha256Hex = (...parts: readonly Uint8Array[]): string =>
-  sha256(...parts).toString('hex')
-
-/** SHA-256 of some bytes, 32 bytes. */
-export function sha256(...parts: readonly Uint8Array[]): Buffer {
+export function sha256Hex(...parts: readonly Uint8Array[]): string {
   const [only, ...others] = parts
-  // At once, where nothing has to grow, takes half the time of a short text's.
-  if (only !== undefined && others.length === 0) return hash('sha256', only, 'buffer')
+  // At once, where nothing has to grow, takes a third of the time of a short text's.
+  if (only !== undefined && others.length === 0) return hash('sha256', only, 'hex')
   const running = createHash('sha256')
   for (const part of parts) running.update(part)
-  return running.digest()
+  return running.digest('hex')
 }
+
+/** SHA-256 of some bytes, 32 bytes. By way of the digits: memory of its own would take as long. */
+export const sha256 = (...parts: readonly Uint8Array[]): Buffer =>
+  Buffer.from(sha256Hex(...parts), 'hex')
 
 /** A SHA-256 that grows. */
 export interface RunningDigest {

@@ -1,4 +1,4 @@
-import { leafHash, merkleRoot } from '../core/merkle.ts'
+import { merkleRootOfRecords } from '../core/merkle.ts'
 
 /** Bytes of a hash in the chunk list, and of a blob's tail. */
 export const HASH_BYTES = 32
@@ -34,10 +34,5 @@ export type ChunkDigests = (
 ) => Promise<Uint8Array | undefined>
 
 /** RFC 6962 root over a chunk list (n × 32 bytes, each hash the data of one leaf), hex. */
-export function chunkRoot(list: Uint8Array): string {
-  const leaves: Uint8Array[] = []
-  for (let at = 0; at < list.length; at += HASH_BYTES) {
-    leaves.push(leafHash(list.subarray(at, at + HASH_BYTES)))
-  }
-  return Buffer.from(merkleRoot(leaves)).toString('hex')
-}
+export const chunkRoot = (list: Uint8Array): string =>
+  Buffer.from(merkleRootOfRecords(list, HASH_BYTES)).toString('hex')

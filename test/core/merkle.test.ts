@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { leafHash, merkleRoot } from '../../src/core/merkle.ts'
+import { sha256 } from '../../src/core/digest.ts'
+import { leafHash, merkleRoot, merkleRootOfRecords, nodeHash } from '../../src/core/merkle.ts'
 import {
   consistencyRanges,
   foldSubtrees,
@@ -54,6 +55,28 @@ const rootOf = (leaves: readonly Uint8Array[], size: number): Uint8Array =>
 describe('a Merkle tree', () => {
   it('has the roots of the published vectors', () => {
     expect(ROOTS.map((_, size) => hex(rootOf(LEAVES, size)))).toEqual(ROOTS)
+  })
+
+  it('has the root that the definition of RFC 6962 gives, of leaves and of records', () => {
+    const mth = (leaves: readonly Uint8Array[]): Uint8Array => {
+      if (leaves.length < 2) return leaves[0] ?? new Uint8Array(sha256())
+      let half = 1
+      while (half * 2 < leaves.length) half *= 2
+      return nodeHash(mth(leaves.slice(0, half)), mth(leaves.slice(half)))
+    }
+    for (let count = 0; count < 40; count++) {
+      const recordBytes = 1 + (count % 32)
+      const records = Array.from({ length: count }, (_, i) =>
+        sha256(Uint8Array.of(i)).subarray(0, recordBytes),
+      )
+      const leaves = records.map(leafHash)
+      const before = leaves.map(hex)
+      const expected = hex(mth(leaves))
+      expect(hex(merkleRoot(leaves))).toBe(expected)
+      expect(leaves.map(hex)).toEqual(before)
+      expect(hex(merkleRootOfRecords(Buffer.concat(records), recordBytes))).toBe(expected)
+    }
+    expect(() => merkleRootOfRecords(new Uint8Array(33), 32)).toThrow(RangeError)
   })
 
   it('proves a leaf with the hashes of the published vector', () => {
