@@ -32,8 +32,11 @@ const SCAN_NS = {
   'scan-pq': [SEARCH_COST.scanPqRowNs, SEARCH_COST.scanPqKilocomponentNs],
 } as const
 
+/** What a scan reads. */
+export type FormCost = keyof typeof SCAN_NS
+
 /** Nanoseconds to scan `rows` rows, in float32 or by codes with rescoring. */
-export function scanCostNs(kind: keyof typeof SCAN_NS, rows: number, dimension: number): number {
+export function scanCostNs(kind: FormCost, rows: number, dimension: number): number {
   const [rowNs, kilocomponentNs] = SCAN_NS[kind]
   return SEARCH_COST.searchNs + rows * (rowNs + (kilocomponentNs * dimension) / 1_000)
 }
@@ -54,8 +57,10 @@ export function walkRows({ rows, matching, ef }: WalkShape): number {
   return Math.min(rows, (300 + 9 * ef) / selectivity)
 }
 
+/** Nanoseconds of a row that a walk looks at. */
+export const walkRowNs = (dimension: number): number =>
+  SEARCH_COST.walkRowNs + (SEARCH_COST.walkKilocomponentNs * dimension) / 1_000
+
 /** Nanoseconds of a graph search with the filter inside the walk. */
-export function walkCostNs(shape: WalkShape): number {
-  const row = SEARCH_COST.walkRowNs + (SEARCH_COST.walkKilocomponentNs * shape.dimension) / 1_000
-  return SEARCH_COST.searchNs + walkRows(shape) * row
-}
+export const walkCostNs = (shape: WalkShape): number =>
+  SEARCH_COST.searchNs + walkRows(shape) * walkRowNs(shape.dimension)

@@ -3,6 +3,13 @@ import { limits } from '../core/limits.ts'
 import { distanceOfSums, type Metric, normOf } from '../core/metric.ts'
 import type { Quantization } from '../core/schema.ts'
 import { AkidbError } from '../errors/errors.ts'
+import {
+  filteredBudget,
+  filteredWalk,
+  plainWalk,
+  type WalkBounds,
+  widerWalk,
+} from './filtered-walk.ts'
 import { FORM_F32, SCRATCH_ROWS } from './kernel/layout.ts'
 import { F32_WALK_DIMENSION_MAX, rescoreCount } from './quantization.ts'
 import { copyRows, type Segment } from './segment.ts'
@@ -13,7 +20,6 @@ const NO_HITS: RowHits = {
   distances: new Float32Array(0),
   evaluated: 0,
 }
-const UNBOUNDED = 0xffffffff
 /** Distances beyond it are held there. */
 export const FLOAT32_MAX = 3.4028234663852886e38
 
@@ -51,7 +57,7 @@ export class KernelIndex implements VectorIndex {
     const { k, over } = task
     const limit = { k: Math.min(k, this.rows), over: Math.min(over, this.rows) }
     const walked = request.kind === 'graph' ? walk(segment, task, limit) : undefined
-    if (walked?.complete === true) return walked.hits
+    if (walked?.isComplete === true) return walked.hits
     const used = scanForm(segment, task, request.kind)
     const scanned = scan(segment, task, {
       ...limit,
@@ -67,7 +73,7 @@ export class KernelIndex implements VectorIndex {
     if (task.matching === 0) return NO_HITS
     const limit = { k: Math.min(task.over, this.rows), over: 0 }
     const walked = request.kind === 'graph' ? walk(segment, task, limit) : undefined
-    if (walked?.complete === true) return walked.hits
+    if (walked?.isComplete === true) return walked.hits
     const used = scanForm(segment, task, request.kind)
     if (used === FORM_F32 && segment.onDisk) return allMatching(segment, request)
     const scanned = scan(segment, task, { ...limit, used })
@@ -172,17 +178,39 @@ function scan(segment: Segment, task: SearchTask, limit: HitLimit & { used: numb
   return collect(segment, exports.scan(plan.index, context.address, k, over, task.filter, used))
 }
 
-function walk(
+/** What a walk found, and whether that is all it was to find. */
+interface Walked {
+  readonly hits: RowHits
+  readonly isComplete: boolean
+  /** The rows that pass the filter are elsewhere. */
+  readonly isLost: boolean
+}
+
+/** Walks, and once more with more rows kept where the first walk was lost and a scan costs more. */
+function walk(segment: Segment, task: SearchTask, limit: HitLimit): Walked {
+  if (task.filter === 0) return walkWithin(segment, task, limit, plainWalk(task.ef))
+  const { rows, dimension } = segment
+  const form = segment.walkForm === FORM_F32 ? 'scan-f32' : (`scan-${segment.form}` as const)
+  const shape = { ...task, rows, dimension }
+  const budget = filteredBudget(form, shape)
+  const first = walkWithin(segment, task, limit, filteredWalk(shape, budget))
+  const wider = first.isLost ? widerWalk(form, shape) : undefined
+  if (wider === undefined) return first
+  const second = walkWithin(segment, task, limit, wider)
+  const evaluated = first.hits.evaluated + second.hits.evaluated
+  return { ...second, hits: { ...second.hits, evaluated } }
+}
+
+function walkWithin(
   segment: Segment,
-  task: SearchTask,
+  { k, matching, filter, over }: SearchTask,
   limit: HitLimit,
-): { hits: RowHits; complete: boolean } {
-  const { k, ef, matching, filter, over } = task
-  const bounded = filter !== 0
-  // A filtered walk that has seen more rows than match is not worth going on: scanning them is
-  // cheaper.
-  const budget = bounded ? Math.max(matching, 4 * ef) : UNBOUNDED
+  { ef, steps, passing, passingLeast, budget }: WalkBounds,
+): Walked {
   segment.setContext('budget', budget)
+  segment.setContext('steps', steps)
+  segment.setContext('passing', passing)
+  segment.setContext('passingLeast', passingLeast)
   const kept = segment.walkForm === FORM_F32 ? 0 : Math.min(over, ef, segment.rows)
   const asked = limit.over === 0 ? Math.min(over, ef, segment.rows) : limit.k
   const count = segment.exports.search(
@@ -193,9 +221,9 @@ function walk(
     filter,
     limit.over === 0 ? 0 : kept,
   )
-  const hits = collect(segment, count)
-  const full = count >= Math.min(k, matching)
-  return { hits, complete: full && !(bounded && segment.getContext('walked') > budget) }
+  const isLost = segment.getContext('isLost') !== 0
+  const isFull = count >= Math.min(k, matching) && segment.getContext('walked') <= budget
+  return { hits: collect(segment, count), isComplete: isFull && !isLost, isLost }
 }
 
 /** Where fewer rows match than would be ranked again, all of them are, in no order yet. */

@@ -1,4 +1,5 @@
 import { scanCostNs, walkCostNs } from '../ann/cost.ts'
+import { filteredPassing } from '../ann/filtered-walk.ts'
 import type { ScanKind } from '../ann/vector-index.ts'
 import type { Quantization } from '../core/schema.ts'
 
@@ -10,6 +11,7 @@ export interface PlanInput {
   readonly matching: number
   readonly rows: number
   readonly dimension: number
+  /** Rows that the segment is asked for. */
   readonly k: number
   readonly ef: number
   readonly hasGraph: boolean
@@ -45,25 +47,9 @@ export function planSegment(input: PlanInput): SegmentPlan {
     const estimatedNs = { [codes]: scanNs }
     return { kind: codes, ef, reason: 'no graph', estimatedNs }
   }
-  const walkEf = filteredEf(input)
-  const walkNs = Math.round(walkCostNs({ rows, matching, dimension, ef: walkEf }))
+  const walkNs = Math.round(walkCostNs({ rows, matching, dimension, ef: filteredPassing(input) }))
   const estimatedNs = { graph: walkNs, [codes]: scanNs }
   return scanNs <= walkNs
     ? { kind: codes, ef, reason: 'scanning the matching rows is cheaper', estimatedNs }
-    : { kind: 'graph', ef: walkEf, reason: 'walking the graph is cheaper', estimatedNs }
-}
-
-/** Candidates of a filtered walk, in multiples of k, below which recall suffers. */
-const FILTERED_EF_OF_K = 4
-
-/**
- * Candidates that a walk keeps. Only rows that may be returned count as candidates, so that a walk
- * whose filter leaves a half of the rows sees twice as many for the same ef, and looks each of them
- * up in the filter. It takes ef × s√s for a share of s: it costs no more than a walk without a
- * filter, and still finds what is nearest among about as many rows. Not fewer than a few times k.
- */
-function filteredEf({ matching, rows, k, ef }: PlanInput): number {
-  if (matching >= rows) return ef
-  const share = matching / rows
-  return Math.min(ef, Math.max(Math.ceil(ef * share * Math.sqrt(share)), FILTERED_EF_OF_K * k))
+    : { kind: 'graph', ef, reason: 'walking the graph is cheaper', estimatedNs }
 }

@@ -24,6 +24,7 @@ const CONTEXT_U32 = [
   ...['query', 'row', 'raw', 'visited', 'tag', 'candidates', 'top', 'topCount'],
   ...['ids', 'distances', 'outIds', 'outDistances', 'selected', 'batchKeys'],
   ...['evaluated', 'walked', 'budget', 'topMax', 'scratch', 'scratchFactors'],
+  ...['steps', 'passing', 'passingLeast', 'isLost'],
 ] as const
 
 const LINK_READER_U32 = [

@@ -209,11 +209,12 @@ async function prepare(
   const { allowed, matching, estimate } = await allowedRows(core, segment, query)
   const opened =
     matching === 0 ? undefined : await core.memory.index(view, number, search.whole === true)
+  const k = Math.min(matching, search.k + TIE_SLACK, limits.searchCountMax)
   const plan = planSegment({
     matching,
     rows: segment.entry.rows,
     dimension: spec.dimension,
-    k: search.k,
+    k,
     ef: search.ef,
     hasGraph: opened?.hasGraph ?? false,
     form: opened?.form ?? 'int8',
@@ -227,7 +228,7 @@ async function prepare(
   if (index === undefined || plan.kind === 'none') return work
   const request = {
     query: vector,
-    k: Math.min(matching, search.k + TIE_SLACK, limits.searchCountMax),
+    k,
     ef: plan.ef,
     kind: plan.kind,
     ...(plan.kind === 'scan-f32' ? { certain: Math.min(matching, search.k) } : {}),

@@ -48,6 +48,8 @@ export class Context {
   ids: u32; distances: u32; outIds: u32; outDistances: u32; selected: u32; batchKeys: u32;
   /** Distances computed, by the whole search and by its walk. */
   evaluated: u32; walked: u32; budget: u32; topMax: u32; scratch: u32; scratchFactors: u32;
+  /** Of a walk with a filter: when it may end, and when it is given up (see searchLevel). */
+  steps: u32; passing: u32; passingLeast: u32; isLost: u32;
 }
 
 export const COSINE: u32 = 0;

@@ -63,6 +63,10 @@ function nextTag(x: Index, c: Context): u32 {
 /**
  * Best-first search of one level; leaves the `ef` nearest (that pass the filter, if any) in the top
  * heap. Stops early once more distances were taken than the context's budget allows.
+ *
+ * With a filter it ends after `steps` rows whose links were followed, `passing` of them rows that
+ * pass. It is lost where fewer than `passingLeast` of the first `steps` pass: what passes is
+ * elsewhere.
  */
 export function searchLevel(
   x: Index, c: Context, q: Query, entry: u32, level: u32, ef: u32, filter: u32,
@@ -70,18 +74,28 @@ export function searchLevel(
   const visited = c.visited, candidates = c.candidates, top = c.top;
   const ids = c.ids, dists = c.distances, form = x.walkForm, budget = c.budget;
   const rows = x.rows, capacity = level ? x.m : x.m0, tag = nextTag(x, c);
+  const stepsMin = c.steps, passingMin = c.passing, passingLeast = c.passingLeast;
   c.topCount = 0;
   store<u32>(ids, entry);
   distances(x, c, q, ids, 1, dists, form);
   store<u16>(visited + (entry << 1), <u16>tag);
   const first = makeKey(load<f32>(dists), entry);
   store<u64>(candidates, first);
-  let open: u32 = 1;
+  let open: u32 = 1, steps: u32 = 0, passing: u32 = 0;
   if (!filter || passes(filter, entry)) offer(c, first, ef);
 
   while (open && c.evaluated <= budget) {
     const nearest = load<u64>(candidates);
     if (c.topCount >= ef && nearest > load<u64>(top)) break;
+    if (filter) {
+      if (steps >= stepsMin && passing >= passingMin) break;
+      if (steps == stepsMin && passing < passingLeast) {
+        c.isLost = 1;
+        break;
+      }
+      steps++;
+      passing += <u32>passes(filter, <u32>nearest);
+    }
     open--;
     if (open) {
       popMin(candidates, open);
@@ -123,6 +137,7 @@ export function searchGraph(x: Index, c: Context, k: u32, ef: u32, filter: u32, 
   const q = queryOf(c);
   prepareQuery(x, c, x.walkForm);
   const entry = descend(x, c, q, x.entry, x.maxLevel, 0);
+  c.isLost = 0;
   searchLevel(x, c, q, entry, 0, ef, filter);
   c.walked = c.evaluated;
   return emit(x, c, k, over);
