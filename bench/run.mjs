@@ -12,6 +12,7 @@ import { bundles } from './parts/bundles.mjs'
 import { labse } from './parts/labse.mjs'
 import { memory } from './parts/memory.mjs'
 import { mnist } from './parts/mnist.mjs'
+import { nearFilters } from './parts/near-filters.mjs'
 import { path } from './parts/path.mjs'
 import { planted } from './parts/planted.mjs'
 import { startup } from './parts/startup.mjs'
@@ -21,6 +22,7 @@ import { writes } from './parts/writes.mjs'
 
 const PARTS = {
   labse,
+  'near-filters': nearFilters,
   mnist,
   planted,
   path,
