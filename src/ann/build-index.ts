@@ -6,6 +6,7 @@ import type { KernelMemory } from './kernel/wasm.ts'
 import { KernelIndex } from './kernel-index.ts'
 import { graphLevels } from './levels.ts'
 import { measureCodes } from './measure-codes.ts'
+import { mendGraph } from './mend-graph.ts'
 import { checkQuantization, F32_WALK_DIMENSION_MAX } from './quantization.ts'
 import { Segment } from './segment.ts'
 import type { BuiltIndex, SegmentVectors } from './vector-index.ts'
@@ -34,7 +35,13 @@ export function buildIndexSync(
   const built = measured === undefined ? { codes } : { codes, measured }
   if (!canBuildGraph(segment)) return built
   segment.exports.build(segment.plan.index, segment.context.address, 0, 1)
-  return { ...built, graph: encodeGraph(segment) }
+  return { ...built, graph: finishGraph(segment) }
+}
+
+/** What is left to do on one thread once all rows are linked. @returns the graph's bytes */
+export function finishGraph(segment: Segment): Uint8Array {
+  mendGraph(segment)
+  return encodeGraph(segment)
 }
 
 /** A segment in shared memory with room for its rows, and for a graph where one is wanted. */

@@ -100,7 +100,7 @@ class BuildPool implements IndexBuilder {
         crew.run({ ...step, kind: 'build', worker }),
       )
       await Promise.all(all)
-      const graph = bytesOf(await crew.run({ ...step, kind: 'encode', worker: 0 }))
+      const graph = bytesOf(await crew.run({ ...step, kind: 'finish', worker: 0 }))
       // Only now is it sure that no worker is inside; after a failure the memory is given up.
       this.#keep(segment.shared.memory)
       return { ...built, graph }

@@ -1,20 +1,19 @@
 import { parentPort } from 'node:worker_threads'
 import type { CodesMeasure } from '../core/schema.ts'
-import { canBuildGraph, measureBuilt, prepareBuild } from './build-index.ts'
-import { encodeGraph } from './graph.ts'
+import { canBuildGraph, finishGraph, measureBuilt, prepareBuild } from './build-index.ts'
 import { Segment, type SharedSegment } from './segment.ts'
 import { describeError, type SentError } from './task-messages.ts'
 
 /** A step of a build that the pool asks of one worker. Steps of one worker run in order. */
 export interface BuildStep {
-  readonly kind: 'prepare' | 'build' | 'encode'
+  readonly kind: 'prepare' | 'build' | 'finish'
   readonly segment: SharedSegment
   /** Number of this worker, and how many build together. */
   readonly worker: number
   readonly workers: number
 }
 
-/** What a step left. `bytes`: codes of 'prepare', links of 'encode'. */
+/** What a step left. `bytes`: codes of 'prepare', links of 'finish'. */
 export type StepResult =
   | {
       readonly ok: true
@@ -39,7 +38,7 @@ function runStep({ kind, segment: shared, worker, workers }: BuildStep): StepRes
       const wantsGraph = canBuildGraph(segment)
       return { ok: true, bytes, wantsGraph, ...(measured === undefined ? {} : { measured }) }
     }
-    if (kind === 'encode') return { ok: true, bytes: encodeGraph(segment) }
+    if (kind === 'finish') return { ok: true, bytes: finishGraph(segment) }
     segment.exports.build(segment.plan.index, segment.context.address, worker, workers)
     return { ok: true }
   } catch (error) {
