@@ -4,6 +4,9 @@ import { FLOAT32_MAX } from './kernel-index.ts'
 import { type MeasuredRows, NearestRows } from './nearest-rows.ts'
 import type { RowHits, RowSearch, VectorIndex } from './vector-index.ts'
 
+/** The least number above zero that float32 holds. */
+const FLOAT32_MIN = 2 ** -149
+
 /** A scan in float32, and what its rows came to in float64. */
 export interface Scanned {
   readonly metric: Metric
@@ -21,7 +24,7 @@ export interface Scanned {
  * Rows that were left out are as far as the last one found, but for what float32 rounds: n
  * additions and a product are off by at most (n + 1) × 2⁻²⁴ of the sum of absolute products
  * (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, §3.1), here taken twice over,
- * with room for the factors of a cosine.
+ * with room for the factors of a cosine. Distances of tiny rows are below what float32 holds.
  */
 export function isCertain(scanned: Scanned, count: number): boolean {
   const { metric, query, normMax, hits, distances } = scanned
@@ -31,7 +34,8 @@ export function isCertain(scanned: Scanned, count: number): boolean {
   const rounding = (query.length + 16) * 2 ** -23
   if (metric === 'cosine') return kth < last - rounding
   const norm = normOf(query)
-  return kth < last - rounding * (metric === 'dot' ? norm * normMax : (norm + normMax) ** 2)
+  const scale = metric === 'dot' ? norm * normMax : (norm + normMax) ** 2
+  return kth < last - rounding * scale - FLOAT32_MIN
 }
 
 /** Float64 distances of some rows: the bits of exactDistance. */

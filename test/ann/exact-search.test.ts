@@ -23,6 +23,10 @@ const KINDS: Readonly<Record<string, (random: Random, base: Float32Array) => Flo
   'beyond float32 and hardly apart': (random, base) =>
     base.map((value) => value * 1e38 * (1 + random() * 1e-6)),
   'of every size': (random, base) => base.map((value) => value * 10 ** Math.round(random() * 30)),
+  'a few of many, with products below float32': (random, base) => {
+    const times = 2 + Math.round(random())
+    return base.map((value) => value * times * 2 ** -120)
+  },
   denormal: (random) => Float32Array.from({ length: DIMENSION }, () => random() * 1e-42),
 }
 
