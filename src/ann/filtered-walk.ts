@@ -27,12 +27,10 @@ export interface WalkBounds {
 }
 
 const UNBOUNDED = 0xffffffff
-/** Below this share of rows that pass a walk takes no fewer steps. */
-const SHARE_MIN = 0.5
 /** Steps that pass, beyond twice k, below which recall suffers. */
 const PASSING_SLACK = 4
 /** A walk is lost where so small a part of those that are expected to pass do. */
-const LOST_BELOW = 0.25
+const LOST_BELOW = 0.05
 /** A walk that was lost is begun again with so many times the rows kept… */
 const WIDER = 4
 /** …where a scan costs so many times as much as such a walk without a filter. */
@@ -46,22 +44,23 @@ export const plainWalk = (ef: number): WalkBounds => ({
 /** Steps that pass of a walk with a filter, where the filter has nothing to do with the vectors. */
 export function filteredPassing({ rows, matching, k, ef }: FilteredShape): number {
   const share = Math.min(1, matching / rows)
-  const expected = Math.ceil(ef * share * Math.sqrt(Math.max(share, SHARE_MIN)))
+  const expected = Math.ceil(ef * share * share)
   return Math.min(ef, Math.max(expected, 2 * k + PASSING_SLACK))
 }
 
 /**
  * How far a walk goes that may return a share s of the rows. Without a filter it takes about ef
- * steps. With one that has nothing to do with the vectors it takes ef × √s, so that it costs no
- * more although each row is looked up (for less than a half as many as for a half), and s × as many
- * pass. Where more pass, the rows that pass are near the query, and it needs all its steps to tell
- * them apart. Where fewer pass it goes on until enough have, and where far fewer do it is lost:
- * what passes is elsewhere, and what a walk comes upon first is not what is nearest.
+ * steps. With one that has nothing to do with the vectors it takes ef × s, so that it costs no more
+ * although it looks up each row, or until a few times k pass. Where more pass, the rows that pass
+ * are near the query, and it needs all its steps to tell them apart. Where fewer pass it goes on
+ * until enough have, and where hardly any do it is lost: what passes is elsewhere, and what a walk
+ * comes upon first is not what is nearest.
  */
 export function filteredWalk(shape: FilteredShape, budget: number): WalkBounds {
   const passing = filteredPassing(shape)
   const steps = Math.ceil((passing * shape.rows) / shape.matching)
-  return { ef: shape.ef, steps, passing, passingLeast: Math.ceil(passing * LOST_BELOW), budget }
+  const passingLeast = Math.ceil(passing * LOST_BELOW)
+  return { ef: Math.min(shape.ef, steps), steps, passing, passingLeast, budget }
 }
 
 /**
