@@ -15,7 +15,8 @@ const UNBOUNDED = 0xffffffff
  * order of the rows, and where a walk misses it, the nearest rows that the walk did find link to
  * it: in place of their farthest link to a row that enough others link to, where they have no room.
  *
- * A pure function of the graph. On one thread: a hundredth of the time that the graph took.
+ * A pure function of the rows and the graph. On one thread, a hundredth of the time that the graph
+ * took on one.
  */
 export function mendGraph(segment: Segment): void {
   const lists = new BottomLinks(segment)

@@ -1,5 +1,5 @@
 import { limits } from './limits.ts'
-import { leafHash, merkleRoot, nodeHash } from './merkle.ts'
+import { HASH_BYTES, leafHash, merkleRoot, nodeHash } from './merkle.ts'
 import { foldSubtrees } from './merkle-proofs.ts'
 
 /**
@@ -14,7 +14,6 @@ export interface Tile {
 }
 
 const WIDTH = limits.auditTileWidth
-const HASH_BYTES = 32
 export const TILE_BYTES = WIDTH * HASH_BYTES
 
 /**

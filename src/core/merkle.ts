@@ -1,6 +1,7 @@
 import { sha256, sha256Hex } from './digest.ts'
 
-const HASH_BYTES = 32
+/** Bytes of a SHA-256. */
+export const HASH_BYTES = 32
 const LEAF = Uint8Array.of(0)
 const NODE = Uint8Array.of(1)
 

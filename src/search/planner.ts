@@ -31,8 +31,9 @@ export interface SegmentPlan {
 
 /**
  * Chooses between a walk of the graph and a scan of the rows that match: few rows → scan, many →
- * walk with the bitset inside. A walk that ends with fewer than k hits is finished by a scan inside
- * the index, so k hits come back where k rows match.
+ * walk with the bitset inside. A walk that ends with fewer than k hits, or comes upon hardly any of
+ * the rows that match (see filteredWalk), is given up for a scan inside the index, so k hits come
+ * back where k rows match; the plan does not say so, what was evaluated does.
  */
 export function planSegment(input: PlanInput): SegmentPlan {
   const { matching, rows, dimension, ef } = input
