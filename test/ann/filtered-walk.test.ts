@@ -84,19 +84,30 @@ describe.each([40, 72])('a walk with a filter, of %i components', (dimension) =>
   })
 })
 
-it('a walk that was lost among many rows is begun again with more rows kept', () => {
-  const [rows, dimension] = [20_000, 16]
+/** Rows at random, a query among them, and all rows but the nearest `part` of them. */
+function aroundABall(rows: number, dimension: number, part: number) {
   const vectors = randomVectors(rows * dimension, 72)
   const segment = segmentOf('l2', dimension, vectors)
-  const { index } = buildAndOpen(segment)
   const query = vectors.slice(0, dimension)
-  // All but a ball around the query.
-  const ball = exactHits(segment, vectors, { query, k: rows / 100 }).map(({ row }) => row)
   const allowed = Bitset.full(rows)
-  for (const row of ball) allowed.remove(row)
-  const [nearest] = exactHits(segment, vectors, { query, k: 1, allowed })
+  for (const { row } of exactHits(segment, vectors, { query, k: rows * part })) allowed.remove(row)
+  const nearest = (k: number): number[] =>
+    exactHits(segment, vectors, { query, k, allowed }).map(({ row }) => row)
+  return { index: buildAndOpen(segment).index, query, allowed, nearest }
+}
+
+it('a walk that comes upon no row that passes is lost before it has cost as much as a scan', () => {
+  const { index, query, allowed, nearest } = aroundABall(6_000, 40, 0.1)
+  const hits = index.search({ query, k: 10, ef: 40, kind: 'graph', allowed })
+  expect([...hits.rows]).toEqual(nearest(10))
+  expect(hits.evaluated).toBeGreaterThan(allowed.count())
+  expect(hits.evaluated).toBeLessThan(allowed.count() * 1.15)
+})
+
+it('a walk that was lost among many rows is begun again with more rows kept', () => {
+  const { index, query, allowed, nearest } = aroundABall(20_000, 16, 0.01)
   const hits = index.search({ query, k: 1, ef: 8, kind: 'graph', allowed })
-  expect([...hits.rows]).toEqual([nearest?.row])
+  expect([...hits.rows]).toEqual(nearest(1))
   expect(hits.evaluated).toBeLessThan(allowed.count() / 5)
 })
 
